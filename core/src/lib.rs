@@ -1,0 +1,3 @@
+//! The Moorline protocol.
+#![no_std]
+#![forbid(unsafe_code)]

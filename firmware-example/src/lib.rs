@@ -1,0 +1,2 @@
+//! A Moorline agent for a Cortex-M.
+#![no_std]

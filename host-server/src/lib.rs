@@ -1,0 +1,2 @@
+//! The Moorline hub.
+#![forbid(unsafe_code)]

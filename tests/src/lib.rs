@@ -1,0 +1,19 @@
+//! The conformance cases of the Moorline protocol.
+//!
+//! One table of [`Case`]s, run by `cargo test` on the host and by the firmware on the device. Each case names
+//! the clause of `core/PROTOCOL.md` or of the standard that it holds the code to.
+
+#![no_std]
+#![forbid(unsafe_code)]
+
+mod case;
+
+pub use case::{Case, Failure};
+
+/// Every table of cases, in the order in which they run.
+static TABLES: &[&[Case]] = &[];
+
+/// Iterates over every case, in the order in which they run.
+pub fn cases() -> impl Iterator<Item = &'static Case> {
+    TABLES.iter().copied().flatten()
+}
