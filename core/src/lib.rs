@@ -1,3 +1,38 @@
-//! The Moorline protocol.
+//! The Moorline protocol: tokens, handshake, sealed frames and replay windows.
+//!
+//! The specification is `PROTOCOL.md` beside this crate; comments cite its clauses as `PROTOCOL.md §n`.
+//!
+//! # Architecture
+//!
+//! Dependencies point one way, from the bottom of this list to its top:
+//!
+//! ```text
+//! limits, time, reason, entropy
+//!   wire          bytes to values and back; knows no keys and no state
+//!   crypto        primitives and secret types; knows no message
+//!     token       verification, decoding and minting of ES256 tokens
+//!     handshake   wire + crypto; hands traffic secrets on by value
+//!     session     wire + crypto; sealing, opening, replay; knows no handshake
+//!       connection   the one type a shell drives
+//!         driver     a connection over embedded-io and embedded-io-async byte streams
+//! message         what travels inside sealed frames
+//! websocket       the client's side of RFC 6455, for devices
+//! ```
+//!
+//! # Invariants
+//!
+//! * The crate never allocates, never reads a clock, never logs and never blocks.
+//! * Entropy and time are arguments: [`entropy::Entropy`] and [`time::Now`].
+//! * No type of another crate stands in the public interface, but for `embedded-io`, `heapless` and `serde`.
+//! * There is no type for a session whose peer is not verified.
+//! * There is no constructor, feature or flag that leaves a check out.
+//! * Hostile bytes reach no index, no arithmetic that wraps and no panic.
+
 #![no_std]
 #![forbid(unsafe_code)]
+
+pub mod crypto;
+pub mod entropy;
+pub mod reason;
+pub mod time;
+pub mod wire;

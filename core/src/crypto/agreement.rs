@@ -1,0 +1,63 @@
+//! X25519 (RFC 7748).
+
+use core::fmt;
+
+use x25519_dalek::{PublicKey, StaticSecret};
+
+use crate::crypto::Secret;
+use crate::entropy::{Entropy, EntropyError, draw};
+
+/// Length of a public share in bytes.
+pub const SHARE_LEN: usize = 32;
+
+/// The public half of an ephemeral key, as it travels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Share(pub [u8; SHARE_LEN]);
+
+/// A key of one handshake. It is consumed by its use.
+pub struct EphemeralKey {
+    secret: StaticSecret,
+    share: Share,
+}
+
+impl EphemeralKey {
+    /// Makes a key; this can be done ahead of its use, in idle time.
+    ///
+    /// # Errors
+    ///
+    /// [`EntropyError`] when the source does not answer.
+    pub fn generate(entropy: &mut dyn Entropy) -> Result<Self, EntropyError> {
+        let scalar = draw::<32>(entropy)?;
+        Ok(Self::from_scalar(&Secret::new(*scalar)))
+    }
+
+    /// Returns the key of `scalar`, which is clamped (RFC 7748 §5).
+    ///
+    /// A scalar serves one handshake: this is for test vectors and for keys made ready by other means.
+    #[must_use]
+    pub fn from_scalar(scalar: &Secret<32>) -> Self {
+        let secret = StaticSecret::from(*scalar.expose());
+        let share = Share(PublicKey::from(&secret).to_bytes());
+        Self { secret, share }
+    }
+
+    /// Returns the public half.
+    #[must_use]
+    pub fn share(&self) -> Share {
+        self.share
+    }
+
+    /// Returns the shared secret with `peer`, or nothing when it is all zero (RFC 7748 §6.1).
+    #[must_use]
+    pub fn agree(self, peer: &Share) -> Option<Secret<32>> {
+        let shared = self.secret.diffie_hellman(&PublicKey::from(peer.0));
+        shared.was_contributory().then(|| Secret::new(shared.to_bytes()))
+    }
+}
+
+impl fmt::Debug for EphemeralKey {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("EphemeralKey")
+    }
+}

@@ -1,0 +1,75 @@
+//! HKDF-SHA256 (RFC 5869) and the labelled expansion of PROTOCOL.md §3.1.
+
+use hkdf::Hkdf;
+use sha2::Sha256;
+use zeroize::Zeroizing;
+
+use super::{Hash, Mac, Secret};
+
+/// Longest label with its prefix, and longest context, in bytes.
+const MAX_LABEL_LEN: usize = 32;
+
+/// Longest context of a labelled expansion in bytes: one hash, and a few bytes more.
+const MAX_CONTEXT_LEN: usize = 64;
+
+/// What every label begins with.
+const LABEL_PREFIX: &[u8] = b"ML1 ";
+
+/// Returns HKDF-Extract of `input` under `salt` (RFC 5869 §2.2).
+#[must_use]
+pub fn extract(salt: &[u8], input: &[u8]) -> Secret<32> {
+    Secret::new(*Mac::of(salt, &[input]).as_bytes())
+}
+
+/// Fills `output`, at most 8,160 bytes, with HKDF-Expand of `key` and `info` (RFC 5869 §2.3).
+///
+/// Returns `false`, with `output` zero, when more bytes are asked for than the construction can give.
+#[must_use]
+pub fn expand(key: &Secret<32>, info: &[&[u8]], output: &mut [u8]) -> bool {
+    output.fill(0);
+    let Ok(hkdf) = Hkdf::<Sha256>::from_prk(key.expose()) else { return false };
+    hkdf.expand_multi_info(info, output).is_ok()
+}
+
+/// Returns `L(secret, label, context, N)` of PROTOCOL.md §3.1.
+///
+/// The label is without its prefix and at most 28 bytes, the context at most 64; every caller is in this crate.
+#[must_use]
+pub fn expand_label<const N: usize>(
+    secret: &Secret<32>,
+    label: &'static str,
+    context: &[u8],
+) -> Secret<N> {
+    let label = label.as_bytes();
+    let label_len = LABEL_PREFIX.len() + label.len();
+    debug_assert!(label_len <= MAX_LABEL_LEN && context.len() <= MAX_CONTEXT_LEN && N <= 255);
+    let length = u16::try_from(N).unwrap_or(0).to_be_bytes();
+    let label_head = [u8::try_from(label_len).unwrap_or(u8::MAX)];
+    let context_head = [u8::try_from(context.len()).unwrap_or(u8::MAX)];
+    let info: [&[u8]; 6] = [&length, &label_head, LABEL_PREFIX, label, &context_head, context];
+    if N <= 32 {
+        // One block of HKDF-Expand is one HMAC: T(1) = HMAC(PRK, info | 0x01). Set up once, not once a call.
+        let block = Zeroizing::new(
+            *Mac::of(
+                secret.expose(),
+                &[info[0], info[1], info[2], info[3], info[4], info[5], &[1]],
+            )
+            .as_bytes(),
+        );
+        return Secret::filled_by(|output| {
+            for (to, from) in output.iter_mut().zip(block.iter()) {
+                *to = *from;
+            }
+        });
+    }
+    Secret::filled_by(|output| {
+        // At most 255 bytes are asked for, far under the bound of 8,160.
+        let _ = expand(secret, &info, output);
+    })
+}
+
+/// Returns `L(secret, label, context, 32)` for a context that is a hash.
+#[must_use]
+pub(crate) fn expand_hash(secret: &Secret<32>, label: &'static str, context: &Hash) -> Secret<32> {
+    expand_label(secret, label, context.as_bytes())
+}

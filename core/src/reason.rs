@@ -1,0 +1,2 @@
+//! Why something was refused.
+
