@@ -35,4 +35,5 @@ pub mod crypto;
 pub mod entropy;
 pub mod reason;
 pub mod time;
+pub mod token;
 pub mod wire;

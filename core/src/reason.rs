@@ -1,2 +1,1 @@
 //! Why something was refused.
-

@@ -97,6 +97,10 @@ impl Now {
     /// Returns the time of a machine that has no civil clock.
     #[must_use]
     pub fn without_clock(instant: Instant) -> Self {
-        Self { instant, unix: UnixMillis(0), quality: TimeQuality::Unknown }
+        Self {
+            instant,
+            unix: UnixMillis(0),
+            quality: TimeQuality::Unknown,
+        }
     }
 }

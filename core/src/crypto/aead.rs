@@ -30,7 +30,10 @@ impl AeadKey {
     /// Expands `key`.
     #[must_use]
     pub fn new(key: &Secret<32>, iv: Secret<IV_LEN>) -> Self {
-        Self { cipher: Aes256Gcm::new(key.expose().into()), iv }
+        Self {
+            cipher: Aes256Gcm::new(key.expose().into()),
+            iv,
+        }
     }
 
     /// Encrypts `buffer` where it stands and returns the tag over it and `aad`.

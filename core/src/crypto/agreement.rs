@@ -52,7 +52,9 @@ impl EphemeralKey {
     #[must_use]
     pub fn agree(self, peer: &Share) -> Option<Secret<32>> {
         let shared = self.secret.diffie_hellman(&PublicKey::from(peer.0));
-        shared.was_contributory().then(|| Secret::new(shared.to_bytes()))
+        shared
+            .was_contributory()
+            .then(|| Secret::new(shared.to_bytes()))
     }
 }
 

@@ -27,7 +27,9 @@ pub fn extract(salt: &[u8], input: &[u8]) -> Secret<32> {
 #[must_use]
 pub fn expand(key: &Secret<32>, info: &[&[u8]], output: &mut [u8]) -> bool {
     output.fill(0);
-    let Ok(hkdf) = Hkdf::<Sha256>::from_prk(key.expose()) else { return false };
+    let Ok(hkdf) = Hkdf::<Sha256>::from_prk(key.expose()) else {
+        return false;
+    };
     hkdf.expand_multi_info(info, output).is_ok()
 }
 
@@ -46,7 +48,14 @@ pub fn expand_label<const N: usize>(
     let length = u16::try_from(N).unwrap_or(0).to_be_bytes();
     let label_head = [u8::try_from(label_len).unwrap_or(u8::MAX)];
     let context_head = [u8::try_from(context.len()).unwrap_or(u8::MAX)];
-    let info: [&[u8]; 6] = [&length, &label_head, LABEL_PREFIX, label, &context_head, context];
+    let info: [&[u8]; 6] = [
+        &length,
+        &label_head,
+        LABEL_PREFIX,
+        label,
+        &context_head,
+        context,
+    ];
     if N <= 32 {
         // One block of HKDF-Expand is one HMAC: T(1) = HMAC(PRK, info | 0x01). Set up once, not once a call.
         let block = Zeroizing::new(

@@ -100,7 +100,11 @@ impl fmt::Debug for PublicKey {
 #[cfg(feature = "defmt")]
 impl defmt::Format for PublicKey {
     fn format(&self, formatter: defmt::Formatter<'_>) {
-        defmt::write!(formatter, "PublicKey({=[u8; 8]:02x})", self.hash().prefix::<8>());
+        defmt::write!(
+            formatter,
+            "PublicKey({=[u8; 8]:02x})",
+            self.hash().prefix::<8>()
+        );
     }
 }
 

@@ -93,6 +93,10 @@ impl<'a> Reader<'a> {
     ///
     /// [`Truncated`] when bytes are left over.
     pub fn finish(self) -> Result<(), Truncated> {
-        if self.rest.is_empty() { Ok(()) } else { Err(Truncated) }
+        if self.rest.is_empty() {
+            Ok(())
+        } else {
+            Err(Truncated)
+        }
     }
 }

@@ -70,6 +70,8 @@ impl<'a> Writer<'a> {
     ///
     /// [`TooSmall`] when the buffer did not take all of it.
     pub fn finish(self) -> Result<&'a mut [u8], TooSmall> {
-        self.buffer.get_mut(..self.written).ok_or(TooSmall { needed: self.written })
+        self.buffer.get_mut(..self.written).ok_or(TooSmall {
+            needed: self.written,
+        })
     }
 }

@@ -1,0 +1,105 @@
+//! The issuer keys that we accept.
+
+use heapless::{String, Vec};
+
+use super::limits::{MAX_ISSUER_LEN, MAX_KID_LEN, MAX_TRUST_ANCHORS};
+use super::reason::{Member, TokenReason};
+use super::text;
+use crate::crypto::PublicKey;
+
+/// An issuer key that we accept, with the issuer it signs for and the id by which tokens name it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrustAnchor {
+    issuer: String<MAX_ISSUER_LEN>,
+    kid: String<MAX_KID_LEN>,
+    key: PublicKey,
+}
+
+impl TrustAnchor {
+    /// Returns the anchor of `issuer`'s `key`, which tokens name `kid`.
+    ///
+    /// # Errors
+    ///
+    /// [`TokenReason::Length`] and [`TokenReason::Character`] for an issuer or a kid that no token can have.
+    pub fn new(issuer: &str, kid: &str, key: PublicKey) -> Result<Self, TokenReason> {
+        Ok(Self {
+            issuer: text::printable(issuer, Member::Issuer)?,
+            kid: text::key_id(kid)?,
+            key,
+        })
+    }
+
+    /// Returns the issuer for which the key signs.
+    #[must_use]
+    pub fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
+    /// Returns the id by which tokens name the key.
+    #[must_use]
+    pub fn kid(&self) -> &str {
+        &self.kid
+    }
+
+    /// Returns the key.
+    #[must_use]
+    pub fn key(&self) -> &PublicKey {
+        &self.key
+    }
+}
+
+/// Why an anchor was not taken into the set. The fault is the caller's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum TrustAnchorError {
+    /// The set holds [`MAX_TRUST_ANCHORS`] already.
+    Full,
+    /// The set has an anchor with this kid.
+    KidRepeated,
+    /// The set has an anchor with this key: a key signs for one issuer, under one kid.
+    KeyRepeated,
+}
+
+/// The issuer keys that we accept, at most [`MAX_TRUST_ANCHORS`], each with a kid and a key of its own.
+#[derive(Debug, Clone, Default)]
+pub struct TrustAnchors(Vec<TrustAnchor, MAX_TRUST_ANCHORS>);
+
+impl TrustAnchors {
+    /// Returns the empty set, which accepts no token.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(Vec::new())
+    }
+
+    /// Takes `anchor` into the set.
+    ///
+    /// # Errors
+    ///
+    /// [`TrustAnchorError`]; the set is then as before.
+    pub fn insert(&mut self, anchor: TrustAnchor) -> Result<(), TrustAnchorError> {
+        if self.find(&anchor.kid).is_some() {
+            return Err(TrustAnchorError::KidRepeated);
+        }
+        if self.0.iter().any(|held| held.key == anchor.key) {
+            return Err(TrustAnchorError::KeyRepeated);
+        }
+        self.0.push(anchor).map_err(|_| TrustAnchorError::Full)
+    }
+
+    /// Takes the anchor with `kid` out of the set and returns it.
+    pub fn remove(&mut self, kid: &str) -> Option<TrustAnchor> {
+        let at = self.0.iter().position(|anchor| anchor.kid == kid)?;
+        Some(self.0.swap_remove(at))
+    }
+
+    /// Returns the anchor with `kid`.
+    #[must_use]
+    pub fn find(&self, kid: &str) -> Option<&TrustAnchor> {
+        self.0.iter().find(|anchor| anchor.kid == kid)
+    }
+
+    /// Iterates over the anchors, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = &TrustAnchor> {
+        self.0.iter()
+    }
+}
