@@ -31,9 +31,14 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+pub mod connection;
 pub mod crypto;
 pub mod entropy;
+pub mod handshake;
+pub mod limits;
+pub mod message;
 pub mod reason;
+pub mod session;
 pub mod time;
 pub mod token;
 pub mod wire;

@@ -1,1 +1,164 @@
 //! Why something was refused.
+//!
+//! A [`Reason`] is the peer's fault, an [`Error`] the caller's. The peer is told neither: it sees an alert, a
+//! refusal with one code for every cause, or silence.
+
+use crate::entropy::EntropyError;
+use crate::token::TokenReason;
+use crate::wire::{TooSmall, Truncated};
+
+/// The one cause for which bytes of a peer were refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum Reason {
+    /// A message or frame does not have exactly the length that its fields give.
+    Length,
+    /// The first byte names no message.
+    UnknownType,
+    /// The message or frame has no place in this state.
+    OutOfPlace,
+    /// The version is not spoken here.
+    Version,
+    /// Both ends speak a higher version than the one offered.
+    Downgrade,
+    /// A reserved field or bit is set.
+    Reserved,
+    /// The list of suites is empty, too long, repeats one or is not padded with zeros.
+    SuiteList,
+    /// No suite offered is allowed here, or the one chosen was not offered.
+    Suite,
+    /// The mode is unknown, not offered or not allowed here.
+    Mode,
+    /// The form, stream or datagram, is not that of the transport.
+    Form,
+    /// The transport unit announced is under the least one.
+    Mtu,
+    /// A connection id is wrong for the form or for this end.
+    ConnectionId,
+    /// The result of the Diffie-Hellman is zero.
+    ZeroSharedSecret,
+    /// A sealed part does not open.
+    Unsealed,
+    /// The kind of credential is unknown or not allowed here.
+    CredentialKind,
+    /// The responder's key is not pinned.
+    NotPinned,
+    /// The responder's signature is not right.
+    ResponderSignature,
+    /// The initiator's signature is not right.
+    InitiatorSignature,
+    /// Padding is too long or not zero.
+    Padding,
+    /// The responder's clock has a quality that does not exist.
+    TimeQuality,
+    /// A limit announced by the peer is zero or too large.
+    PeerLimit,
+    /// The responder's confirmation is not right.
+    Confirmation,
+    /// The session would have ended before it began.
+    SessionExpired,
+    /// The token was refused.
+    Token(TokenReason),
+    /// The token, its holder, its key or its issuer's key is revoked, or the holder is not enrolled.
+    Revoked,
+    /// Policy or a quota does not admit the peer.
+    NotAdmitted,
+    /// The responder refused the credential.
+    RefusedCredential,
+    /// The responder is overloaded.
+    RefusedOverload,
+    /// The responder sent a hint that it does not take this handshake; nobody vouches for the hint.
+    Rejected,
+    /// The handshake took too long.
+    HandshakeTimeout,
+    /// The epoch is not one whose keys are held.
+    Epoch,
+    /// The sequence number is not the next one.
+    Sequence,
+    /// The sequence number was used before.
+    Replayed,
+    /// The sequence number is left of the replay window.
+    TooOld,
+    /// The payload is longer than this end announced that it takes.
+    TooLong,
+    /// A message inside a frame is malformed, not canonical or of an unknown kind.
+    Malformed,
+    /// The version of a message inside a frame is not spoken here.
+    MessageVersion,
+    /// A key update breaks the rules of its order.
+    KeyUpdate,
+    /// The peer's count of its frames differs from the frames that arrived: some were cut out.
+    FrameCount,
+    /// The peer asks for new keys too often.
+    KeyUpdateRate,
+    /// The peer did not answer a key update.
+    KeyUpdateTimeout,
+    /// The peer was silent for too long.
+    Silent,
+    /// The token of the session has expired.
+    Expired,
+    /// The source of entropy of this end does not answer.
+    Entropy,
+}
+
+impl From<Truncated> for Reason {
+    fn from(_: Truncated) -> Self {
+        Self::Length
+    }
+}
+
+impl From<TokenReason> for Reason {
+    fn from(reason: TokenReason) -> Self {
+        Self::Token(reason)
+    }
+}
+
+impl From<EntropyError> for Reason {
+    fn from(_: EntropyError) -> Self {
+        Self::Entropy
+    }
+}
+
+/// What a caller did wrong, or what its machine lacks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum Error {
+    /// The buffer lent for output is too small.
+    OutputTooSmall(TooSmall),
+    /// The payload is longer than the peer takes; the limit is in bytes.
+    PayloadTooLong {
+        /// Longest payload that the peer takes, in bytes.
+        limit: usize,
+    },
+    /// The session is not open.
+    NotOpen,
+    /// A key update is not possible at this moment: one is under way, or the last one is too near.
+    NotSettled,
+    /// The key has sealed all it may; a key update must come first.
+    KeyExhausted,
+    /// The token to present is not one that the responder could accept.
+    OwnToken(TokenReason),
+    /// A responder must know the time.
+    NoClock,
+    /// The source of entropy does not answer.
+    Entropy,
+}
+
+impl From<TooSmall> for Error {
+    fn from(error: TooSmall) -> Self {
+        Self::OutputTooSmall(error)
+    }
+}
+
+impl From<EntropyError> for Error {
+    fn from(_: EntropyError) -> Self {
+        Self::Entropy
+    }
+}
+
+const _: () = assert!(
+    size_of::<Reason>() <= 4,
+    "a reason is passed by value everywhere"
+);

@@ -44,7 +44,7 @@ impl UnixMillis {
     }
 }
 
-/// How sure a clock is (PROTOCOL.md §6.1).
+/// How sure a clock is (PROTOCOL.md §7.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[repr(u8)]

@@ -15,7 +15,10 @@ pub const SHARE_LEN: usize = 32;
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Share(pub [u8; SHARE_LEN]);
 
-/// A key of one handshake. It is consumed by its use.
+/// A key of one handshake.
+///
+/// The handshake that holds it agrees again when a message that did not hold is followed by one that does: on a
+/// datagram link anyone can send the first.
 pub struct EphemeralKey {
     secret: StaticSecret,
     share: Share,
@@ -50,7 +53,7 @@ impl EphemeralKey {
 
     /// Returns the shared secret with `peer`, or nothing when it is all zero (RFC 7748 §6.1).
     #[must_use]
-    pub fn agree(self, peer: &Share) -> Option<Secret<32>> {
+    pub fn agree(&self, peer: &Share) -> Option<Secret<32>> {
         let shared = self.secret.diffie_hellman(&PublicKey::from(peer.0));
         shared
             .was_contributory()

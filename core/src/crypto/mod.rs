@@ -15,6 +15,7 @@ mod signature;
 pub use aead::{AeadKey, Sealed, TAG_LEN};
 pub use agreement::{EphemeralKey, SHARE_LEN, Share};
 pub use hash::{HASH_LEN, Hash, Hasher};
+pub(crate) use kdf::expand_hash;
 pub use kdf::{expand, expand_label, extract};
 pub use mac::{MAC_LEN, Mac};
 pub use secret::Secret;

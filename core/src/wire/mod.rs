@@ -4,8 +4,24 @@
 //! kind and returns a value that cannot be nonsense; `emit` writes it back to the same bytes. Neither knows keys or
 //! states. Integers are big-endian (PROTOCOL.md §2.1).
 
+mod frame;
+mod head;
+mod m1;
+mod m2;
+mod m3;
+mod m4;
 mod reader;
+mod refusal;
 mod writer;
 
+pub use frame::{FRAME_HEADER_LEN, FRAME_OVERHEAD, FrameHeader, FrameType};
+pub(crate) use head::emit_head;
+pub use head::{HEAD_LEN, MessageType, parse_head};
+pub use m1::{Flags, M1, M1_LEN, Mode, Suite, SuiteList};
+pub use m2::{Limits, M2_CLEAR_LEN, M2_LEN, M2Clear, M2Sealed};
+pub(crate) use m3::KIND_TOKEN;
+pub use m3::{Credential, M3_MIN_LEN, M3_PREFIX_LEN, M3Sealed, MAX_PAD_LEN};
+pub use m4::{M4_LEN, M4_PREFIX_LEN, M4Sealed};
 pub use reader::{Reader, Truncated};
+pub use refusal::{REFUSE_LEN, REJECT_LEN, Refuse, RefuseCode, Reject, RejectCode};
 pub use writer::{TooSmall, Writer};

@@ -1,0 +1,44 @@
+//! The numbers of the protocol, each with its clause.
+
+/// The version that this crate speaks, and the highest one that it knows (PROTOCOL.md §2.2).
+pub const VERSION: u8 = 1;
+
+/// Longest handshake message in bytes, head included (PROTOCOL.md §2.1): M3 with the longest token and full padding
+/// is under it.
+pub const MAX_HANDSHAKE_LEN: usize = 1024;
+
+/// Longest payload of a frame in bytes (PROTOCOL.md §5.1).
+pub const MAX_PAYLOAD_LEN: usize = 16 * 1024;
+
+/// Smallest transport unit in bytes that a peer may announce (PROTOCOL.md §2.2).
+pub const MIN_MTU: u16 = 160;
+
+/// Milliseconds that a handshake may take from its first byte (PROTOCOL.md §6.1).
+pub const HANDSHAKE_MILLIS: u64 = 15_000;
+
+/// Frames sealed under one key after which the key is replaced (PROTOCOL.md §5.3).
+pub const SOFT_SEALS: u32 = 1 << 22;
+
+/// Frames sealed under one key after which nothing more is sealed (PROTOCOL.md §5.3): RFC 8446 §5.5 allows 2^24.5.
+pub const HARD_SEALS: u32 = 1 << 24;
+
+/// Bytes sealed under one key after which the key is replaced (PROTOCOL.md §5.3).
+pub const SOFT_BYTES: u64 = 1 << 30;
+
+/// Milliseconds after which a key is replaced (PROTOCOL.md §5.3).
+pub const EPOCH_MILLIS: u64 = 3_600_000;
+
+/// Highest epoch of a session (PROTOCOL.md §5.1): the next one is a new handshake's.
+pub const MAX_EPOCH: u32 = (1 << 16) - 1;
+
+/// Milliseconds an end is settled before it starts a key update (PROTOCOL.md §5.4).
+pub const SETTLED_MILLIS: u64 = 2_000;
+
+/// Milliseconds between two sendings of an unanswered key update (PROTOCOL.md §5.4).
+pub const UPDATE_REPEAT_MILLIS: u64 = 1_000;
+
+/// Sendings of an unanswered key update after which the session is closed (PROTOCOL.md §5.4).
+pub const MAX_UPDATE_SENDS: u8 = 5;
+
+/// Milliseconds after a switch of keys within which a peer may not ask for the next one (PROTOCOL.md §5.4).
+pub const MIN_EPOCH_MILLIS: u64 = 1_000;

@@ -1,0 +1,18 @@
+//! What travels inside sealed frames (PROTOCOL.md §10).
+//!
+//! Messages are enums in postcard's encoding, decoded strictly: no trailing bytes, one encoding for one value.
+
+mod alert;
+mod codec;
+mod command;
+mod control;
+mod envelope;
+mod link;
+
+pub use alert::{Alert, AlertCode};
+pub use command::{
+    Command, Field, MAX_ARGUMENTS, MAX_FIELDS, Reply, Request, Response, Status, Value,
+};
+pub use control::Control;
+pub use envelope::{ENVELOPE_HEADER_LEN, Envelope, Inner};
+pub use link::{AgentEntry, FromHub, MAX_AGENT_ENTRIES, RouteRefusal, ToHub};

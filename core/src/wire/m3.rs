@@ -1,0 +1,101 @@
+//! M3, the initiator's token and proof (PROTOCOL.md §2.4).
+
+use crate::crypto::{SIGNATURE_LEN, Signature, TAG_LEN};
+use crate::limits::MAX_PAYLOAD_LEN;
+use crate::reason::Reason;
+use crate::token::UnpackedToken;
+use crate::wire::{MessageType, Reader, parse_head};
+
+/// Length of the head and connection id of M3 in bytes.
+pub const M3_PREFIX_LEN: usize = 8;
+
+/// Length of M3 without credential and padding in bytes.
+pub const M3_MIN_LEN: usize = M3_PREFIX_LEN + 3 + 1 + SIGNATURE_LEN + TAG_LEN;
+
+/// Most bytes of padding.
+pub const MAX_PAD_LEN: usize = 63;
+
+/// The kind of credential that is a token in full.
+pub(crate) const KIND_TOKEN: u8 = 0;
+
+/// Who the initiator is. By reference and enrolment, kinds 1 and 2, are reserved (PROTOCOL.md §2.4).
+#[derive(Debug, Clone, Copy)]
+pub enum Credential<'a> {
+    /// A token, unpacked.
+    Token(UnpackedToken<'a>),
+}
+
+/// The plaintext of the sealed part of M3.
+#[derive(Debug, Clone, Copy)]
+pub struct M3Sealed<'a> {
+    /// Longest payload of a frame that the initiator takes, in bytes.
+    pub max_payload_len: u16,
+    /// Who the initiator is.
+    pub credential: Credential<'a>,
+    /// The initiator's signature.
+    pub signature: Signature,
+    /// The plaintext before the signature, which the signature is made over.
+    pub signed_part: &'a [u8],
+}
+
+impl<'a> M3Sealed<'a> {
+    /// Checks what is not sealed of the M3 in `message`.
+    ///
+    /// # Errors
+    ///
+    /// The first field that is wrong, in the order of the layout.
+    pub fn check_prefix(message: &[u8]) -> Result<(), Reason> {
+        let (kind, mut reader) = parse_head(message)?;
+        if kind != MessageType::M3 {
+            return Err(Reason::OutOfPlace);
+        }
+        if reader.u32()? != 0 {
+            return Err(Reason::ConnectionId);
+        }
+        if message.len() < M3_MIN_LEN {
+            Err(Reason::Length)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Reads the plaintext.
+    ///
+    /// # Errors
+    ///
+    /// The first field that is wrong, in the order of the layout; a token that cannot be measured.
+    pub fn parse(plaintext: &'a [u8]) -> Result<Self, Reason> {
+        let signed_len = plaintext
+            .len()
+            .checked_sub(SIGNATURE_LEN)
+            .ok_or(Reason::Length)?;
+        let (signed_part, signature) = plaintext
+            .split_at_checked(signed_len)
+            .ok_or(Reason::Length)?;
+        let signature = Signature(*Reader::new(signature).array()?);
+        let mut reader = Reader::new(signed_part);
+        if reader.u8()? != 0 {
+            return Err(Reason::Reserved);
+        }
+        let max_payload_len = reader.u16()?;
+        if !(1..=MAX_PAYLOAD_LEN).contains(&usize::from(max_payload_len)) {
+            return Err(Reason::PeerLimit);
+        }
+        if reader.u8()? != KIND_TOKEN {
+            return Err(Reason::CredentialKind);
+        }
+        let rest = reader.rest();
+        let (token, token_len) = UnpackedToken::parse(rest)?;
+        let pad = rest.get(token_len..).ok_or(Reason::Length)?;
+        if pad.len() > MAX_PAD_LEN || pad.iter().any(|byte| *byte != 0) {
+            return Err(Reason::Padding);
+        }
+        let credential = Credential::Token(token);
+        Ok(Self {
+            max_payload_len,
+            credential,
+            signature,
+            signed_part,
+        })
+    }
+}
