@@ -33,7 +33,9 @@
 
 pub mod connection;
 pub mod crypto;
+pub mod driver;
 pub mod entropy;
+pub mod framing;
 pub mod handshake;
 pub mod limits;
 pub mod message;

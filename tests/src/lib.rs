@@ -7,13 +7,16 @@
 #![forbid(unsafe_code)]
 
 mod case;
+pub mod fixture;
+mod handshake;
+pub mod pair;
 
 pub use case::{Case, Failure};
 
 /// Every table of cases, in the order in which they run.
-static TABLES: &[&[Case]] = &[];
+static TABLES: &[&[&[Case]]] = &[handshake::TABLES];
 
 /// Iterates over every case, in the order in which they run.
 pub fn cases() -> impl Iterator<Item = &'static Case> {
-    TABLES.iter().copied().flatten()
+    TABLES.iter().copied().flatten().copied().flatten()
 }

@@ -1,0 +1,200 @@
+//! The keys, tokens and times that the protocol's cases share. None of them is used anywhere else.
+
+use moorline_core::connection::{Connection, Context, Event, Outcome, Settings};
+use moorline_core::crypto::{EphemeralKey, Hash, PublicKey, Secret, SigningKey};
+use moorline_core::entropy::{Entropy, EntropyError};
+use moorline_core::handshake::{Admission, Gate, Initiator, Offer, Pins, Responder};
+use moorline_core::limits::MAX_HANDSHAKE_LEN;
+use moorline_core::time::{Instant, Now, TimeQuality, UnixMillis};
+use moorline_core::token::{
+    AgentScope, Claims, MAX_UNPACKED_LEN, NewClaims, Permissions, Role, TokenKind, TrustAnchor,
+    TrustAnchors, UnpackedToken, VerifiedClaims, mint,
+};
+use moorline_core::wire::{Limits, Refuse, RefuseCode};
+
+use crate::Failure;
+
+/// The name of the hub.
+pub const HUB: &str = "hub.example";
+
+/// The name of the issuer.
+pub const ISSUER: &str = "https://issuer.example";
+
+/// The name of the issuer's key.
+pub const KID: &str = "k1";
+
+/// The moment of every case: 2026-01-01T00:00:00Z.
+pub const NOW: UnixMillis = UnixMillis(1_767_225_600_000);
+
+/// The session id that [`Door`] gives.
+pub const SESSION_ID: [u8; 8] = *b"session1";
+
+/// What every end takes.
+pub const LIMITS: Limits = Limits { mtu: 1500, max_payload_len: 1024, max_token_len: 834 };
+
+/// Entropy that is the same in every run: SHA-256 of a name and a count.
+#[derive(Debug, Clone)]
+pub struct FixedEntropy {
+    name: &'static str,
+    count: u32,
+}
+
+impl FixedEntropy {
+    /// Returns the entropy called `name`.
+    pub fn new(name: &'static str) -> Self {
+        Self { name, count: 0 }
+    }
+}
+
+impl Entropy for FixedEntropy {
+    fn fill(&mut self, bytes: &mut [u8]) -> Result<(), EntropyError> {
+        for chunk in bytes.chunks_mut(32) {
+            let block = Hash::of(&[self.name.as_bytes(), &self.count.to_be_bytes()]);
+            self.count += 1;
+            for (to, from) in chunk.iter_mut().zip(block.as_bytes()) {
+                *to = *from;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Returns the secret called `name`.
+pub fn secret(name: &str) -> Secret<32> {
+    Secret::new(*Hash::of(&[name.as_bytes()]).as_bytes())
+}
+
+/// Returns the signing key called `name`.
+pub fn signing_key(name: &str) -> Result<SigningKey, Failure> {
+    SigningKey::from_scalar(&secret(name)).ok_or(Failure {
+        condition: "the name gives a scalar in range",
+        file: file!(),
+        line: line!(),
+        step: 0,
+    })
+}
+
+/// Returns the ephemeral key called `name`.
+pub fn ephemeral_key(name: &str) -> EphemeralKey {
+    EphemeralKey::from_scalar(&secret(name))
+}
+
+/// Writes a token for the holder of `key` to `out`.
+pub fn token<'o>(
+    role: Role,
+    subject: &str,
+    key: PublicKey,
+    issuer: &SigningKey,
+    out: &'o mut [u8; MAX_UNPACKED_LEN],
+) -> Result<UnpackedToken<'o>, Failure> {
+    let permissions: &[&str] = match role {
+        Role::Agent => &[],
+        Role::Commander => &["agent.command.*", "agent.list"],
+    };
+    let new = NewClaims {
+        kind: TokenKind::Access,
+        kid: KID,
+        issuer: ISSUER,
+        audience: &[HUB, "site-1"],
+        subject,
+        key,
+        role,
+        permissions,
+        agents: AgentScope::None,
+        generation: 1,
+        issued_at: NOW.secs(),
+        not_before: None,
+        expires_at: NOW.secs() + 3600,
+        jti: Hash::of(&[subject.as_bytes()]).prefix(),
+    };
+    mint(&new, issuer, &[], out).map_err(|_| Failure {
+        condition: "the token can be minted",
+        file: file!(),
+        line: line!(),
+        step: 0,
+    })
+}
+
+/// Both ends of a link, and the issuer.
+#[derive(Debug)]
+pub struct World {
+    /// The issuer's key.
+    pub issuer: SigningKey,
+    /// The hub's keys.
+    pub hub: [SigningKey; 1],
+    /// The agent's key.
+    pub agent: SigningKey,
+    /// The issuers that the hub trusts.
+    pub anchors: TrustAnchors,
+    /// The keys that the agent pinned.
+    pub pins: Pins,
+}
+
+impl World {
+    /// Returns the world of the cases.
+    pub fn new() -> Result<Self, Failure> {
+        let issuer = signing_key("issuer")?;
+        let hub = [signing_key("hub")?];
+        let agent = signing_key("agent")?;
+        let mut anchors = TrustAnchors::new();
+        let anchor = TrustAnchor::new(ISSUER, KID, *issuer.public_key());
+        let taken = anchor.is_ok_and(|anchor| anchors.insert(anchor).is_ok());
+        crate::ensure!(taken);
+        let pins = Pins::new(*hub[0].public_key());
+        Ok(Self { issuer, hub, agent, anchors, pins })
+    }
+
+    /// Returns the hub's side.
+    pub fn responder(&self) -> Responder<'_> {
+        Responder { keys: &self.hub, anchors: &self.anchors, audience: HUB, limits: LIMITS }
+    }
+
+    /// Returns the agent's side.
+    pub fn initiator<'k>(&'k self, token: UnpackedToken<'k>) -> Initiator<'k> {
+        let offer = Offer { mtu: 1500, max_payload_len: 1024, no_clock: true };
+        Initiator { key: &self.agent, token, pins: &self.pins, offer }
+    }
+
+    /// Writes the agent's token to `out`.
+    pub fn agent_token<'o>(
+        &self,
+        out: &'o mut [u8; MAX_UNPACKED_LEN],
+    ) -> Result<UnpackedToken<'o>, Failure> {
+        token(Role::Agent, "boiler-1", *self.agent.public_key(), &self.issuer, out)
+    }
+}
+
+/// A gate that admits everyone, no one, or no one that it looks up.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Door {
+    /// Whether every token is revoked.
+    pub revoked: bool,
+    /// Whether nobody is admitted.
+    pub full: bool,
+    /// How many peers were admitted.
+    pub admitted: usize,
+}
+
+impl Gate for Door {
+    fn is_revoked(&self, _: &Claims) -> bool {
+        self.revoked
+    }
+
+    fn admit(&mut self, claims: &VerifiedClaims) -> Result<Admission, Refuse> {
+        if self.full {
+            return Err(Refuse { code: RefuseCode::Overload, argument: 1000 });
+        }
+        self.admitted += 1;
+        let permissions: Permissions = claims.claims().permissions;
+        Ok(Admission { session_id: SESSION_ID, permissions })
+    }
+}
+
+/// Returns the time of the cases, `millis` after their start.
+pub fn at(millis: u64) -> Now {
+    Now {
+        instant: Instant(millis),
+        unix: UnixMillis(NOW.0 + millis),
+        quality: TimeQuality::Synchronised,
+    }
+}

@@ -1,0 +1,169 @@
+//! Two connections, the line between them, and a clock of their own.
+
+use heapless::Vec;
+use moorline_core::connection::{Closure, Connection, Context, Event, Settings};
+use moorline_core::limits::MAX_HANDSHAKE_LEN;
+use moorline_core::token::UnpackedToken;
+
+use crate::fixture::{Door, FixedEntropy, World, at, ephemeral_key};
+use crate::{Failure, ensure};
+
+/// Longest message on the line: a frame with the longest payload of the cases.
+pub const LINE_LEN: usize = 1100;
+
+/// One message on the line.
+pub type Message = Vec<u8, LINE_LEN>;
+
+/// What an end made of a message, without the borrowed parts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Seen {
+    /// Nothing for the layer above.
+    Nothing,
+    /// The connection is open.
+    Open,
+    /// A message for the application.
+    Application(Message),
+    /// An envelope.
+    Envelope(Message),
+    /// A pong.
+    RoundTrip,
+    /// The end.
+    Closed(Closure),
+}
+
+/// One end.
+#[derive(Debug)]
+pub struct End<'k> {
+    /// Its connection.
+    pub connection: Connection<'k>,
+    /// Its entropy.
+    pub entropy: FixedEntropy,
+    /// Its gate.
+    pub door: Door,
+}
+
+impl End<'_> {
+    /// Hands `message` in at `millis`, and returns what is to be sent and what was seen.
+    pub fn hand(&mut self, message: &[u8], millis: u64) -> (Option<Message>, Seen) {
+        let mut bytes = copy(message);
+        let mut out = [0; MAX_HANDSHAKE_LEN + 64];
+        let mut context =
+            Context { now: at(millis), entropy: &mut self.entropy, gate: Some(&mut self.door) };
+        let outcome = self.connection.handle_message(&mut bytes, &mut context, &mut out);
+        let sent = outcome.send.map(copy);
+        (sent, seen(outcome.event))
+    }
+
+    /// Lets time come to `millis`, and returns what is to be sent and what was seen.
+    pub fn wait(&mut self, millis: u64) -> (Option<Message>, Seen) {
+        let mut out = [0; MAX_HANDSHAKE_LEN];
+        let mut context =
+            Context { now: at(millis), entropy: &mut self.entropy, gate: Some(&mut self.door) };
+        let outcome = self.connection.handle_deadline(&mut context, &mut out);
+        let sent = outcome.send.map(copy);
+        (sent, seen(outcome.event))
+    }
+
+    /// Seals an application message.
+    pub fn say(&mut self, payload: &[u8]) -> Result<Message, Failure> {
+        let mut out = [0; LINE_LEN];
+        let sealed = self.connection.send_application(payload, &mut out).map(copy);
+        sealed.map_err(|_| Failure {
+            condition: "the message can be sealed",
+            file: file!(),
+            line: line!(),
+            step: 0,
+        })
+    }
+
+    /// Starts a key update.
+    pub fn update(&mut self, millis: u64) -> Result<Message, Failure> {
+        let mut out = [0; LINE_LEN];
+        let mut context = Context { now: at(millis), entropy: &mut self.entropy, gate: None };
+        let frame = self.connection.update_keys(&mut context, &mut out).map(copy);
+        frame.map_err(|_| Failure {
+            condition: "a key update can be started",
+            file: file!(),
+            line: line!(),
+            step: 0,
+        })
+    }
+}
+
+/// Both ends of one line.
+#[derive(Debug)]
+pub struct Pair<'k> {
+    /// The agent.
+    pub initiator: End<'k>,
+    /// The hub.
+    pub responder: End<'k>,
+    /// M1, which the initiator has written.
+    pub m1: Message,
+}
+
+impl<'k> Pair<'k> {
+    /// Returns both ends before the first message is delivered.
+    pub fn start(
+        world: &'k World,
+        token: UnpackedToken<'k>,
+        settings: Settings,
+    ) -> Result<Self, Failure> {
+        let mut out = [0; MAX_HANDSHAKE_LEN];
+        let start = at(0).instant;
+        let started = Connection::initiate(
+            world.initiator(token),
+            ephemeral_key("initiator ephemeral"),
+            settings,
+            start,
+            &mut out,
+        );
+        let Ok((connection, m1)) = started else {
+            return Err(Failure {
+                condition: "M1 can be written",
+                file: file!(),
+                line: line!(),
+                step: 0,
+            });
+        };
+        let initiator =
+            End { connection, entropy: FixedEntropy::new("initiator"), door: Door::default() };
+        let responder = End {
+            connection: Connection::respond(world.responder(), settings, start),
+            entropy: FixedEntropy::new("responder"),
+            door: Door::default(),
+        };
+        Ok(Self { initiator, responder, m1: copy(m1) })
+    }
+
+    /// Returns both ends with the handshake done, all of it at the time 0.
+    pub fn open(
+        world: &'k World,
+        token: UnpackedToken<'k>,
+        settings: Settings,
+    ) -> Result<Self, Failure> {
+        let mut pair = Self::start(world, token, settings)?;
+        let (m2, _) = pair.responder.hand(&pair.m1, 0);
+        let (m3, _) = pair.initiator.hand(&m2.unwrap_or_default(), 0);
+        let (m4, seen) = pair.responder.hand(&m3.unwrap_or_default(), 0);
+        ensure!(seen == Seen::Open);
+        let (none, seen) = pair.initiator.hand(&m4.unwrap_or_default(), 0);
+        ensure!(seen == Seen::Open && none.is_none());
+        Ok(pair)
+    }
+}
+
+/// Returns a copy of `bytes`; what is too long for the line is cut, and refused at the other end.
+pub fn copy(bytes: &[u8]) -> Message {
+    bytes.iter().copied().take(LINE_LEN).collect()
+}
+
+fn seen(event: Option<Event<'_>>) -> Seen {
+    match event {
+        None => Seen::Nothing,
+        Some(Event::Open(_)) => Seen::Open,
+        Some(Event::Application(payload)) => Seen::Application(copy(payload)),
+        Some(Event::Envelope(payload)) => Seen::Envelope(copy(payload)),
+        Some(Event::RoundTrip(_)) => Seen::RoundTrip,
+        Some(Event::Closed(closure)) => Seen::Closed(closure),
+    }
+}
