@@ -103,20 +103,7 @@ impl Qemu {
         let decoder = Decoder::for_image(&self.image)?;
         let provision = self.provision.as_deref().map(to_file).transpose()?;
         let mut command = Command::new(PROGRAM);
-        command.args([
-            "-machine",
-            &self.machine,
-            "-display",
-            "none",
-            "-monitor",
-            "none",
-        ]);
-        command.args([
-            "-nic",
-            "none",
-            "-semihosting-config",
-            "enable=on,target=native",
-        ]);
+        command.arg("-machine").arg(&self.machine).args(HEADLESS);
         match &self.serial {
             None => command.args(["-serial", "none"]),
             Some(address) => command.args([
@@ -181,6 +168,18 @@ fn chardev(address: &str) -> Option<String> {
 
 pub(crate) const PROGRAM: &str = "qemu-system-arm";
 const MACHINE: &str = "mps2-an386";
+/// No window, no console, semihosting for the log, and a network that leads nowhere: with none at all QEMU complains
+/// that the board's controller has no peer.
+const HEADLESS: [&str; 8] = [
+    "-display",
+    "none",
+    "-monitor",
+    "none",
+    "-nic",
+    "user,restrict=on",
+    "-semihosting-config",
+    "enable=on,target=native",
+];
 /// Where `firmware-example/memory.x` leaves room, the last MiB of the code memory.
 const PROVISION_ADDRESS: u32 = 0x0030_0000;
 /// Enough for any image of ours on a loaded machine; those that need more say so.
