@@ -53,7 +53,7 @@ impl Stack {
     ///
     /// Interrupts are masked meanwhile: their frames are not the operation's.
     #[inline(never)]
-    pub fn peak_of(&mut self, run: fn()) -> usize {
+    pub fn peak_of(&mut self, run: &mut dyn FnMut()) -> usize {
         critical_section::with(|_| {
             self.repaint();
             let before = stack_pointer();
