@@ -5,6 +5,7 @@
 //!   emulator   runs it: serial line, provisioning, deadline
 //!     log      decodes what it says, with the image's own table
 //!       conformance, bench   judge that
+//!         suite              sums it all up
 //! ```
 //!
 //! Invariants: no emulator outlives the value that stands for it; nothing waits without a deadline unless asked
@@ -16,6 +17,7 @@ pub mod bench;
 pub mod conformance;
 pub mod image;
 pub mod setup;
+pub mod suite;
 
 mod emulator;
 mod error;

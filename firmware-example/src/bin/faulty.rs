@@ -29,6 +29,7 @@ fn main() -> ! {
         b'B' => show(board.provision),
         b'E' => echo(&mut board),
         b'S' => sleep(&board),
+        b'T' => talk(&mut board),
         _ => defmt::info!("nothing to do"),
     }
     exit(SUCCESS)
@@ -85,4 +86,11 @@ fn sleep(board: &Board) {
     let start = board.clock.milliseconds();
     board.clock.sleep_until(start + 250);
     defmt::info!("slept {=u64} ms", board.clock.milliseconds() - start);
+}
+
+/// Sends a line before anybody could have asked for it.
+fn talk(board: &mut Board) {
+    let Ok(()) = board.uart.write_all(b"first words\n");
+    let Ok(()) = board.uart.flush();
+    hang();
 }
