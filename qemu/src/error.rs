@@ -39,18 +39,20 @@ pub enum Error {
         /// What the system says.
         source: io::Error,
     },
-    /// Cargo refuses to build the image.
-    #[error("the image {bin} does not build; the compiler says:\n{output}")]
+    /// Cargo refuses to build a binary.
+    #[error("{bin} does not build; the compiler says:\n{output}")]
     Build {
-        /// The binary of the firmware.
+        /// The name of the binary.
         bin: String,
         /// The compiler's own words.
         output: String,
     },
     /// Cargo built, and named no executable.
-    #[error("cargo built no executable called {bin}; look for it in firmware-example/src/bin")]
+    #[error(
+        "cargo built no executable called {bin}; look at the [[bin]] entries of its Cargo.toml"
+    )]
     NoExecutable {
-        /// The binary of the firmware.
+        /// The name of the binary.
         bin: String,
     },
     /// The image has no table of log messages.

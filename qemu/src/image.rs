@@ -1,4 +1,4 @@
-//! Device images, built by cargo.
+//! Device images, and the programs beside them, built by cargo.
 
 use std::env;
 use std::fmt;
@@ -52,11 +52,32 @@ impl fmt::Display for Profile {
 ///
 /// Cargo cannot be started, or refuses: the error passes on what the compiler says.
 pub fn build_image(bin: &str, profile: Profile) -> Result<PathBuf, Error> {
+    let place = [
+        "--package",
+        "moorline-firmware",
+        "--target",
+        TARGET,
+        "--profile",
+        profile.name(),
+    ];
+    build(bin, &place)
+}
+
+/// Builds the binary `bin` of `package` for this machine and returns its path: the daemon, to run beside a device.
+///
+/// # Errors
+///
+/// As [`build_image`].
+pub fn build_program(package: &str, bin: &str) -> Result<PathBuf, Error> {
+    build(bin, &["--package", package])
+}
+
+fn build(bin: &str, place: &[&str]) -> Result<PathBuf, Error> {
     let program = cargo();
     let output = Command::new(&program)
         .current_dir(workspace_root())
-        .args(["build", "--package", "moorline-firmware", "--bin", bin])
-        .args(["--target", TARGET, "--profile", profile.name()])
+        .args(["build", "--bin", bin])
+        .args(place)
         .args(["--quiet", "--message-format", "json-render-diagnostics"])
         .output()
         .map_err(|source| Error::Start { program, source })?;

@@ -13,6 +13,7 @@ use std::thread;
 use crate::bench;
 use crate::bench::Budget;
 use crate::conformance;
+use crate::conformance::Verdict;
 use crate::error::Error;
 use crate::image::cargo;
 use crate::image::workspace_root;
@@ -107,8 +108,12 @@ pub fn host_tests() -> Result<Tally, Error> {
 ///
 /// The image does not build or does not start.
 pub fn device_conformance() -> Result<Tally, Error> {
-    let report = conformance::run()?;
-    for case in &report.cases {
+    let report = conformance::run(|line| println!("{}", line.message))?;
+    for case in report
+        .cases
+        .iter()
+        .filter(|case| case.verdict != Verdict::Passed)
+    {
         println!("{case}");
     }
     for discrepancy in &report.discrepancies {

@@ -1,5 +1,6 @@
 //! The agent: connects the board to a hub over the serial line.
 
+#![forbid(unsafe_code)]
 #![no_std]
 #![no_main]
 

@@ -1,5 +1,6 @@
 //! What every image of this board has without the protocol: the agent's flash less this one's is the price of it.
 
+#![forbid(unsafe_code)]
 #![no_std]
 #![no_main]
 

@@ -1,5 +1,6 @@
 //! Runs every conformance case on the device and reports one verdict for each.
 
+#![forbid(unsafe_code)]
 #![no_std]
 #![no_main]
 

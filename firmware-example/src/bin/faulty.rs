@@ -1,5 +1,6 @@
 //! Does what the first provisioning byte asks for, mostly badly: the test bed of the runner.
 
+#![forbid(unsafe_code)]
 #![no_std]
 #![no_main]
 

@@ -87,7 +87,7 @@ impl Board {
 ///
 /// `ready` is judged with interrupts masked, and they stay masked until the core sleeps: what would make it true
 /// in between is left pending, and a pending interrupt ends WFI at once. So no wake-up is lost.
-/// Call it in a loop; the clock interrupts every [`clock::TICK_MS`] milliseconds, so a deadline is seen in time.
+/// Call it in a loop; the clock interrupts every 5 milliseconds, so a deadline is seen in time.
 pub fn sleep_unless(ready: impl FnOnce(CriticalSection<'_>) -> bool) {
     critical_section::with(|section| {
         if !ready(section) {

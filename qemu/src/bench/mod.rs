@@ -53,7 +53,7 @@ pub enum Cost {
         /// The deepest that the stack went below the caller.
         stack_bytes: u64,
     },
-    /// The cost of a part of an image, in bytes.
+    /// The size of a part of an image, or of a value that is kept, in bytes.
     Size {
         /// How many.
         bytes: u64,
@@ -93,7 +93,12 @@ pub fn measure() -> Result<Vec<Figure>, Error> {
     Ok(figures)
 }
 
-fn operations(profile: Profile) -> Result<Vec<Figure>, Error> {
+/// Runs the bench image and returns what it reports.
+///
+/// # Errors
+///
+/// The image does not build, does not run, or reports something that is no figure.
+pub fn operations(profile: Profile) -> Result<Vec<Figure>, Error> {
     let image = build_image("bench", profile)?;
     let outcome = Qemu::new(image)
         .icount(ICOUNT_SHIFT)
@@ -104,10 +109,15 @@ fn operations(profile: Profile) -> Result<Vec<Figure>, Error> {
     results.map(|line| parse(line, profile)).collect()
 }
 
-/// Reads `bench NAME provider PROVIDER instructions COUNT stack BYTES`.
+/// Reads `bench NAME provider PROVIDER instructions COUNT stack BYTES` and `size NAME provider PROVIDER bytes COUNT`.
 fn parse(line: &LogLine, profile: Profile) -> Result<Figure, Error> {
     let words: Vec<&str> = line.message.split(' ').collect();
-    let figure = match words.as_slice() {
+    let number = |word: &str| {
+        word.parse().map_err(|_| Error::Figure {
+            line: line.message.clone(),
+        })
+    };
+    match *words.as_slice() {
         [
             "bench",
             name,
@@ -116,21 +126,30 @@ fn parse(line: &LogLine, profile: Profile) -> Result<Figure, Error> {
             "instructions",
             instructions,
             "stack",
-            stack_bytes,
-        ] => instructions.parse().ok().zip(stack_bytes.parse().ok()).map(
-            |(instructions, stack_bytes)| Figure {
+            stack,
+        ] => {
+            let cost = Cost::Operation {
+                instructions: number(instructions)?,
+                stack_bytes: number(stack)?,
+            };
+            Ok(Figure {
                 id: id(name, provider, profile),
-                cost: Cost::Operation {
-                    instructions,
-                    stack_bytes,
-                },
-            },
-        ),
-        _ => None,
-    };
-    figure.ok_or_else(|| Error::Figure {
-        line: line.message.clone(),
-    })
+                cost,
+            })
+        }
+        ["size", name, "provider", provider, "bytes", bytes] => {
+            let cost = Cost::Size {
+                bytes: number(bytes)?,
+            };
+            Ok(Figure {
+                id: id(name, provider, profile),
+                cost,
+            })
+        }
+        _ => Err(Error::Figure {
+            line: line.message.clone(),
+        }),
+    }
 }
 
 /// Measures the agent's image, and what of it the protocol adds to a board that only echoes.
@@ -195,6 +214,7 @@ mod tests {
             "bench",
             "bench a provider b instructions many stack 8",
             "bench a provider b instructions 1 stack 8 more",
+            "size a provider b bytes",
         ] {
             assert!(parse(&said(line), Profile::Device).is_err(), "{line}");
         }

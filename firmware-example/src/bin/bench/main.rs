@@ -1,8 +1,9 @@
 //! Measures operations on the device: the instructions and the stack that each takes.
 //!
 //! Run it with an instruction counter, `cargo bench-device` or `--icount`: otherwise the timer counts the host's
-//! time. To measure one more operation, add a line to the table in `operations.rs`.
+//! time. To measure one more operation, add a line to a table in `operations.rs`.
 
+#![forbid(unsafe_code)]
 #![no_std]
 #![no_main]
 
@@ -18,6 +19,7 @@ use moorline_firmware::board::exit;
 
 use meter::Meter;
 use operations::OPERATIONS;
+use operations::SIZES;
 
 #[entry]
 fn main() -> ! {
@@ -35,6 +37,14 @@ fn main() -> ! {
             operation.provider,
             meter.instruction_count(),
             meter.peak_stack_len()
+        );
+    }
+    for size in SIZES {
+        defmt::println!(
+            "size {=str} provider {=str} bytes {=usize}",
+            size.name,
+            size.provider,
+            size.bytes
         );
     }
     exit(SUCCESS)

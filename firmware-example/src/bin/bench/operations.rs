@@ -29,7 +29,23 @@ pub(crate) struct Bench {
     pub(crate) run: fn(&mut Meter<'_>),
 }
 
-/// Everything that is measured, in the order of the report.
+/// How many bytes of RAM a value takes for as long as it is kept.
+pub(crate) struct Size {
+    /// Its name in `qemu/budget.toml`.
+    pub(crate) name: &'static str,
+    /// Whose arithmetic it belongs to.
+    pub(crate) provider: &'static str,
+    /// The bytes.
+    pub(crate) bytes: usize,
+}
+
+/// The values that a device keeps, in the order of the report.
+pub(crate) static SIZES: &[Size] = &[
+    size("state.aes256gcm", size_of::<Aes256Gcm>()),
+    size("state.p256.signing-key", size_of::<SigningKey>()),
+];
+
+/// Everything that is run, in the order of the report.
 pub(crate) static OPERATIONS: &[Bench] = &[
     bench("calibration.4002", calibration),
     bench("sha256.1024", sha256_1024),
@@ -48,6 +64,14 @@ const fn bench(name: &'static str, run: fn(&mut Meter<'_>)) -> Bench {
         name,
         provider: "default",
         run,
+    }
+}
+
+const fn size(name: &'static str, bytes: usize) -> Size {
+    Size {
+        name,
+        provider: "default",
+        bytes,
     }
 }
 
