@@ -1,2 +1,34 @@
 //! Boots Moorline device images in QEMU and judges what they did.
+//!
+//! ```text
+//! image        builds an image of `firmware-example`
+//!   emulator   runs it: serial line, provisioning, deadline
+//!     log      decodes what it says, with the image's own table
+//!       conformance, bench   judge that
+//!         suite              sums it all up
+//! ```
+//!
+//! Invariants: no emulator outlives the value that stands for it; nothing waits without a deadline unless asked
+//! to; nothing is installed without a line that says so.
+
 #![forbid(unsafe_code)]
+
+pub mod bench;
+pub mod conformance;
+pub mod image;
+pub mod setup;
+pub mod suite;
+
+mod emulator;
+mod error;
+mod log;
+mod running;
+
+pub use emulator::Qemu;
+pub use error::Error;
+pub use log::Decoder;
+pub use log::Level;
+pub use log::Location;
+pub use log::LogLine;
+pub use running::Outcome;
+pub use running::Running;

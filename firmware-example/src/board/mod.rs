@@ -1,0 +1,97 @@
+//! The MPS2 board with the AN386 image (Cortex-M4F), as QEMU emulates it.
+//!
+//! [`Board::take`] starts the hardware and hands out its parts, once. Every wait sleeps: [`sleep_unless`] is the
+//! one place with a WFI in it.
+
+mod clock;
+mod entropy;
+mod exit;
+mod fault;
+mod interrupt;
+mod led;
+mod provision;
+mod register;
+mod sensor;
+mod stack;
+mod uart;
+
+use core::sync::atomic::AtomicBool;
+use core::sync::atomic::Ordering;
+
+use cortex_m::Peripherals;
+use critical_section::CriticalSection;
+
+pub use clock::Clock;
+pub use clock::TICKS_PER_SECOND;
+pub use clock::Ticks;
+pub use entropy::Entropy;
+pub use entropy::EntropyError;
+pub use exit::FAILURE;
+pub use exit::HARD_FAULT;
+pub use exit::PANICKED;
+pub use exit::SUCCESS;
+pub use exit::exit;
+pub use led::Leds;
+pub use provision::provision;
+pub use sensor::Sensor;
+pub use stack::MEASURED_STACK_LEN;
+pub use stack::Stack;
+pub use uart::RECEIVE_RING_LEN;
+pub use uart::Uart;
+
+/// The parts of the board, each owned by whoever holds it.
+pub struct Board {
+    /// Milliseconds since boot.
+    pub clock: Clock,
+    /// The source of secret random bytes.
+    pub entropy: Entropy,
+    /// The two user LEDs.
+    pub leds: Leds,
+    /// The bytes that the device was provisioned with, see [`provision`].
+    pub provision: &'static [u8],
+    /// A value that changes, for the agent to report.
+    pub sensor: Sensor,
+    /// The measure of the stack.
+    pub stack: Stack,
+    /// The serial line to the hub.
+    pub uart: Uart,
+}
+
+impl Board {
+    /// Starts the hardware and returns its parts; `None` on every call but the first.
+    ///
+    /// Paints the free stack, so call it early in `main`.
+    pub fn take() -> Option<Self> {
+        static TAKEN: AtomicBool = AtomicBool::new(false);
+        if TAKEN.swap(true, Ordering::Relaxed) {
+            return None;
+        }
+        let mut core = Peripherals::take()?;
+        let stack = Stack::start();
+        let clock = Clock::start(&mut core.SYST);
+        let uart = Uart::start(clock);
+        interrupt::unmask();
+        Some(Self {
+            clock,
+            entropy: Entropy::new(),
+            leds: Leds::new(),
+            provision: provision(),
+            sensor: Sensor::new(clock),
+            stack,
+            uart,
+        })
+    }
+}
+
+/// Sleeps until an interrupt has been handled, unless `ready` already holds.
+///
+/// `ready` is judged with interrupts masked, and they stay masked until the core sleeps: what would make it true
+/// in between is left pending, and a pending interrupt ends WFI at once. So no wake-up is lost.
+/// Call it in a loop; the clock interrupts every 5 milliseconds, so a deadline is seen in time.
+pub fn sleep_unless(ready: impl FnOnce(CriticalSection<'_>) -> bool) {
+    critical_section::with(|section| {
+        if !ready(section) {
+            cortex_m::asm::wfi();
+        }
+    });
+}

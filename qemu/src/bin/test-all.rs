@@ -1,0 +1,65 @@
+//! Sets up what is needed, runs every test there is, and closes with one line: `N passed, M failed`.
+
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use moorline_qemu::Error;
+use moorline_qemu::setup;
+use moorline_qemu::suite;
+use moorline_qemu::suite::Tally;
+
+/// Runs every test on the host and on the device in QEMU, and sums them up.
+#[derive(Parser)]
+#[command(name = "test-all")]
+struct Arguments {}
+
+fn main() -> ExitCode {
+    let Arguments {} = Arguments::parse();
+    let mut sum = Tally::default();
+    for stage in STAGES {
+        println!("== {}", stage.name);
+        let tally = (stage.run)().unwrap_or_else(|error| {
+            println!("FAILED: {error}");
+            Tally {
+                passed: 0,
+                failed: 1,
+            }
+        });
+        println!("== {}: {tally}", stage.name);
+        sum += tally;
+    }
+    println!("{sum}");
+    if sum.failed == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+/// A part of the suite. One that cannot run at all counts as one failure.
+struct Stage {
+    name: &'static str,
+    run: fn() -> Result<Tally, Error>,
+}
+
+/// In this order: what the later ones need, then the cheapest first.
+const STAGES: &[Stage] = &[
+    Stage {
+        name: "tools",
+        run: || setup::ensure().map(|()| Tally::default()),
+    },
+    Stage {
+        name: "tests on the host, end to end included",
+        run: suite::host_tests,
+    },
+    Stage {
+        name: "conformance on the device",
+        run: suite::device_conformance,
+    },
+    Stage {
+        name: "budget of the device",
+        run: suite::device_budget,
+    },
+];

@@ -1,0 +1,212 @@
+//! How an image is to be run.
+
+use std::io;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::Command;
+use std::process::Stdio;
+use std::time::Duration;
+
+use tempfile::NamedTempFile;
+
+use crate::error::Error;
+use crate::log::Decoder;
+use crate::log::LogLine;
+use crate::running::Outcome;
+use crate::running::Running;
+
+/// A run of one image, described. [`Qemu::spawn`] starts it.
+pub struct Qemu {
+    image: PathBuf,
+    machine: String,
+    icount: Option<u32>,
+    serial: Option<String>,
+    provision: Option<Vec<u8>>,
+    deadline: Option<Duration>,
+    on_line: Box<dyn FnMut(&LogLine) + Send>,
+}
+
+impl Qemu {
+    /// Describes a run of `image` on the machine of `firmware-example`, without a serial line, for a minute at most.
+    pub fn new(image: impl Into<PathBuf>) -> Self {
+        Self {
+            image: image.into(),
+            machine: MACHINE.into(),
+            icount: None,
+            serial: None,
+            provision: None,
+            deadline: Some(DEFAULT_DEADLINE),
+            on_line: Box::new(|_| ()),
+        }
+    }
+
+    /// Takes another machine than `mps2-an386`.
+    pub fn machine(mut self, machine: impl Into<String>) -> Self {
+        self.machine = machine.into();
+        self
+    }
+
+    /// Lets one instruction take 2^`shift` ns of virtual time, so that times count instructions.
+    pub fn icount(mut self, shift: u32) -> Self {
+        self.icount = Some(shift);
+        self
+    }
+
+    /// Connects the serial line to the TCP listener at `address`, `HOST:PORT`.
+    ///
+    /// QEMU connects again a second after the connection ends. What the device sends while there is none is lost,
+    /// as on a wire that is not plugged in; this includes what it sends before the first connection stands.
+    pub fn serial(mut self, address: impl Into<String>) -> Self {
+        self.serial = Some(address.into());
+        self
+    }
+
+    /// Puts `bytes` where the image finds what it was provisioned with.
+    pub fn provision(mut self, bytes: impl Into<Vec<u8>>) -> Self {
+        self.provision = Some(bytes.into());
+        self
+    }
+
+    /// Ends the run after `deadline`, as timed out.
+    pub fn deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = Some(deadline);
+        self
+    }
+
+    /// Lets the run go on until the image or the user ends it.
+    pub fn without_deadline(mut self) -> Self {
+        self.deadline = None;
+        self
+    }
+
+    /// Calls `on_line` with each line as it comes, on a thread of its own.
+    pub fn on_line(mut self, on_line: impl FnMut(&LogLine) + Send + 'static) -> Self {
+        self.on_line = Box::new(on_line);
+        self
+    }
+
+    /// Runs the image to its end.
+    ///
+    /// # Errors
+    ///
+    /// As [`Qemu::spawn`]. A run that fails is not an error here: see [`Outcome::check`].
+    pub fn run(self) -> Result<Outcome, Error> {
+        self.spawn()?.wait()
+    }
+
+    /// Starts the image.
+    ///
+    /// # Errors
+    ///
+    /// QEMU is not installed, the image has no table of messages, or the serial line is no `HOST:PORT`.
+    pub fn spawn(self) -> Result<Running, Error> {
+        let decoder = Decoder::for_image(&self.image)?;
+        let provision = self.provision.as_deref().map(to_file).transpose()?;
+        let mut command = Command::new(PROGRAM);
+        command.arg("-machine").arg(&self.machine).args(HEADLESS);
+        match &self.serial {
+            None => command.args(["-serial", "none"]),
+            Some(address) => command.args([
+                "-chardev",
+                &chardev(address).ok_or(Error::SerialAddress {
+                    address: address.clone(),
+                })?,
+                "-serial",
+                "chardev:hub",
+            ]),
+        };
+        if let Some(shift) = self.icount {
+            command.args(["-icount", &format!("shift={shift}")]);
+        }
+        if let Some(file) = &provision {
+            let path = file.path().display();
+            command.args([
+                "-device",
+                &format!("loader,file={path},addr={PROVISION_ADDRESS:#010x},force-raw=on"),
+            ]);
+        }
+        command.arg("-kernel").arg(&self.image);
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(|source| match source.kind() {
+                io::ErrorKind::NotFound => Error::QemuMissing,
+                _ => Error::Start {
+                    program: PROGRAM.into(),
+                    source,
+                },
+            })?;
+        Running::watch(child, decoder, self.on_line, self.deadline, provision)
+    }
+}
+
+fn to_file(bytes: &[u8]) -> Result<NamedTempFile, Error> {
+    let name = |source| Error::File {
+        path: std::env::temp_dir(),
+        source,
+    };
+    let mut file = NamedTempFile::new().map_err(name)?;
+    file.write_all(bytes).map_err(name)?;
+    Ok(file)
+}
+
+/// Says how QEMU reaches the listener. Without `nodelay` each byte waits for the acknowledgement of the last.
+fn chardev(address: &str) -> Option<String> {
+    let (host, port) = address.rsplit_once(':')?;
+    let port: u16 = port.parse().ok()?;
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    // A comma would start the next option.
+    if host.is_empty() || host.contains(',') {
+        return None;
+    }
+    Some(format!(
+        "socket,id=hub,host={host},port={port},reconnect=1,nodelay=on"
+    ))
+}
+
+pub(crate) const PROGRAM: &str = "qemu-system-arm";
+const MACHINE: &str = "mps2-an386";
+/// No window, no console, semihosting for the log, and a network that leads nowhere: with none at all QEMU complains
+/// that the board's controller has no peer.
+const HEADLESS: [&str; 8] = [
+    "-display",
+    "none",
+    "-monitor",
+    "none",
+    "-nic",
+    "user,restrict=on",
+    "-semihosting-config",
+    "enable=on,target=native",
+];
+/// Where `firmware-example/memory.x` leaves room, the last MiB of the code memory.
+const PROVISION_ADDRESS: u32 = 0x0030_0000;
+/// Enough for any image of ours on a loaded machine; those that need more say so.
+const DEFAULT_DEADLINE: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_serial_line_is_a_host_and_a_port() {
+        let wired = chardev("127.0.0.1:7878");
+        assert_eq!(
+            wired.as_deref(),
+            Some("socket,id=hub,host=127.0.0.1,port=7878,reconnect=1,nodelay=on")
+        );
+        assert!(chardev("[::1]:7878").is_some_and(|option| option.contains("host=::1,")));
+        for address in [
+            "",
+            "7878",
+            "127.0.0.1",
+            "127.0.0.1:",
+            ":1",
+            "host:99999",
+            "a,server=on:1",
+        ] {
+            assert_eq!(chardev(address), None, "{address}");
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! Device images, and the programs beside them, built by cargo.
+
+use std::env;
+use std::fmt;
+use std::path::Path;
+use std::path::PathBuf;
+use std::process::Command;
+
+use serde::Deserialize;
+
+use crate::error::Error;
+
+/// The target of the device.
+pub const TARGET: &str = "thumbv7em-none-eabihf";
+
+/// How an image is optimised.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Profile {
+    /// For size: what a device ships with.
+    Device,
+    /// For speed: the other end of the scale.
+    DeviceFast,
+}
+
+impl Profile {
+    /// Returns the name of the profile in `Cargo.toml`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Device => "device",
+            Self::DeviceFast => "device-fast",
+        }
+    }
+
+    /// Returns its optimisation level, as `Cargo.toml` writes it.
+    pub const fn opt_level(self) -> &'static str {
+        match self {
+            Self::Device => "s",
+            Self::DeviceFast => "3",
+        }
+    }
+}
+
+impl fmt::Display for Profile {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.name())
+    }
+}
+
+/// Builds the binary `bin` of the firmware and returns the path of the image.
+///
+/// # Errors
+///
+/// Cargo cannot be started, or refuses: the error passes on what the compiler says.
+pub fn build_image(bin: &str, profile: Profile) -> Result<PathBuf, Error> {
+    let place = [
+        "--package",
+        "moorline-firmware",
+        "--target",
+        TARGET,
+        "--profile",
+        profile.name(),
+    ];
+    build(bin, &place)
+}
+
+/// Builds the binary `bin` of `package` for this machine and returns its path: the daemon, to run beside a device.
+///
+/// # Errors
+///
+/// As [`build_image`].
+pub fn build_program(package: &str, bin: &str) -> Result<PathBuf, Error> {
+    build(bin, &["--package", package])
+}
+
+fn build(bin: &str, place: &[&str]) -> Result<PathBuf, Error> {
+    let program = cargo();
+    let output = Command::new(&program)
+        .current_dir(workspace_root())
+        .args(["build", "--bin", bin])
+        .args(place)
+        .args(["--quiet", "--message-format", "json-render-diagnostics"])
+        .output()
+        .map_err(|source| Error::Start { program, source })?;
+    if !output.status.success() {
+        let output = String::from_utf8_lossy(&output.stderr).into_owned();
+        return Err(Error::Build {
+            bin: bin.into(),
+            output,
+        });
+    }
+    String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .find_map(|line| executable(line, bin))
+        .ok_or_else(|| Error::NoExecutable { bin: bin.into() })
+}
+
+/// Returns the folder of the workspace that this crate was built in.
+pub fn workspace_root() -> &'static Path {
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    package.parent().unwrap_or(package)
+}
+
+/// Returns the cargo that started this program, or else the one on the PATH.
+pub(crate) fn cargo() -> String {
+    env::var("CARGO").unwrap_or_else(|_| "cargo".into())
+}
+
+fn executable(line: &str, bin: &str) -> Option<PathBuf> {
+    let message: Message = serde_json::from_str(line).ok()?;
+    let wanted = message.reason == "compiler-artifact" && message.target?.name == bin;
+    if wanted { message.executable } else { None }
+}
+
+/// What is needed of a line that cargo writes; its other keys are cargo's business.
+#[derive(Deserialize)]
+struct Message {
+    reason: String,
+    target: Option<BuiltTarget>,
+    executable: Option<PathBuf>,
+}
+
+#[derive(Deserialize)]
+struct BuiltTarget {
+    name: String,
+}

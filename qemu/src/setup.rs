@@ -1,0 +1,142 @@
+//! Sees to the tools that device runs need: the emulator and the compiler's target.
+//!
+//! Whatever is installed is announced first, and what cannot be installed is an error that says what to type.
+
+use std::io;
+use std::path::Path;
+use std::path::PathBuf;
+use std::process::Command;
+use std::process::Stdio;
+
+use crate::emulator::PROGRAM;
+use crate::error::Error;
+use crate::image::TARGET;
+use crate::image::workspace_root;
+
+/// Installs what is missing, and says on standard error what it finds and does.
+///
+/// # Errors
+///
+/// Something is missing and cannot be installed from here.
+pub fn ensure() -> Result<(), Error> {
+    ensure_target()?;
+    ensure_emulator()
+}
+
+fn ensure_emulator() -> Result<(), Error> {
+    if let Some(version) = first_line(Command::new(PROGRAM).arg("--version"))? {
+        eprintln!("setup: {version}");
+        return Ok(());
+    }
+    let Some(privilege) = Privilege::find()? else {
+        return Err(Error::QemuMissing);
+    };
+    if first_line(Command::new("apt-get").arg("--version"))?.is_none() {
+        return Err(Error::QemuMissing);
+    }
+    // A machine that has never updated its list of packages finds none.
+    let _stale_list = run(privilege.command("apt-get").args(["update", "--quiet"]));
+    run(privilege
+        .command("apt-get")
+        .args(["install", "--yes", PROGRAM]))
+}
+
+fn ensure_target() -> Result<(), Error> {
+    if has_target()? {
+        eprintln!("setup: the Rust target {TARGET} is installed");
+        return Ok(());
+    }
+    if first_line(Command::new("rustup").arg("--version"))?.is_none() {
+        return Err(Error::Missing {
+            what: TARGET_NAME,
+            command: TARGET_COMMAND,
+        });
+    }
+    // In the workspace, rustup takes the toolchain that the workspace pins.
+    run(Command::new("rustup")
+        .current_dir(workspace_root())
+        .args(["target", "add", TARGET]))
+}
+
+fn has_target() -> Result<bool, Error> {
+    let rustc = std::env::var("RUSTC").unwrap_or_else(|_| "rustc".into());
+    let mut command = Command::new(rustc);
+    command
+        .current_dir(workspace_root())
+        .args(["--print", "target-libdir", "--target", TARGET]);
+    let folder = first_line(&mut command)?.map(PathBuf::from);
+    Ok(folder.as_deref().is_some_and(Path::is_dir))
+}
+
+/// How this user may install packages.
+enum Privilege {
+    Root,
+    Sudo,
+}
+
+impl Privilege {
+    /// Returns `None` when the user would have to type a password.
+    fn find() -> Result<Option<Self>, Error> {
+        if first_line(Command::new("id").arg("-u"))?.as_deref() == Some("0") {
+            return Ok(Some(Self::Root));
+        }
+        let sudo = first_line(Command::new("sudo").args(["-n", "id", "-u"]))?;
+        Ok(if sudo.as_deref() == Some("0") {
+            Some(Self::Sudo)
+        } else {
+            None
+        })
+    }
+
+    fn command(&self, program: &str) -> Command {
+        match self {
+            Self::Root => Command::new(program),
+            Self::Sudo => {
+                let mut command = Command::new("sudo");
+                command.args(["-n", program]);
+                command
+            }
+        }
+    }
+}
+
+/// Returns the first line that the program prints; `None` when it is not there or fails.
+fn first_line(command: &mut Command) -> Result<Option<String>, Error> {
+    match command.stdin(Stdio::null()).stderr(Stdio::null()).output() {
+        Ok(output) if output.status.success() => {
+            let text = String::from_utf8_lossy(&output.stdout);
+            Ok(text.lines().next().map(str::to_owned))
+        }
+        Ok(_) => Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(Error::Start {
+            program: shown(command),
+            source,
+        }),
+    }
+}
+
+/// Announces the command, runs it and lets it speak for itself.
+fn run(command: &mut Command) -> Result<(), Error> {
+    let shown = shown(command);
+    eprintln!("setup: {shown}");
+    match command.stdin(Stdio::null()).status() {
+        Ok(status) if status.success() => Ok(()),
+        Ok(_) => Err(Error::Install { command: shown }),
+        Err(source) => Err(Error::Start {
+            program: shown,
+            source,
+        }),
+    }
+}
+
+fn shown(command: &Command) -> String {
+    let words: Vec<_> = std::iter::once(command.get_program())
+        .chain(command.get_args())
+        .map(|word| word.to_string_lossy())
+        .collect();
+    words.join(" ")
+}
+
+const TARGET_NAME: &str = "the Rust target thumbv7em-none-eabihf";
+const TARGET_COMMAND: &str = "rustup target add thumbv7em-none-eabihf";

@@ -1,0 +1,241 @@
+//! The stages of the whole test suite, and their sum.
+
+use std::fmt;
+use std::io;
+use std::io::BufRead;
+use std::io::BufReader;
+use std::io::Read;
+use std::ops::AddAssign;
+use std::process::Command;
+use std::process::Stdio;
+use std::thread;
+
+use crate::bench;
+use crate::bench::Budget;
+use crate::conformance;
+use crate::conformance::Verdict;
+use crate::error::Error;
+use crate::image::cargo;
+use crate::image::workspace_root;
+
+/// How many checks passed and failed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Checks that passed.
+    pub passed: usize,
+    /// Checks that failed, and whatever kept checks from running.
+    pub failed: usize,
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} passed, {} failed", self.passed, self.failed)
+    }
+}
+
+impl AddAssign for Tally {
+    fn add_assign(&mut self, other: Self) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+    }
+}
+
+/// Runs every test of the workspace on the host, passing on what cargo prints.
+///
+/// What cargo calls a test is counted as it counts. A test program that does not build, or ends without a result,
+/// counts as one failure.
+///
+/// # Errors
+///
+/// Cargo cannot be started.
+pub fn host_tests() -> Result<Tally, Error> {
+    let program = cargo();
+    let start = |source| Error::Start {
+        program: program.clone(),
+        source,
+    };
+    let mut child = Command::new(&program)
+        .current_dir(workspace_root())
+        // The firmware has no tests of its own, and does not build for the host.
+        .args([
+            "test",
+            "--workspace",
+            "--exclude",
+            "moorline-firmware",
+            "--no-fail-fast",
+        ])
+        // Each case is counted by the stage that runs the image.
+        .args(["--", "--skip", CONFORMANCE_TEST])
+        // Colours would stand between us and the words that are counted.
+        .env("CARGO_TERM_COLOR", "never")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(start)?;
+    let stderr = child.stderr.take();
+    let programs = thread::spawn(move || {
+        count(
+            stderr,
+            |line| eprintln!("{line}"),
+            |line| usize::from(starts_program(line)),
+        )
+    });
+    let mut tally = Tally::default();
+    let result_count = count(
+        child.stdout.take(),
+        |line| println!("{line}"),
+        |line| match parse_result(line) {
+            Some(result) => {
+                tally += result;
+                1
+            }
+            None => 0,
+        },
+    );
+    let program_count = programs.join().unwrap_or(0);
+    let status = child.wait().map_err(start)?;
+    tally.failed += program_count.saturating_sub(result_count);
+    if !status.success() && tally.failed == 0 {
+        tally.failed = 1;
+    }
+    Ok(tally)
+}
+
+/// Runs the conformance cases on the device; each is one check.
+///
+/// # Errors
+///
+/// The image does not build or does not start.
+pub fn device_conformance() -> Result<Tally, Error> {
+    let report = conformance::run(|line| println!("{}", line.message))?;
+    for case in report
+        .cases
+        .iter()
+        .filter(|case| case.verdict != Verdict::Passed)
+    {
+        println!("{case}");
+    }
+    for discrepancy in &report.discrepancies {
+        println!("FAILED: {discrepancy}");
+    }
+    Ok(Tally {
+        passed: report.passed_count(),
+        failed: report.failed_count(),
+    })
+}
+
+/// Holds the figures of the device against their budget; each is one check.
+///
+/// # Errors
+///
+/// The budget is not valid, or an image does not build or run.
+pub fn device_budget() -> Result<Tally, Error> {
+    let judgements = Budget::load()?.judge(&bench::measure()?);
+    for judgement in &judgements {
+        println!(
+            "{}{judgement}",
+            if judgement.is_within() {
+                ""
+            } else {
+                "FAILED: "
+            }
+        );
+    }
+    let passed = judgements
+        .iter()
+        .filter(|judgement| judgement.is_within())
+        .count();
+    Ok(Tally {
+        passed,
+        failed: judgements.len() - passed,
+    })
+}
+
+/// Passes each line on and sums what it counts for.
+fn count(
+    stream: Option<impl Read>,
+    mut pass_on: impl FnMut(&str),
+    mut weigh: impl FnMut(&str) -> usize,
+) -> usize {
+    let Some(stream) = stream else { return 0 };
+    let mut reader = BufReader::new(stream);
+    let mut sum = 0;
+    let mut line = Vec::new();
+    while let Ok(1..) = read_line(&mut reader, &mut line) {
+        let text = String::from_utf8_lossy(&line);
+        let text = text.trim_end_matches(['\r', '\n']);
+        pass_on(text);
+        sum += weigh(text);
+    }
+    sum
+}
+
+/// Reads a line that need not be UTF-8: a test may print anything.
+fn read_line(reader: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<usize> {
+    line.clear();
+    reader.read_until(b'\n', line)
+}
+
+/// Says whether cargo announces that it starts a test program, which owes a result.
+fn starts_program(line: &str) -> bool {
+    let line = line.trim_start();
+    line.starts_with("Running ") || line.starts_with("Doc-tests ")
+}
+
+/// Reads `test result: ok. 3 passed; 0 failed; …`.
+fn parse_result(line: &str) -> Option<Tally> {
+    let (_, counts) = line.strip_prefix("test result: ")?.split_once(". ")?;
+    let mut counts = counts.split("; ");
+    let passed = counts.next()?.strip_suffix(" passed")?.parse().ok()?;
+    let failed = counts.next()?.strip_suffix(" failed")?.parse().ok()?;
+    Some(Tally { passed, failed })
+}
+
+/// The test in `qemu/tests/device.rs` that runs the same image.
+const CONFORMANCE_TEST: &str = "every_conformance_case_passes_on_the_device";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_the_results_of_cargo() {
+        let line = "test result: FAILED. 15 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out; finished in 3.93s";
+        assert_eq!(
+            parse_result(line),
+            Some(Tally {
+                passed: 15,
+                failed: 1
+            })
+        );
+        for line in [
+            "",
+            "test result: ok",
+            "test a ... ok",
+            "test result: ok. many passed; 0 failed",
+        ] {
+            assert_eq!(parse_result(line), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn knows_when_a_test_program_starts() {
+        assert!(starts_program(
+            "     Running unittests src/lib.rs (target/debug/deps/moorline_core-1)"
+        ));
+        assert!(starts_program("   Doc-tests moorline_core"));
+        assert!(!starts_program("   Compiling moorline-core v0.1.0"));
+    }
+
+    #[test]
+    fn lines_that_are_not_text_are_passed_on_and_counted() {
+        let mut seen = Vec::new();
+        let bytes: &[u8] = b"one\n\xFF\r\nthree";
+        assert_eq!(
+            count(Some(bytes), |line| seen.push(line.to_owned()), |_| 1),
+            3
+        );
+        assert_eq!(seen, ["one", "\u{FFFD}", "three"]);
+    }
+}
