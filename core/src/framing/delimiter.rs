@@ -33,19 +33,19 @@ pub const fn delimited_len(len: usize) -> usize {
     len + DELIMITED_OVERHEAD + (len + CRC_LEN) / 254
 }
 
-/// The framing of a bare byte stream.
+/// The framing of a bare byte stream. Its buffer is lent on a device and owned on a host.
 #[derive(Debug)]
-pub struct Delimited<'b> {
-    buffer: &'b mut [u8],
+pub struct Delimited<B> {
+    buffer: B,
     len: usize,
     message_len: usize,
     dropped: u32,
 }
 
-impl<'b> Delimited<'b> {
+impl<B: AsMut<[u8]>> Delimited<B> {
     /// Returns the framing that puts messages together in `buffer`, which takes [`delimited_len`] of the longest.
     #[must_use]
-    pub fn new(buffer: &'b mut [u8]) -> Self {
+    pub fn new(buffer: B) -> Self {
         Self {
             buffer,
             len: 0,
@@ -62,19 +62,20 @@ impl<'b> Delimited<'b> {
 
     /// Takes one byte; returns whether it completed a message.
     fn push(&mut self, byte: u8) -> bool {
+        let buffer = self.buffer.as_mut();
         if byte != DELIMITER {
-            if let Some(place) = self.buffer.get_mut(self.len) {
+            if let Some(place) = buffer.get_mut(self.len) {
                 *place = byte;
             }
             // One more than the buffer takes stands for every longer one.
-            self.len = self.len.saturating_add(1).min(self.buffer.len() + 1);
+            self.len = self.len.saturating_add(1).min(buffer.len() + 1);
             return false;
         }
         let len = core::mem::take(&mut self.len);
         if len == 0 {
             return false;
         }
-        match self.buffer.get_mut(..len).and_then(unpack) {
+        match buffer.get_mut(..len).and_then(unpack) {
             Some(message_len) => {
                 self.message_len = message_len;
                 true
@@ -95,7 +96,7 @@ fn unpack(encoded: &mut [u8]) -> Option<usize> {
     right.then_some(message.len())
 }
 
-impl Framing for Delimited<'_> {
+impl<B: AsMut<[u8]>> Framing for Delimited<B> {
     fn absorb(&mut self, bytes: &[u8]) -> Result<Absorbed, FramingError> {
         self.message_len = 0;
         for (place, byte) in bytes.iter().enumerate() {
@@ -113,7 +114,7 @@ impl Framing for Delimited<'_> {
     }
 
     fn message(&mut self) -> &mut [u8] {
-        self.buffer.get_mut(..self.message_len).unwrap_or_default()
+        self.buffer.as_mut().get_mut(..self.message_len).unwrap_or_default()
     }
 
     fn emit_answer<'o>(&mut self, _: &mut dyn Entropy, _: &'o mut [u8]) -> Result<&'o [u8], Error> {
