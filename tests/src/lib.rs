@@ -7,11 +7,13 @@
 #![forbid(unsafe_code)]
 
 mod case;
+mod hex;
+mod primitives;
 
 pub use case::{Case, Failure};
 
 /// Every table of cases, in the order in which they run.
-static TABLES: &[&[Case]] = &[];
+static TABLES: &[&[Case]] = &[primitives::CASES];
 
 /// Iterates over every case, in the order in which they run.
 pub fn cases() -> impl Iterator<Item = &'static Case> {
