@@ -8,12 +8,32 @@
 
 mod case;
 mod hex;
+mod jws;
 mod primitives;
+mod token;
 
 pub use case::{Case, Failure};
 
 /// Every table of cases, in the order in which they run.
-static TABLES: &[&[Case]] = &[primitives::CASES];
+static TABLES: &[&[Case]] = &[
+    primitives::CASES,
+    jws::CASES,
+    token::accepted::CASES,
+    token::algorithm::CASES,
+    token::header::CASES,
+    token::kid::CASES,
+    token::json::CASES,
+    token::numbers::CASES,
+    token::times::CASES,
+    token::audience::CASES,
+    token::claims::CASES,
+    token::confirmation::CASES,
+    token::encoding::CASES,
+    token::signature::CASES,
+    token::renewal::CASES,
+    token::mint::CASES,
+    token::tamper::CASES,
+];
 
 /// Iterates over every case, in the order in which they run.
 pub fn cases() -> impl Iterator<Item = &'static Case> {
