@@ -90,6 +90,19 @@ pub(crate) static CASES: &[Case] = &[
         },
     ),
     case(
+        "a name within an unknown claim does not stand for a claim after it",
+        CLAUSE,
+        || {
+            let claims = Forgery::agent()
+                .payload("{\"iss\"", "{\"o\":{\"iss\":\"other\",\"gen\":9},\"iss\"")
+                .signed()
+                .accepted()?;
+            ensure!(claims.issuer == "https://issuer.example");
+            ensure!(claims.generation == 3);
+            Ok(())
+        },
+    ),
+    case(
         "members in another order and with white space are the same claims",
         "RFC 8259 §4",
         || {

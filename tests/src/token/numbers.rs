@@ -84,7 +84,7 @@ pub(crate) static CASES: &[Case] = &[
         "RFC 7493 §2.2",
         || exp("9007199254740991", TokenReason::LifetimeTooLong),
     ),
-    case("a token without exp is refused", "RFC 8725 §3.8", || {
+    case("a token without exp is refused", CLAUSE, || {
         Forgery::agent()
             .payload("\"exp\":1800003600,", "")
             .refused(TokenReason::Missing(Member::ExpiresAt))
