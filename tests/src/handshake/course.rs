@@ -10,7 +10,7 @@ use crate::fixture::{NOW, SESSION_ID, World};
 use crate::pair::{Pair, Seen};
 use crate::{Case, Failure, ensure};
 
-pub(super) static CASES: &[Case] = &[Case {
+pub(crate) static CASES: &[Case] = &[Case {
     name: "a handshake opens both ends with the same facts",
     clause: "PROTOCOL.md §2",
     run: opens_both_ends,
