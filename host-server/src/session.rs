@@ -7,20 +7,24 @@ use futures_lite::future;
 use moorline_core::connection::{Closure, Connection, Context, Event, Heartbeat, Settings};
 use moorline_core::entropy::EntropyError;
 use moorline_core::handshake::{Admission, Gate, Responder};
+use moorline_core::limits::MAX_HANDSHAKE_LEN;
 use moorline_core::message::{Alert, AlertCode, Envelope};
 use moorline_core::reason::Reason;
 use moorline_core::token::{AgentId, Claims, MAX_UNPACKED_LEN, Role, TrustAnchors, VerifiedClaims};
-use moorline_core::wire::{Limits as WireLimits, Refuse, RefuseCode};
+use moorline_core::wire::{Limits as WireLimits, Refuse, RefuseCode, Reject, RejectCode};
 
 use crate::clock;
 use crate::config::Config;
 use crate::entropy::{SystemEntropy, random};
 use crate::hub::{Hex, HubHandle, Identity, Input, Output, SessionKey};
 use crate::store::{HubKeys, Registry};
-use crate::transport::{Transport, max_message_len};
+use crate::transport::Transport;
 
 /// How long a peer may take to take one message.
 const WRITE_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Seconds after which a stranger that was turned away may come back.
+const OVERLOAD_SECONDS: u8 = 1;
 
 /// Largest transport unit in bytes: streams have none, so the field has its highest value.
 const STREAM_MTU: u16 = u16::MAX;
@@ -63,7 +67,7 @@ enum End {
 /// What a session waits for.
 enum Wake {
     Message(std::io::Result<Option<Vec<u8>>>),
-    Output(Option<Output>),
+    Output(Option<Box<Output>>),
     Deadline,
 }
 
@@ -75,8 +79,9 @@ struct Session<'s, T> {
     /// Held until the handshake is over.
     half_open: Option<crate::door::HalfOpen<'s>>,
     key: Option<SessionKey>,
-    outbox: async_channel::Receiver<Output>,
-    outbox_sender: async_channel::Sender<Output>,
+    outbox: async_channel::Receiver<Box<Output>>,
+    outbox_sender: async_channel::Sender<Box<Output>>,
+    /// Takes what a handshake or the session itself sends; it grows to what is carried to this peer.
     out: Vec<u8>,
 }
 
@@ -109,13 +114,13 @@ impl<'s, T: Transport> Session<'s, T> {
             key: None,
             outbox,
             outbox_sender,
-            out: vec![0; max_message_len(limits.payload_len)],
+            out: vec![0; MAX_HANDSHAKE_LEN],
         }
     }
 
     async fn run(&mut self) -> End {
         let Some(half_open) = self.shared.budget.half_open() else {
-            return End::Refused(Reason::NotAdmitted);
+            return self.turn_away().await;
         };
         self.half_open = Some(half_open);
         let end = loop {
@@ -123,7 +128,7 @@ impl<'s, T: Transport> Session<'s, T> {
                 Wake::Message(Ok(Some(message))) => self.handle_message(message).await,
                 Wake::Message(Ok(None)) => Err(End::Truncated),
                 Wake::Message(Err(error)) => Err(error.into()),
-                Wake::Output(Some(output)) => self.handle_output(output).await,
+                Wake::Output(Some(output)) => self.handle_output(*output).await,
                 Wake::Output(None) => Err(End::ByHub(AlertCode::GoingAway)),
                 Wake::Deadline => self.handle_deadline().await,
             };
@@ -135,6 +140,20 @@ impl<'s, T: Transport> Session<'s, T> {
             self.shared.hub.tell(Input::Closed { session }).await;
         }
         end
+    }
+
+    /// Hints to a stranger that it may come back. No work is done for it.
+    async fn turn_away(&mut self) -> End {
+        let reject = Reject {
+            code: RejectCode::Overload,
+            argument: OVERLOAD_SECONDS,
+        };
+        if let Ok(bytes) = reject.emit(&mut self.out)
+            && let Err(error) = write(self.transport, bytes).await
+        {
+            return error.into();
+        }
+        End::Refused(Reason::NotAdmitted)
     }
 
     async fn wake(&mut self) -> Wake {
@@ -234,6 +253,10 @@ impl<'s, T: Transport> Session<'s, T> {
     }
 
     async fn handle_output(&mut self, output: Output) -> Result<(), End> {
+        let len = output.frame_len();
+        if self.out.len() < len {
+            self.out.resize(len, 0);
+        }
         let sealed = match &output {
             Output::Envelope {
                 route,
