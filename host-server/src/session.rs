@@ -16,7 +16,7 @@ use moorline_core::wire::{Limits as WireLimits, Refuse, RefuseCode, Reject, Reje
 use crate::clock;
 use crate::config::Config;
 use crate::entropy::{SystemEntropy, random};
-use crate::hub::{Hex, HubHandle, Identity, Input, Output, SessionKey};
+use crate::hub::{Hex, HubHandle, Identity, Input, Output, RETRY_MILLIS, SessionKey};
 use crate::store::{HubKeys, Registry};
 use crate::transport::Transport;
 
@@ -186,18 +186,30 @@ impl<'s, T: Transport> Session<'s, T> {
                 .handle_message(&mut message, &mut context, &mut self.out);
             (outcome, door.session)
         };
+        // The hub knows of the peer before the peer knows that it is in.
+        let mut has_hub = true;
+        if let (Some(Event::Open(Some(claims))), Some(session)) = (&outcome.event, admitted) {
+            let (identity, outbox) = (identity(claims.claims()), self.outbox_sender.clone());
+            tracing::info!(peer = self.peer, name = identity.name(), "authenticated");
+            self.half_open = None;
+            self.key = Some(session);
+            let input = Input::Opened {
+                session,
+                identity,
+                outbox,
+            };
+            has_hub = self.shared.hub.tell(input).await;
+        }
         if let Some(bytes) = outcome.send {
             write(self.transport, bytes).await?;
         }
+        if !has_hub {
+            return self
+                .handle_output(Output::Close(AlertCode::GoingAway, RETRY_MILLIS))
+                .await;
+        }
         match outcome.event {
-            None | Some(Event::RoundTrip(_)) => Ok(()),
-            Some(Event::Open(claims)) => {
-                self.half_open = None;
-                if let (Some(claims), Some(session)) = (claims, admitted) {
-                    self.enter(session, claims.claims()).await;
-                }
-                Ok(())
-            }
+            None | Some(Event::RoundTrip(_) | Event::Open(_)) => Ok(()),
             Some(Event::Envelope(payload)) => {
                 let (Ok(envelope), Some(session)) = (Envelope::parse(payload), self.key) else {
                     return self.fail(AlertCode::Protocol, Reason::Malformed).await;
@@ -223,33 +235,6 @@ impl<'s, T: Transport> Session<'s, T> {
             }
             Some(Event::Closed(closure)) => Err(closure.into()),
         }
-    }
-
-    /// Tells the hub that the peer is here.
-    async fn enter(&mut self, session: SessionKey, claims: &Claims) {
-        let name = claims.subject.as_str().to_owned();
-        let identity = match claims.role {
-            Role::Agent => Identity::Agent {
-                id: AgentId::of(&claims.issuer, &claims.subject),
-                name,
-            },
-            Role::Commander => Identity::Commander {
-                name,
-                permissions: claims.permissions,
-                scope: claims.agents.clone(),
-            },
-        };
-        tracing::info!(peer = self.peer, name = identity.name(), "authenticated");
-        self.key = Some(session);
-        let outbox = self.outbox_sender.clone();
-        self.shared
-            .hub
-            .tell(Input::Opened {
-                session,
-                identity,
-                outbox,
-            })
-            .await;
     }
 
     async fn handle_output(&mut self, output: Output) -> Result<(), End> {
@@ -321,6 +306,22 @@ impl<'s, T: Transport> Session<'s, T> {
             write(self.transport, frame).await?;
         }
         Err(End::Refused(reason))
+    }
+}
+
+/// Returns who `claims` speak of.
+fn identity(claims: &Claims) -> Identity {
+    let name = claims.subject.as_str().to_owned();
+    match claims.role {
+        Role::Agent => Identity::Agent {
+            id: AgentId::of(&claims.issuer, &claims.subject),
+            name,
+        },
+        Role::Commander => Identity::Commander {
+            name,
+            permissions: claims.permissions,
+            scope: claims.agents.clone(),
+        },
     }
 }
 

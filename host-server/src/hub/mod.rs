@@ -13,6 +13,9 @@ use moorline_core::message::{Alert, AlertCode, ENVELOPE_HEADER_LEN};
 use moorline_core::token::{AgentId, AgentScope, Permissions};
 use moorline_core::wire::FRAME_OVERHEAD;
 
+/// Milliseconds after which peers of a hub that goes away are asked to come back.
+pub(crate) const RETRY_MILLIS: u32 = 2_000;
+
 /// What names a session inside the hub.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct SessionKey(pub(crate) [u8; 8]);
