@@ -1,2 +1,32 @@
-//! The Moorline hub.
+//! The Moorline hub: a thin shell of smol tasks around `moorline-core`.
+//!
+//! ```text
+//! config      what an operator sets
+//! store       what survives a restart: keys and the registry of peers
+//! issuer      makes tokens for peers that are enrolled
+//! door        how peers come in: HTTP with a WebSocket at /ws, and bare TCP
+//! session     one task a peer; the only module that knows both a connection and a transport
+//! hub         the one task that owns the routing table
+//! admin       the operator's socket: enrolment
+//! daemon      starts all of it and ends it
+//! client      a commander's side, for programs
+//! cli         a commander's side, for people
+//! ```
+//!
+//! Only [`clock`] reads a clock, only [`session`] sees both the protocol and a socket, and only [`hub`] touches routes.
+
 #![forbid(unsafe_code)]
+
+pub mod admin;
+pub mod cli;
+pub mod client;
+pub mod clock;
+pub mod config;
+pub mod daemon;
+mod door;
+pub mod entropy;
+mod hub;
+mod issuer;
+mod session;
+pub mod store;
+mod transport;

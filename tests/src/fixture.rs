@@ -30,7 +30,11 @@ pub const NOW: UnixMillis = UnixMillis(1_767_225_600_000);
 pub const SESSION_ID: [u8; 8] = *b"session1";
 
 /// What every end takes.
-pub const LIMITS: Limits = Limits { mtu: 1500, max_payload_len: 1024, max_token_len: 834 };
+pub const LIMITS: Limits = Limits {
+    mtu: 1500,
+    max_payload_len: 1024,
+    max_token_len: 834,
+};
 
 /// Entropy that is the same in every run: SHA-256 of a name and a count.
 #[derive(Debug, Clone)]
@@ -141,18 +145,38 @@ impl World {
         let taken = anchor.is_ok_and(|anchor| anchors.insert(anchor).is_ok());
         crate::ensure!(taken);
         let pins = Pins::new(*hub[0].public_key());
-        Ok(Self { issuer, hub, agent, anchors, pins })
+        Ok(Self {
+            issuer,
+            hub,
+            agent,
+            anchors,
+            pins,
+        })
     }
 
     /// Returns the hub's side.
     pub fn responder(&self) -> Responder<'_> {
-        Responder { keys: &self.hub, anchors: &self.anchors, audience: HUB, limits: LIMITS }
+        Responder {
+            keys: &self.hub,
+            anchors: &self.anchors,
+            audience: HUB,
+            limits: LIMITS,
+        }
     }
 
     /// Returns the agent's side.
     pub fn initiator<'k>(&'k self, token: UnpackedToken<'k>) -> Initiator<'k> {
-        let offer = Offer { mtu: 1500, max_payload_len: 1024, no_clock: true };
-        Initiator { key: &self.agent, token, pins: &self.pins, offer }
+        let offer = Offer {
+            mtu: 1500,
+            max_payload_len: 1024,
+            no_clock: true,
+        };
+        Initiator {
+            key: &self.agent,
+            token,
+            pins: &self.pins,
+            offer,
+        }
     }
 
     /// Writes the agent's token to `out`.
@@ -160,7 +184,13 @@ impl World {
         &self,
         out: &'o mut [u8; MAX_UNPACKED_LEN],
     ) -> Result<UnpackedToken<'o>, Failure> {
-        token(Role::Agent, "boiler-1", *self.agent.public_key(), &self.issuer, out)
+        token(
+            Role::Agent,
+            "boiler-1",
+            *self.agent.public_key(),
+            &self.issuer,
+            out,
+        )
     }
 }
 
@@ -182,11 +212,17 @@ impl Gate for Door {
 
     fn admit(&mut self, claims: &VerifiedClaims) -> Result<Admission, Refuse> {
         if self.full {
-            return Err(Refuse { code: RefuseCode::Overload, argument: 1000 });
+            return Err(Refuse {
+                code: RefuseCode::Overload,
+                argument: 1000,
+            });
         }
         self.admitted += 1;
         let permissions: Permissions = claims.claims().permissions;
-        Ok(Admission { session_id: SESSION_ID, permissions })
+        Ok(Admission {
+            session_id: SESSION_ID,
+            permissions,
+        })
     }
 }
 

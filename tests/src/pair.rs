@@ -47,9 +47,14 @@ impl End<'_> {
     pub fn hand(&mut self, message: &[u8], millis: u64) -> (Option<Message>, Seen) {
         let mut bytes = copy(message);
         let mut out = [0; MAX_HANDSHAKE_LEN + 64];
-        let mut context =
-            Context { now: at(millis), entropy: &mut self.entropy, gate: Some(&mut self.door) };
-        let outcome = self.connection.handle_message(&mut bytes, &mut context, &mut out);
+        let mut context = Context {
+            now: at(millis),
+            entropy: &mut self.entropy,
+            gate: Some(&mut self.door),
+        };
+        let outcome = self
+            .connection
+            .handle_message(&mut bytes, &mut context, &mut out);
         let sent = outcome.send.map(copy);
         (sent, seen(outcome.event))
     }
@@ -57,8 +62,11 @@ impl End<'_> {
     /// Lets time come to `millis`, and returns what is to be sent and what was seen.
     pub fn wait(&mut self, millis: u64) -> (Option<Message>, Seen) {
         let mut out = [0; MAX_HANDSHAKE_LEN];
-        let mut context =
-            Context { now: at(millis), entropy: &mut self.entropy, gate: Some(&mut self.door) };
+        let mut context = Context {
+            now: at(millis),
+            entropy: &mut self.entropy,
+            gate: Some(&mut self.door),
+        };
         let outcome = self.connection.handle_deadline(&mut context, &mut out);
         let sent = outcome.send.map(copy);
         (sent, seen(outcome.event))
@@ -67,7 +75,10 @@ impl End<'_> {
     /// Seals an application message.
     pub fn say(&mut self, payload: &[u8]) -> Result<Message, Failure> {
         let mut out = [0; LINE_LEN];
-        let sealed = self.connection.send_application(payload, &mut out).map(copy);
+        let sealed = self
+            .connection
+            .send_application(payload, &mut out)
+            .map(copy);
         sealed.map_err(|_| Failure {
             condition: "the message can be sealed",
             file: file!(),
@@ -79,8 +90,15 @@ impl End<'_> {
     /// Starts a key update.
     pub fn update(&mut self, millis: u64) -> Result<Message, Failure> {
         let mut out = [0; LINE_LEN];
-        let mut context = Context { now: at(millis), entropy: &mut self.entropy, gate: None };
-        let frame = self.connection.update_keys(&mut context, &mut out).map(copy);
+        let mut context = Context {
+            now: at(millis),
+            entropy: &mut self.entropy,
+            gate: None,
+        };
+        let frame = self
+            .connection
+            .update_keys(&mut context, &mut out)
+            .map(copy);
         frame.map_err(|_| Failure {
             condition: "a key update can be started",
             file: file!(),
@@ -125,14 +143,21 @@ impl<'k> Pair<'k> {
                 step: 0,
             });
         };
-        let initiator =
-            End { connection, entropy: FixedEntropy::new("initiator"), door: Door::default() };
+        let initiator = End {
+            connection,
+            entropy: FixedEntropy::new("initiator"),
+            door: Door::default(),
+        };
         let responder = End {
             connection: Connection::respond(world.responder(), settings, start),
             entropy: FixedEntropy::new("responder"),
             door: Door::default(),
         };
-        Ok(Self { initiator, responder, m1: copy(m1) })
+        Ok(Self {
+            initiator,
+            responder,
+            m1: copy(m1),
+        })
     }
 
     /// Returns both ends with the handshake done, all of it at the time 0.

@@ -114,7 +114,10 @@ impl<B: AsMut<[u8]>> Framing for Delimited<B> {
     }
 
     fn message(&mut self) -> &mut [u8] {
-        self.buffer.as_mut().get_mut(..self.message_len).unwrap_or_default()
+        self.buffer
+            .as_mut()
+            .get_mut(..self.message_len)
+            .unwrap_or_default()
     }
 
     fn emit_answer<'o>(&mut self, _: &mut dyn Entropy, _: &'o mut [u8]) -> Result<&'o [u8], Error> {

@@ -80,10 +80,10 @@ pub struct Claims {
 }
 
 impl Claims {
-    /// Returns the id of the agent that the holder is, if its role is that of one.
+    /// Returns the holder's agent id, nothing for a commander.
     #[must_use]
-    pub fn agent_id(&self) -> AgentId {
-        AgentId::of(&self.issuer, &self.subject)
+    pub fn agent_id(&self) -> Option<AgentId> {
+        (self.role == Role::Agent).then(|| AgentId::of(&self.issuer, &self.subject))
     }
 
     /// Reads the header and the payload of `token`; returns what it says and where it is good.

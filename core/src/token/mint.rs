@@ -192,13 +192,17 @@ fn base64url_string(to: &mut Writer<'_>, bytes: &[u8]) {
 }
 
 fn number(to: &mut Writer<'_>, value: u64) {
-    let mut power = 1;
-    while value / power >= 10 {
-        power *= 10;
-    }
-    while power > 0 {
+    // 2^64 has 20 digits.
+    let mut digits = [0; 20];
+    let (mut rest, mut count) = (value, 0);
+    for digit in digits.iter_mut().rev() {
         // A remainder of ten is one digit.
-        to.u8(b'0' + u8::try_from(value / power % 10).unwrap_or(0));
-        power /= 10;
+        *digit = b'0' + u8::try_from(rest % 10).unwrap_or(0);
+        rest /= 10;
+        count += 1;
+        if rest == 0 {
+            break;
+        }
     }
+    to.bytes(digits.get(digits.len() - count..).unwrap_or(&[]));
 }

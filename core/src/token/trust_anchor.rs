@@ -88,8 +88,9 @@ impl TrustAnchors {
 
     /// Takes the anchor with `kid` out of the set and returns it.
     pub fn remove(&mut self, kid: &str) -> Option<TrustAnchor> {
-        let at = self.0.iter().position(|anchor| anchor.kid == kid)?;
-        Some(self.0.swap_remove(at))
+        let removed = self.find(kid)?.clone();
+        self.0.retain(|anchor| anchor.kid != kid);
+        Some(removed)
     }
 
     /// Returns the anchor with `kid`.

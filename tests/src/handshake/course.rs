@@ -10,13 +10,11 @@ use crate::fixture::{NOW, SESSION_ID, World};
 use crate::pair::{Pair, Seen};
 use crate::{Case, Failure, ensure};
 
-pub(super) static CASES: &[Case] = &[
-    Case {
-        name: "a handshake opens both ends with the same facts",
-        clause: "PROTOCOL.md §2",
-        run: opens_both_ends,
-    },
-];
+pub(crate) static CASES: &[Case] = &[Case {
+    name: "a handshake opens both ends with the same facts",
+    clause: "PROTOCOL.md §2",
+    run: opens_both_ends,
+}];
 
 fn opens_both_ends() -> Result<(), Failure> {
     let world = World::new()?;
@@ -43,7 +41,12 @@ fn opens_both_ends() -> Result<(), Failure> {
     ensure!(ours.is_some_and(|facts| facts.session_id == SESSION_ID));
     ensure!(ours.map(|facts| facts.expires) == theirs.map(|facts| facts.expires));
     ensure!(ours.map(|facts| facts.permissions) == theirs.map(|facts| facts.permissions));
-    ensure!(pair.initiator.connection.clock().is_some_and(|clock| clock.time.0 == NOW.0 + 5));
+    ensure!(
+        pair.initiator
+            .connection
+            .clock()
+            .is_some_and(|clock| clock.time.0 == NOW.0 + 5)
+    );
 
     let frame = pair.initiator.say(b"hello hub")?;
     let (_, seen) = pair.responder.hand(&frame, 20);

@@ -1,0 +1,77 @@
+//! The operator's socket: a Unix socket in the data directory, which its owner alone can reach.
+//!
+//! One request and one answer a connection, each one line of JSON.
+
+mod client;
+mod server;
+
+pub use client::{AdminError, ask};
+pub(crate) use server::{bind, serve};
+
+use serde::{Deserialize, Serialize};
+
+use crate::store::{PeerRole, Reach};
+
+/// The socket's name in the data directory.
+pub const SOCKET_NAME: &str = "admin.sock";
+
+/// Longest line in bytes.
+const MAX_LINE_LEN: usize = 64 * 1024;
+
+/// What an operator asks.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum AdminRequest {
+    /// Enrols a peer, or issues a new token for one that is enrolled with the same key.
+    Enrol {
+        /// Its name.
+        name: String,
+        /// What it is.
+        role: PeerRole,
+        /// Its public key: the uncompressed point in base64url.
+        key: String,
+        /// The group of an agent.
+        group: Option<String>,
+        /// Which agents a commander reaches.
+        reach: Reach,
+        /// What a commander may do.
+        permissions: Vec<String>,
+    },
+    /// Shuts a peer out and ends its sessions.
+    Revoke {
+        /// Its name.
+        name: String,
+    },
+}
+
+/// What the operator hears.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AdminAnswer {
+    /// The peer is enrolled.
+    Enrolled(Credential),
+    /// The peer is shut out.
+    Revoked,
+    /// Nothing was done, for this reason.
+    Refused(String),
+}
+
+/// What a peer needs beside its private key to reach the hub. Nothing in it is secret without that key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Credential {
+    /// The hub's name.
+    pub hub: String,
+    /// The hub's public key, which the peer pins: the uncompressed point in base64url.
+    pub hub_key: String,
+    /// Where the hub serves its WebSocket: `ws://HOST:PORT/ws`.
+    pub url: String,
+    /// The peer's name.
+    pub name: String,
+    /// What the peer is.
+    pub role: PeerRole,
+    /// The token in its compact form.
+    pub token: String,
+    /// Seconds since 1970 at which the token is no longer good.
+    pub expires_at: u64,
+}

@@ -1,0 +1,150 @@
+//! The daemon's side of the operator's socket.
+
+use std::path::Path;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use futures_lite::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, future, io::BufReader};
+use smol::net::unix::{UnixListener, UnixStream};
+
+use super::{AdminAnswer, AdminRequest, Credential, MAX_LINE_LEN, SOCKET_NAME};
+use crate::hub::Input;
+use crate::issuer::issue;
+use crate::session::Shared;
+use crate::store::{Peer, PeerRole, Reach, RegistryError, decode_key, encode_key};
+
+/// How long an operator's request may take to arrive.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Returns the listener in `data_dir`. The folder is private, and the daemon that holds its lock is the only one here.
+pub(crate) fn bind(data_dir: &Path) -> std::io::Result<UnixListener> {
+    let path = data_dir.join(SOCKET_NAME);
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    UnixListener::bind(path)
+}
+
+/// Serves operators for ever, one at a time.
+pub(crate) async fn serve(listener: UnixListener, shared: Arc<Shared>) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let late = async {
+                    smol::Timer::after(PATIENCE).await;
+                    Err(std::io::ErrorKind::TimedOut.into())
+                };
+                if let Err(error) = future::or(serve_one(stream, &shared), late).await {
+                    tracing::debug!(%error, "an operator's request failed");
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept an operator");
+                smol::Timer::after(PATIENCE).await;
+            }
+        }
+    }
+}
+
+async fn serve_one(stream: UnixStream, shared: &Shared) -> std::io::Result<()> {
+    let mut line = String::new();
+    let limit = u64::try_from(MAX_LINE_LEN).unwrap_or(u64::MAX);
+    BufReader::new(stream.clone().take(limit))
+        .read_line(&mut line)
+        .await?;
+    let answer = match serde_json::from_str(&line) {
+        Ok(request) => handle(request, shared).await,
+        Err(error) => AdminAnswer::Refused(format!("not a request: {error}")),
+    };
+    let mut text = serde_json::to_string(&answer)?;
+    text.push('\n');
+    let mut stream = stream;
+    stream.write_all(text.as_bytes()).await?;
+    stream.close().await
+}
+
+async fn handle(request: AdminRequest, shared: &Shared) -> AdminAnswer {
+    match request {
+        AdminRequest::Enrol {
+            name,
+            role,
+            key,
+            group,
+            reach,
+            permissions,
+        } => {
+            let peer = Peer {
+                role,
+                key,
+                group,
+                reach,
+                permissions,
+                generation: 1,
+                revoked: false,
+            };
+            match enrol(&name, peer, shared) {
+                Ok(credential) => {
+                    tracing::info!(name, ?role, "enrolled");
+                    AdminAnswer::Enrolled(credential)
+                }
+                Err(why) => AdminAnswer::Refused(why),
+            }
+        }
+        AdminRequest::Revoke { name } => match revoke(&name, shared) {
+            Ok(true) => {
+                tracing::info!(name, "revoked");
+                shared.hub.tell(Input::Revoked { name }).await;
+                AdminAnswer::Revoked
+            }
+            Ok(false) => AdminAnswer::Refused(format!("nobody called `{name}` is enrolled")),
+            Err(error) => AdminAnswer::Refused(error.to_string()),
+        },
+    }
+}
+
+/// A token is made first: what no token can say is not enrolled.
+fn enrol(name: &str, mut peer: Peer, shared: &Shared) -> Result<Credential, String> {
+    let key = decode_key(&peer.key).ok_or("the public key is not a point on P-256")?;
+    peer.key = encode_key(&key);
+    match (peer.role, &peer.reach) {
+        (PeerRole::Agent, Reach::Nobody) => peer.permissions.clear(),
+        (PeerRole::Agent, _) => return Err("an agent reaches nobody".into()),
+        (PeerRole::Commander, _) if peer.group.is_some() => {
+            return Err("a commander is in no group; it reaches one".into());
+        }
+        (PeerRole::Commander, _) => {}
+    }
+    let config = &shared.config;
+    let issued = issue(&config.name, &shared.keys, &config.limits, name, &peer)?;
+    let role = peer.role;
+    let mut registry = shared
+        .registry
+        .write()
+        .unwrap_or_else(PoisonError::into_inner);
+    registry
+        .enrol(name, peer)
+        .map_err(|error| error.to_string())?;
+    let identity = shared
+        .keys
+        .identities
+        .first()
+        .ok_or("the hub has no identity")?;
+    Ok(Credential {
+        hub: config.name.clone(),
+        hub_key: encode_key(identity.public_key()),
+        url: format!("ws://{}/ws", config.listen),
+        name: name.into(),
+        role,
+        token: issued.token,
+        expires_at: issued.expires_at,
+    })
+}
+
+fn revoke(name: &str, shared: &Shared) -> Result<bool, RegistryError> {
+    shared
+        .registry
+        .write()
+        .unwrap_or_else(PoisonError::into_inner)
+        .revoke(name)
+}

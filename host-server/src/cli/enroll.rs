@@ -1,0 +1,122 @@
+//! `moorline enroll` and `moorline revoke`: on the hub's machine, through the operator's socket.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use serde_json::json;
+
+use super::{Failure, output};
+use crate::admin::{AdminAnswer, AdminRequest, ask};
+use crate::client::Profile;
+use crate::config::Config;
+use crate::store::{PeerRole, Reach, encode_key};
+
+/// What a commander may do unless it is said otherwise.
+const DEFAULT_PERMISSIONS: [&str; 2] = ["agent.command.*", "agent.list"];
+
+/// What a peer is.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Role {
+    /// It runs commands.
+    Agent,
+    /// It gives them.
+    Commander,
+}
+
+/// Who is enrolled.
+#[derive(Debug, Args)]
+pub struct EnrollArguments {
+    /// What the peer is.
+    role: Role,
+    /// Its name: 1 to 32 letters, digits, `-`, `.` or `_`.
+    name: String,
+    /// Its public key, as `moorline keygen` prints it; without one, that of the key in the home folder.
+    #[arg(long)]
+    key: Option<String>,
+    /// For a commander, an agent that it reaches; may be given 8 times.
+    #[arg(long = "agent", value_name = "NAME", conflicts_with = "group")]
+    agents: Vec<String>,
+    /// For an agent, its group; for a commander, the group whose agents it reaches.
+    #[arg(long)]
+    group: Option<String>,
+    /// For a commander, what it may do, such as `agent.command.led` or `agent.*`; may be given often.
+    #[arg(long = "permission", value_name = "NAME")]
+    permissions: Vec<String>,
+    /// The hub's data directory.
+    #[arg(long, env = "MOORLINED_DATA_DIR", value_name = "FOLDER")]
+    data_dir: Option<PathBuf>,
+}
+
+impl EnrollArguments {
+    /// Asks the daemon, and stores the credential in `profile` when the key is the profile's own.
+    pub(super) fn run(self, profile: &Profile, json: bool) -> Result<(), Failure> {
+        let is_own_key = self.key.is_none();
+        let key = match self.key {
+            Some(key) => key,
+            None => encode_key(profile.key()?.public_key()),
+        };
+        let (role, group, reach, permissions) = match self.role {
+            Role::Agent => {
+                if !self.agents.is_empty() || !self.permissions.is_empty() {
+                    let why = "--agent and --permission are for commanders";
+                    return Err(Failure::Usage(why.into()));
+                }
+                (PeerRole::Agent, self.group, Reach::Nobody, Vec::new())
+            }
+            Role::Commander => {
+                let reach = match (self.group, self.agents.is_empty()) {
+                    (Some(group), _) => Reach::Group(group),
+                    (None, false) => Reach::Agents(self.agents),
+                    (None, true) => {
+                        let why = "say whom the commander reaches: --agent NAME, or --group NAME";
+                        return Err(Failure::Usage(why.into()));
+                    }
+                };
+                let permissions = if self.permissions.is_empty() {
+                    DEFAULT_PERMISSIONS.map(String::from).into()
+                } else {
+                    self.permissions
+                };
+                (PeerRole::Commander, None, reach, permissions)
+            }
+        };
+        let name = self.name;
+        let request = AdminRequest::Enrol {
+            name,
+            role,
+            key,
+            group,
+            reach,
+            permissions,
+        };
+        match ask(&data_dir(self.data_dir), &request)? {
+            AdminAnswer::Enrolled(credential) => {
+                if is_own_key {
+                    profile.store(&credential)?;
+                }
+                output::enrolled(json, &credential)
+            }
+            AdminAnswer::Refused(why) => Err(Failure::Refused(why)),
+            AdminAnswer::Revoked => Err(Failure::Refused("an answer to another question".into())),
+        }
+    }
+}
+
+/// Asks the daemon to shut `name` out.
+pub(super) fn revoke(
+    name: String,
+    data_dir_given: Option<PathBuf>,
+    json: bool,
+) -> Result<(), Failure> {
+    let text = format!("{name} is shut out");
+    let answer = json!({ "revoked": name });
+    match ask(&data_dir(data_dir_given), &AdminRequest::Revoke { name })? {
+        AdminAnswer::Revoked => output::print(json, &answer, &text),
+        AdminAnswer::Refused(why) => Err(Failure::Refused(why)),
+        AdminAnswer::Enrolled(_) => Err(Failure::Refused("an answer to another question".into())),
+    }
+}
+
+fn data_dir(given: Option<PathBuf>) -> PathBuf {
+    given.unwrap_or_else(|| Config::default().data_dir)
+}

@@ -1,0 +1,149 @@
+//! The command line `moorline`.
+//!
+//! Exit codes, for scripts: 0 done; 1 the agent ran the command and says that it failed; 2 the command line, the
+//! profile or the key file is wrong; 3 the hub is not reached, or is not the one whose key is pinned; 4 the hub
+//! refuses the token or the permission; 5 no such agent, or it is offline; 6 no answer in time.
+
+mod enroll;
+mod output;
+mod send;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use moorline_core::message::RouteRefusal;
+
+use crate::admin::AdminError;
+use crate::client::{ClientError, Profile, ProfileError};
+use crate::store::encode_key;
+
+pub use enroll::EnrollArguments;
+pub use send::SendArguments;
+
+/// Commands devices over a Moorline hub.
+#[derive(Debug, Parser)]
+#[command(name = "moorline", version)]
+pub struct Arguments {
+    /// The folder with the private key and the credential.
+    #[arg(long, env = "MOORLINE_HOME", global = true, value_name = "FOLDER")]
+    home: Option<PathBuf>,
+    /// Prints JSON, for programs.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Makes a private key and prints its public half.
+    Keygen,
+    /// Prints the public half of the private key.
+    Pubkey,
+    /// Enrols an agent or a commander with the hub on this machine, and stores its credential.
+    Enroll(EnrollArguments),
+    /// Shuts a peer out of the hub on this machine and ends its sessions.
+    Revoke(RevokeArguments),
+    /// Lists the agents that this commander reaches.
+    Agents,
+    /// Sends a command to an agent and prints its reply.
+    Send(SendArguments),
+}
+
+/// Whom to shut out.
+#[derive(Debug, Args)]
+struct RevokeArguments {
+    /// The peer's name.
+    name: String,
+    /// The hub's data directory.
+    #[arg(long, env = "MOORLINED_DATA_DIR", value_name = "FOLDER")]
+    data_dir: Option<PathBuf>,
+}
+
+/// Why a command did not end well.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error(transparent)]
+    Profile(#[from] ProfileError),
+    #[error(transparent)]
+    Admin(#[from] AdminError),
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    #[error("the hub refuses: {0}")]
+    Refused(String),
+    #[error("{0}")]
+    Usage(String),
+    #[error("the agent answered: {0}")]
+    Agent(String),
+    #[error("cannot print: {0}")]
+    Print(#[from] std::io::Error),
+}
+
+impl Failure {
+    fn code(&self) -> u8 {
+        match self {
+            Self::Agent(_) | Self::Print(_) => 1,
+            Self::Profile(_) | Self::Usage(_) => 2,
+            Self::Refused(_) => 4,
+            Self::Admin(_) => 3,
+            Self::Client(error) => match error {
+                ClientError::CredentialRefused
+                | ClientError::NotPermitted
+                | ClientError::NotCarried(RouteRefusal::NotPermitted) => 4,
+                ClientError::NotCarried(RouteRefusal::UnknownAgent | RouteRefusal::Offline) => 5,
+                ClientError::Late(_) | ClientError::NotCarried(RouteRefusal::NoAnswer) => 6,
+                ClientError::TooLong | ClientError::Address(_) => 2,
+                _ => 3,
+            },
+        }
+    }
+}
+
+/// Runs the command line of this process.
+#[must_use]
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let json = arguments.json;
+    match run(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            output::failure(json, &failure.to_string(), failure.code());
+            ExitCode::from(failure.code())
+        }
+    }
+}
+
+fn run(arguments: Arguments) -> Result<(), Failure> {
+    let Arguments {
+        home,
+        json,
+        command,
+    } = arguments;
+    let profile = Profile::new(&home.unwrap_or_else(default_home));
+    match command {
+        Command::Keygen => {
+            let key = profile.create_key()?;
+            let path = profile.key_path();
+            output::public_key(json, &encode_key(key.public_key()), &path)
+        }
+        Command::Pubkey => {
+            let key = profile.key()?;
+            output::public_key(json, &encode_key(key.public_key()), &profile.key_path())
+        }
+        Command::Enroll(enroll) => enroll.run(&profile, json),
+        Command::Revoke(RevokeArguments { name, data_dir }) => enroll::revoke(name, data_dir, json),
+        Command::Agents => send::agents(&profile, json),
+        Command::Send(send) => send.run(&profile, json),
+    }
+}
+
+/// Where a person's own profile is.
+fn default_home() -> PathBuf {
+    match std::env::var_os("XDG_CONFIG_HOME") {
+        Some(config) => PathBuf::from(config).join("moorline"),
+        None => {
+            PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".config/moorline")
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! `moorline send` and `moorline agents`: over the line, as the commander of the profile.
+
+use std::time::Duration;
+
+use clap::Args;
+use futures_lite::future;
+use moorline_core::message::{Command, MAX_ARGUMENTS, Status};
+use moorline_core::token::MAX_UNPACKED_LEN;
+
+use super::{Failure, output};
+use crate::client::{Client, Profile, ProfileError};
+use crate::clock;
+
+/// What is sent to whom.
+#[derive(Debug, Args)]
+pub struct SendArguments {
+    /// The agent: its name, or its id of 32 hexadecimal digits.
+    agent: String,
+    /// The command, such as `ping`.
+    command: String,
+    /// Its arguments; at most 8.
+    arguments: Vec<String>,
+    /// How many seconds the reply may take.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=600))]
+    timeout: u64,
+}
+
+impl SendArguments {
+    /// Sends the command and prints the reply.
+    pub(super) fn run(self, profile: &Profile, json: bool) -> Result<(), Failure> {
+        let arguments = self.arguments.iter().map(String::as_str);
+        if arguments.len() > MAX_ARGUMENTS {
+            return Err(Failure::Usage(format!(
+                "a command has at most {MAX_ARGUMENTS} arguments"
+            )));
+        }
+        let command = Command {
+            name: &self.command,
+            arguments: arguments.collect(),
+        };
+        let patience = Duration::from_secs(self.timeout);
+        with_client(profile, async |client, credential| {
+            let agent = credential.agent_id(&self.agent);
+            let take = |reply: &moorline_core::message::Reply<'_>| {
+                (reply.status, output::render(json, reply))
+            };
+            let ((status, rendered), sent) = client.send(agent, command, patience, take).await?;
+            rendered.print(sent)?;
+            match status {
+                Status::Done => Ok(()),
+                Status::UnknownCommand => Err(Failure::Agent("it has no such command".into())),
+                Status::BadArgument => Err(Failure::Agent("the arguments do not fit".into())),
+                Status::NotPermitted => Err(Failure::Agent("it is not permitted".into())),
+                Status::Failed => Err(Failure::Agent("it tried and could not".into())),
+            }
+        })
+    }
+}
+
+/// Lists the agents.
+pub(super) fn agents(profile: &Profile, json: bool) -> Result<(), Failure> {
+    with_client(profile, async |client, _| {
+        output::agents(json, &client.agents().await?)
+    })
+}
+
+/// Connects as `profile` says, runs `work`, and says goodbye.
+fn with_client(
+    profile: &Profile,
+    work: impl AsyncFnOnce(&mut Client<'_>, &crate::admin::Credential) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let key = profile.key()?;
+    let credential = profile.credential()?;
+    if clock::now().unix.secs() >= credential.expires_at {
+        return Err(ProfileError::Expired(credential.name).into());
+    }
+    let pins = credential.pins()?;
+    let mut buffer = [0; MAX_UNPACKED_LEN];
+    let token = credential.token(&mut buffer)?;
+    future::block_on(async {
+        let mut client = Client::connect(&credential.url, &key, token, &pins).await?;
+        let done = work(&mut client, &credential).await;
+        client.close().await;
+        done
+    })
+}

@@ -1,0 +1,164 @@
+//! Who a commander is: a folder with its private key and its credential.
+
+use std::path::{Path, PathBuf};
+
+use moorline_core::crypto::SigningKey;
+use moorline_core::handshake::Pins;
+use moorline_core::token::{AgentId, MAX_UNPACKED_LEN, TokenReason, UnpackedToken};
+
+use crate::admin::Credential;
+use crate::store::{
+    KeyFileError, StoreError, create_key, decode_key, load_key, make_private_dir, replace,
+};
+
+/// The files of a profile.
+const KEY_NAME: &str = "key";
+const CREDENTIAL_NAME: &str = "credential.json";
+
+/// A folder that holds who a commander is.
+#[derive(Debug, Clone)]
+pub struct Profile {
+    folder: PathBuf,
+}
+
+/// Why a profile cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ProfileError {
+    /// There is no key.
+    #[error("{0}: there is no key; type `moorline keygen`")]
+    NoKey(PathBuf),
+    /// There is no credential.
+    #[error("{0}: not enrolled; on the hub's machine type `moorline enroll commander NAME …`")]
+    NoCredential(PathBuf),
+    /// The credential is damaged.
+    #[error("{path}: not a credential: {reason}")]
+    BadCredential {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// The token in the credential is damaged.
+    #[error("the token is damaged: {0:?}")]
+    BadToken(TokenReason),
+    /// The token has expired.
+    #[error("the token has expired; enrol again: `moorline enroll commander {0} …`")]
+    Expired(String),
+    /// The key failed.
+    #[error(transparent)]
+    Key(#[from] KeyFileError),
+    /// A file failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Profile {
+    /// Returns the profile in `folder`, which need not exist yet.
+    #[must_use]
+    pub fn new(folder: &Path) -> Self {
+        Self {
+            folder: folder.into(),
+        }
+    }
+
+    /// Returns where the private key is.
+    #[must_use]
+    pub fn key_path(&self) -> PathBuf {
+        self.folder.join(KEY_NAME)
+    }
+
+    /// Makes the private key.
+    ///
+    /// # Errors
+    ///
+    /// [`ProfileError`]; a key that is there is never replaced.
+    pub fn create_key(&self) -> Result<SigningKey, ProfileError> {
+        make_private_dir(&self.folder)?;
+        Ok(create_key(&self.key_path())?)
+    }
+
+    /// Reads the private key.
+    ///
+    /// # Errors
+    ///
+    /// [`ProfileError`].
+    pub fn key(&self) -> Result<SigningKey, ProfileError> {
+        let path = self.key_path();
+        if path.exists() {
+            Ok(load_key(&path)?)
+        } else {
+            Err(ProfileError::NoKey(path))
+        }
+    }
+
+    /// Reads the credential.
+    ///
+    /// # Errors
+    ///
+    /// [`ProfileError`].
+    pub fn credential(&self) -> Result<Credential, ProfileError> {
+        let path = self.folder.join(CREDENTIAL_NAME);
+        let bytes = match std::fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Err(ProfileError::NoCredential(path));
+            }
+            Err(error) => return Err(StoreError::Io { path, error }.into()),
+        };
+        serde_json::from_slice(&bytes).map_err(|error| ProfileError::BadCredential {
+            path,
+            reason: error.to_string(),
+        })
+    }
+
+    /// Writes the credential.
+    ///
+    /// # Errors
+    ///
+    /// [`ProfileError`].
+    pub fn store(&self, credential: &Credential) -> Result<(), ProfileError> {
+        make_private_dir(&self.folder)?;
+        let path = self.folder.join(CREDENTIAL_NAME);
+        let bytes =
+            serde_json::to_vec_pretty(credential).map_err(|error| ProfileError::BadCredential {
+                path: path.clone(),
+                reason: error.to_string(),
+            })?;
+        Ok(replace(&path, &bytes)?)
+    }
+}
+
+impl Credential {
+    /// Returns the pins of the hub.
+    ///
+    /// # Errors
+    ///
+    /// [`ProfileError::BadCredential`] when the hub's key is no key.
+    pub fn pins(&self) -> Result<Pins, ProfileError> {
+        let key = decode_key(&self.hub_key).ok_or_else(|| ProfileError::BadCredential {
+            path: CREDENTIAL_NAME.into(),
+            reason: "the hub's key is not a point on P-256".into(),
+        })?;
+        Ok(Pins::new(key))
+    }
+
+    /// Unpacks the token into `out`.
+    ///
+    /// # Errors
+    ///
+    /// [`ProfileError::BadToken`].
+    pub fn token<'o>(
+        &self,
+        out: &'o mut [u8; MAX_UNPACKED_LEN],
+    ) -> Result<UnpackedToken<'o>, ProfileError> {
+        UnpackedToken::from_compact(self.token.as_bytes(), out).map_err(ProfileError::BadToken)
+    }
+
+    /// Returns the id of the agent called `agent`: a name, or an id of 32 hexadecimal digits.
+    #[must_use]
+    pub fn agent_id(&self, agent: &str) -> AgentId {
+        agent
+            .parse()
+            .unwrap_or_else(|_| AgentId::of(&self.hub, agent))
+    }
+}

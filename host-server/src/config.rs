@@ -1,0 +1,274 @@
+//! What an operator sets. Every key has a default; a file is not needed.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+/// Most bytes of a payload that a hub can be set to take: more would not fit a transport's message.
+const MAX_PAYLOAD_LEN: u16 = 16 * 1024;
+
+/// Fewest bytes of a payload that a hub can be set to take: a command and its envelope.
+const MIN_PAYLOAD_LEN: u16 = 256;
+
+/// A whole and valid configuration.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// The hub's name, which tokens name as their audience and issuer. It stays as it was at the first start.
+    pub name: String,
+    /// Where keys and the registry are kept.
+    pub data_dir: PathBuf,
+    /// Where HTTP with the WebSocket at `/ws` is served.
+    pub listen: SocketAddr,
+    /// Where bare TCP is served; nothing switches it off.
+    pub listen_tcp: Option<SocketAddr>,
+    /// What is bounded.
+    pub limits: Limits,
+}
+
+/// What is bounded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Connections at a time, authenticated or not.
+    pub connections: usize,
+    /// Connections at a time that have not finished the handshake.
+    pub handshakes: usize,
+    /// Milliseconds that a handshake may take.
+    pub handshake_millis: u64,
+    /// Longest payload of a frame in bytes.
+    pub payload_len: u16,
+    /// Messages that wait for one peer to take them.
+    pub outbox: usize,
+    /// Commands of one commander that wait for an answer.
+    pub pending_commands: usize,
+    /// Milliseconds after which a command without an answer is given up.
+    pub answer_millis: u64,
+    /// Seconds that an agent's token lives; at most 86,400.
+    pub agent_token_seconds: u64,
+    /// Seconds that a commander's token lives; at most 3,600.
+    pub commander_token_seconds: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            name: "moorline".into(),
+            data_dir: default_data_dir(),
+            listen: SocketAddr::from(([127, 0, 0, 1], 7443)),
+            listen_tcp: Some(SocketAddr::from(([127, 0, 0, 1], 7444))),
+            limits: Limits::default(),
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 1024,
+            handshakes: 64,
+            handshake_millis: 15_000,
+            payload_len: 4096,
+            outbox: 64,
+            pending_commands: 32,
+            answer_millis: 30_000,
+            agent_token_seconds: 86_400,
+            commander_token_seconds: 3_600,
+        }
+    }
+}
+
+/// Why a configuration is not valid.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("{path}: {error}")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// The file is not TOML, or has a key that does not exist or a value of the wrong type.
+    #[error("{path}: {error}")]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// Where, and why.
+        error: Box<toml::de::Error>,
+    },
+    /// A value is out of range.
+    #[error("{key}: {reason}")]
+    OutOfRange {
+        /// The key.
+        key: &'static str,
+        /// What it may be.
+        reason: String,
+    },
+}
+
+impl Config {
+    /// Reads the configuration in `path`; without one, returns the defaults.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`], which names the file and line, or the key, and the reason.
+    pub fn load(path: Option<&Path>) -> Result<Self, ConfigError> {
+        let Some(path) = path else {
+            return Self::default().checked();
+        };
+        let text = std::fs::read_to_string(path).map_err(|error| ConfigError::Unreadable {
+            path: path.into(),
+            error,
+        })?;
+        let config: Self = toml::from_str(&text).map_err(|error| ConfigError::Malformed {
+            path: path.into(),
+            error: Box::new(error),
+        })?;
+        config.checked()
+    }
+
+    /// Returns the configuration if every value is in range.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::OutOfRange`] for the first that is not.
+    pub fn checked(self) -> Result<Self, ConfigError> {
+        let limits = &self.limits;
+        let name_fits = (1..=32).contains(&self.name.len())
+            && self
+                .name
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
+        require(
+            "name",
+            name_fits,
+            "must be 1 to 32 letters, digits, `-`, `.` or `_`",
+        )?;
+        between("limits.connections", limits.connections, 1, 100_000)?;
+        between("limits.handshakes", limits.handshakes, 1, 512)?;
+        between(
+            "limits.handshake_millis",
+            limits.handshake_millis,
+            1_000,
+            60_000,
+        )?;
+        between(
+            "limits.payload_len",
+            limits.payload_len,
+            MIN_PAYLOAD_LEN,
+            MAX_PAYLOAD_LEN,
+        )?;
+        between("limits.outbox", limits.outbox, 1, 4096)?;
+        between("limits.pending_commands", limits.pending_commands, 1, 1024)?;
+        between("limits.answer_millis", limits.answer_millis, 100, 600_000)?;
+        between(
+            "limits.agent_token_seconds",
+            limits.agent_token_seconds,
+            60,
+            86_400,
+        )?;
+        between(
+            "limits.commander_token_seconds",
+            limits.commander_token_seconds,
+            60,
+            3_600,
+        )?;
+        Ok(self)
+    }
+}
+
+fn between<T: PartialOrd + std::fmt::Display>(
+    key: &'static str,
+    value: T,
+    least: T,
+    most: T,
+) -> Result<(), ConfigError> {
+    let fits = value >= least && value <= most;
+    require(
+        key,
+        fits,
+        &format!("must be from {least} to {most}, not {value}"),
+    )
+}
+
+fn require(key: &'static str, holds: bool, reason: &str) -> Result<(), ConfigError> {
+    if holds {
+        Ok(())
+    } else {
+        Err(ConfigError::OutOfRange {
+            key,
+            reason: reason.into(),
+        })
+    }
+}
+
+/// What a service manager gives, or else a folder in the user's home, or else the system's place.
+fn default_data_dir() -> PathBuf {
+    if let Some(given) = std::env::var_os("STATE_DIRECTORY") {
+        return given.into();
+    }
+    match std::env::var_os("HOME") {
+        Some(home) => Path::new(&home).join(".local/share/moorline"),
+        None => "/var/lib/moorline".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Config, ConfigError};
+
+    fn parse(text: &str) -> Result<Config, ConfigError> {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("moorlined.toml");
+        std::fs::write(&path, text).expect("a file");
+        Config::load(Some(&path))
+    }
+
+    #[test]
+    fn the_defaults_are_valid_and_an_empty_file_gives_them() {
+        assert_eq!(
+            parse("").expect("valid"),
+            Config::load(None).expect("valid")
+        );
+    }
+
+    #[test]
+    fn a_file_that_is_written_reads_back() {
+        let text = toml::to_string(&Config::default()).expect("it is TOML");
+        assert_eq!(parse(&text).expect("valid"), Config::default());
+    }
+
+    #[test]
+    fn an_unknown_key_is_named_with_its_line() {
+        let error = parse("name = \"hub\"\nlisten_port = 1\n")
+            .expect_err("unknown key")
+            .to_string();
+        assert!(
+            error.contains("listen_port") && error.contains("line 2"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_value_out_of_range_is_named_with_its_range() {
+        for (text, key) in [
+            ("name = \"\"", "name"),
+            ("name = \"a b\"", "name"),
+            ("[limits]\nconnections = 0", "limits.connections"),
+            (
+                "[limits]\nhandshake_millis = 60001",
+                "limits.handshake_millis",
+            ),
+            ("[limits]\npayload_len = 255", "limits.payload_len"),
+            (
+                "[limits]\ncommander_token_seconds = 3601",
+                "limits.commander_token_seconds",
+            ),
+        ] {
+            let error = parse(text).expect_err(text).to_string();
+            assert!(error.starts_with(key), "{error}");
+        }
+    }
+}

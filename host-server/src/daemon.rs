@@ -1,0 +1,215 @@
+//! A daemon's life: start, serve, say goodbye.
+
+use std::fs::File;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, RwLock};
+use std::time::Duration;
+
+use async_signal::{Signal, Signals};
+use futures_lite::{StreamExt, future};
+use moorline_core::crypto::{SelfTestError, self_test};
+use moorline_core::token::{TokenReason, TrustAnchor, TrustAnchorError, TrustAnchors};
+use rustix::fs::{FlockOperation, flock};
+use smol::net::{TcpListener, unix::UnixListener};
+
+use crate::admin;
+use crate::config::Config;
+use crate::door::{Budget, serve_http, serve_tcp};
+use crate::hub::{Hub, HubHandle, Input};
+use crate::session::Shared;
+use crate::store::{HubKeys, Registry, StoreError, make_private_dir};
+
+/// How long sessions may take to say goodbye.
+const DRAIN: Duration = Duration::from_secs(3);
+
+/// Why a daemon does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A primitive gives a wrong answer: the program or the machine is broken.
+    #[error("self-test failed: {0:?}; nothing can be trusted on this machine")]
+    SelfTest(SelfTestError),
+    /// Keys or registry cannot be read or made.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Another daemon uses the data directory.
+    #[error("{0}: another moorlined uses this data directory")]
+    Locked(PathBuf),
+    /// The issuer's name or key is none that tokens can have.
+    #[error("no token can name this issuer: {0:?}")]
+    Issuer(TokenReason),
+    /// The issuer's key cannot be trusted twice.
+    #[error("the issuer's key is not taken: {0:?}")]
+    Anchor(TrustAnchorError),
+    /// A listener cannot be opened.
+    #[error("cannot listen on {place}: {error}")]
+    Listen {
+        /// Where.
+        place: String,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// The executor or the signals cannot be set up.
+    #[error("cannot start: {0}")]
+    System(#[from] std::io::Error),
+}
+
+/// A daemon that is ready: its sockets are bound and its keys are read.
+#[derive(Debug)]
+pub struct Daemon {
+    shared: Arc<Shared>,
+    hub: Hub,
+    http: TcpListener,
+    tcp: Option<TcpListener>,
+    admin: UnixListener,
+    /// Held for as long as the daemon lives.
+    lock: File,
+}
+
+impl Daemon {
+    /// Makes everything ready. Keys are made where they are missing.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`]; what was made is left for the next start.
+    pub async fn start(config: Config) -> Result<Self, StartError> {
+        self_test().map_err(StartError::SelfTest)?;
+        make_private_dir(&config.data_dir)?;
+        let lock = lock(&config.data_dir)?;
+        let keys = HubKeys::open(&config.data_dir)?;
+        let registry = Arc::new(RwLock::new(Registry::open(&config.data_dir, &config.name)?));
+        let anchor = TrustAnchor::new(&config.name, &keys.issuer_kid(), *keys.issuer.public_key())
+            .map_err(StartError::Issuer)?;
+        let mut anchors = TrustAnchors::new();
+        anchors.insert(anchor).map_err(StartError::Anchor)?;
+        let http = listen(config.listen).await?;
+        let tcp = match config.listen_tcp {
+            Some(address) => Some(listen(address).await?),
+            None => None,
+        };
+        let admin = admin::bind(&config.data_dir).map_err(|error| StartError::Listen {
+            place: config
+                .data_dir
+                .join(admin::SOCKET_NAME)
+                .display()
+                .to_string(),
+            error,
+        })?;
+        let (hub, handle) = Hub::new(Arc::clone(&registry), config.limits.clone());
+        let budget = Budget::new(config.limits.connections, config.limits.handshakes);
+        // A port that was left to the system is told as it came out.
+        let config = Config {
+            listen: http.local_addr()?,
+            ..config
+        };
+        let shared = Shared {
+            config,
+            keys,
+            anchors,
+            registry,
+            hub: handle,
+            budget,
+        };
+        Ok(Self {
+            shared: Arc::new(shared),
+            hub,
+            http,
+            tcp,
+            admin,
+            lock,
+        })
+    }
+
+    /// Returns where HTTP is served.
+    #[must_use]
+    pub fn http_address(&self) -> SocketAddr {
+        self.shared.config.listen
+    }
+
+    /// Returns where bare TCP is served.
+    #[must_use]
+    pub fn tcp_address(&self) -> Option<SocketAddr> {
+        self.tcp
+            .as_ref()
+            .and_then(|listener| listener.local_addr().ok())
+    }
+
+    /// Serves until `stop` is done, then ends every session with a sealed goodbye.
+    pub async fn serve(
+        self,
+        executor: Arc<smol::Executor<'static>>,
+        stop: impl Future<Output = ()>,
+    ) {
+        let handle: HubHandle = self.shared.hub.clone();
+        let hub = executor.spawn(self.hub.run());
+        let http = serve_http(self.http, Arc::clone(&self.shared), Arc::clone(&executor));
+        let mut doors = vec![executor.spawn(http)];
+        if let Some(tcp) = self.tcp {
+            let tcp = serve_tcp(tcp, Arc::clone(&self.shared), Arc::clone(&executor));
+            doors.push(executor.spawn(tcp));
+        }
+        doors.push(executor.spawn(admin::serve(self.admin, Arc::clone(&self.shared))));
+        stop.await;
+        drop(doors);
+        handle.tell(Input::Drain).await;
+        hub.await;
+        self.shared.budget.wait_until_empty(DRAIN).await;
+        drop(self.lock);
+    }
+}
+
+/// Returns when the system asks the daemon to stop.
+///
+/// # Errors
+///
+/// When signals cannot be caught.
+pub fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
+    let mut signals = Signals::new([Signal::Term, Signal::Int])?;
+    Ok(async move {
+        let _ = signals.next().await;
+        tracing::info!("stopping");
+    })
+}
+
+/// Runs `main` on as many threads as the machine has cores.
+pub fn block_on<T>(main: impl FnOnce(Arc<smol::Executor<'static>>) -> T) -> T {
+    let executor = Arc::new(smol::Executor::new());
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let (stop, stopped) = async_channel::bounded::<()>(1);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            let (executor, stopped) = (Arc::clone(&executor), stopped.clone());
+            scope.spawn(move || {
+                future::block_on(executor.run(async {
+                    let _ = stopped.recv().await;
+                }));
+            });
+        }
+        let result = main(executor);
+        drop(stop);
+        result
+    })
+}
+
+async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address)
+        .await
+        .map_err(|error| StartError::Listen {
+            place: address.to_string(),
+            error,
+        })
+}
+
+fn lock(data_dir: &Path) -> Result<File, StartError> {
+    let path = data_dir.join("lock");
+    let io = |error| StoreError::Io {
+        path: path.clone(),
+        error,
+    };
+    let file = File::create(&path).map_err(io)?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(StartError::Locked(data_dir.into())),
+        Err(error) => Err(io(error.into()).into()),
+    }
+}

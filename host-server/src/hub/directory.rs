@@ -1,0 +1,122 @@
+//! Who is here.
+
+use std::collections::HashMap;
+
+use moorline_core::message::AlertCode;
+use moorline_core::token::AgentId;
+
+use super::{Identity, Output, SessionKey};
+
+/// Sessions at a time of one agent, and of one commander (PROTOCOL.md §6.2).
+const AGENT_SESSIONS: usize = 1;
+const COMMANDER_SESSIONS: usize = 4;
+
+/// One session.
+#[derive(Debug)]
+struct Entry {
+    identity: Identity,
+    outbox: async_channel::Sender<Output>,
+    /// Rises with every session that opens.
+    age: u64,
+}
+
+/// All sessions.
+#[derive(Debug, Default)]
+pub(super) struct Directory {
+    sessions: HashMap<SessionKey, Entry>,
+    opened: u64,
+}
+
+impl Directory {
+    /// Takes a session in. The oldest of the same peer over its number is ended: the newest wins.
+    pub(super) fn open(
+        &mut self,
+        session: SessionKey,
+        identity: Identity,
+        outbox: async_channel::Sender<Output>,
+    ) {
+        let allowed = match identity {
+            Identity::Agent { .. } => AGENT_SESSIONS,
+            Identity::Commander { .. } => COMMANDER_SESSIONS,
+        };
+        let mut same: Vec<(u64, SessionKey)> = self
+            .sessions
+            .iter()
+            .filter(|(_, entry)| entry.identity.name() == identity.name())
+            .map(|(key, entry)| (entry.age, *key))
+            .collect();
+        same.sort_unstable();
+        let surplus = (same.len() + 1).saturating_sub(allowed);
+        for (_, oldest) in same.into_iter().take(surplus) {
+            self.end(oldest, AlertCode::Superseded, 0);
+        }
+        self.opened += 1;
+        self.sessions.insert(
+            session,
+            Entry {
+                identity,
+                outbox,
+                age: self.opened,
+            },
+        );
+    }
+
+    /// Lets a session go; returns whether it was here.
+    pub(super) fn close(&mut self, session: SessionKey) -> bool {
+        self.sessions.remove(&session).is_some()
+    }
+
+    /// Tells a session to end and lets it go. Its task hears of it even when its outbox is full.
+    pub(super) fn end(&mut self, session: SessionKey, alert: AlertCode, argument: u32) {
+        if let Some(entry) = self.sessions.remove(&session) {
+            let _ = entry.outbox.force_send(Output::Close(alert, argument));
+        }
+    }
+
+    /// Ends every session of the peer `name`.
+    pub(super) fn end_peer(&mut self, name: &str, alert: AlertCode) {
+        let own = self
+            .sessions
+            .iter()
+            .filter(|(_, entry)| entry.identity.name() == name);
+        let own: Vec<SessionKey> = own.map(|(key, _)| *key).collect();
+        for session in own {
+            self.end(session, alert, 0);
+        }
+    }
+
+    /// Ends every session.
+    pub(super) fn end_all(&mut self, alert: AlertCode, argument: u32) {
+        let all: Vec<SessionKey> = self.sessions.keys().copied().collect();
+        for session in all {
+            self.end(session, alert, argument);
+        }
+    }
+
+    /// Hands `output` to a session; returns whether it was taken.
+    pub(super) fn tell(&self, session: SessionKey, output: Output) -> bool {
+        self.sessions
+            .get(&session)
+            .is_some_and(|entry| entry.outbox.try_send(output).is_ok())
+    }
+
+    /// Returns who a session belongs to.
+    pub(super) fn identity(&self, session: SessionKey) -> Option<&Identity> {
+        self.sessions.get(&session).map(|entry| &entry.identity)
+    }
+
+    /// Returns the session of the agent `wanted`.
+    pub(super) fn agent(&self, wanted: &AgentId) -> Option<SessionKey> {
+        self.sessions
+            .iter()
+            .find(
+                |(_, entry)| matches!(&entry.identity, Identity::Agent { id, .. } if id == wanted),
+            )
+            .map(|(key, _)| *key)
+    }
+
+    /// Returns how many sessions are here.
+    pub(super) fn len(&self) -> usize {
+        self.sessions.len()
+    }
+}

@@ -1,0 +1,300 @@
+//! The hub's task.
+
+use std::sync::{Arc, RwLock};
+
+use futures_lite::future;
+use moorline_core::message::{
+    AgentEntry, AlertCode, FromHub, Inner, MAX_AGENT_ENTRIES, Request, RouteRefusal, ToHub,
+};
+use moorline_core::token::{AgentId, Permissions};
+
+use super::directory::Directory;
+use super::routes::{Routes, Unanswered};
+use super::{Identity, Input, Output, SessionKey};
+use crate::clock;
+use crate::config::Limits;
+use crate::store::Registry;
+
+/// Inputs that wait for the hub's task; a session that has one more waits itself.
+const INPUT_QUEUE: usize = 1024;
+
+/// Milliseconds after which peers of a hub that goes away are asked to come back.
+const RETRY_MILLIS: u32 = 2_000;
+
+/// Longest message of the hub to a peer's application in bytes: eight agents with names of 32.
+const MAX_APPLICATION_LEN: usize = 1024;
+
+/// How the rest of the daemon reaches the hub.
+#[derive(Debug, Clone)]
+pub(crate) struct HubHandle(async_channel::Sender<Input>);
+
+impl HubHandle {
+    /// Tells the hub something; waits while it is busy. Once the hub has ended nothing happens.
+    pub(crate) async fn tell(&self, input: Input) {
+        let _ = self.0.send(input).await;
+    }
+}
+
+/// The hub.
+#[derive(Debug)]
+pub(crate) struct Hub {
+    inputs: async_channel::Receiver<Input>,
+    registry: Arc<RwLock<Registry>>,
+    limits: Limits,
+    directory: Directory,
+    routes: Routes,
+}
+
+impl Hub {
+    /// Returns the hub and the way to it.
+    pub(crate) fn new(registry: Arc<RwLock<Registry>>, limits: Limits) -> (Self, HubHandle) {
+        let (sender, inputs) = async_channel::bounded(INPUT_QUEUE);
+        let (directory, routes) = (Directory::default(), Routes::default());
+        (
+            Self {
+                inputs,
+                registry,
+                limits,
+                directory,
+                routes,
+            },
+            HubHandle(sender),
+        )
+    }
+
+    /// Works until nobody can reach the hub any more, or it has drained.
+    pub(crate) async fn run(mut self) {
+        loop {
+            let input = match self.routes.deadline() {
+                None => self.inputs.recv().await.map(Some),
+                Some(deadline) => {
+                    let late = async {
+                        clock::sleep_until(deadline).await;
+                        Ok(None)
+                    };
+                    future::or(async { self.inputs.recv().await.map(Some) }, late).await
+                }
+            };
+            match input {
+                Err(_) => return,
+                Ok(None) => {
+                    let late = self.routes.expire(clock::instant());
+                    self.report(&late);
+                }
+                Ok(Some(Input::Drain)) => {
+                    tracing::info!(sessions = self.directory.len(), "saying goodbye");
+                    self.directory.end_all(AlertCode::GoingAway, RETRY_MILLIS);
+                    return;
+                }
+                Ok(Some(input)) => self.handle(input),
+            }
+        }
+    }
+
+    fn handle(&mut self, input: Input) {
+        match input {
+            Input::Opened {
+                session,
+                identity,
+                outbox,
+            } => {
+                tracing::info!(session = %Hex(&session.0), peer = identity.name(), "session open");
+                self.directory.open(session, identity, outbox);
+            }
+            Input::Closed { session } => {
+                self.directory.close(session);
+                let unanswered = self.routes.leave(session);
+                self.report(&unanswered);
+            }
+            Input::Envelope {
+                session,
+                route,
+                channel,
+                inner,
+            } => match self.directory.identity(session).cloned() {
+                Some(Identity::Agent { name, .. }) => {
+                    self.carry_answer(session, &name, &route, inner);
+                }
+                Some(Identity::Commander {
+                    name,
+                    permissions,
+                    scope,
+                }) => {
+                    let agent = AgentId(route);
+                    let carried = self.may_carry(permissions, &scope, &agent, &inner);
+                    let carried =
+                        carried.and_then(|()| self.carry_question(session, channel, agent, inner));
+                    if let Err(refusal) = carried {
+                        tracing::warn!(peer = name, %agent, ?refusal, "command not carried");
+                        self.refuse(session, channel, refusal);
+                    }
+                }
+                None => {}
+            },
+            Input::Application { session, message } => self.answer_peer(session, &message),
+            Input::Revoked { name } => self.directory.end_peer(&name, AlertCode::Revoked),
+            Input::Drain => {}
+        }
+    }
+
+    /// Checks that a commander may send this to that agent. What it may not reach is unknown to it.
+    fn may_carry(
+        &self,
+        permissions: Permissions,
+        scope: &moorline_core::token::AgentScope,
+        agent: &AgentId,
+        inner: &[u8],
+    ) -> Result<(), RouteRefusal> {
+        let registry = self
+            .registry
+            .read()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let group = registry
+            .agents()
+            .find(|(_, id, _)| id == agent)
+            .map(|(_, _, group)| group);
+        let groups: Vec<&str> = group.flatten().into_iter().collect();
+        if group.is_none() || !scope.reaches(agent, &groups) {
+            return Err(RouteRefusal::UnknownAgent);
+        }
+        let Ok(Inner::Clear(message)) = Inner::parse(inner) else {
+            return Err(RouteRefusal::BadMessage);
+        };
+        let request = Request::decode(message).map_err(|_| RouteRefusal::BadMessage)?;
+        let name = format!("agent.command.{}", request.command.name);
+        // A command that the protocol has no name for is for those who may give every command.
+        let needed = Permissions::from_name(&name)
+            .or(Permissions::from_pattern("agent.command.*"))
+            .ok_or(RouteRefusal::NotPermitted)?;
+        if permissions.contains(needed) {
+            Ok(())
+        } else {
+            Err(RouteRefusal::NotPermitted)
+        }
+    }
+
+    fn carry_question(
+        &mut self,
+        commander: SessionKey,
+        channel: u32,
+        agent_id: AgentId,
+        inner: Vec<u8>,
+    ) -> Result<(), RouteRefusal> {
+        if self.routes.pending_of(commander) >= self.limits.pending_commands {
+            return Err(RouteRefusal::Busy);
+        }
+        let agent = self
+            .directory
+            .agent(&agent_id)
+            .ok_or(RouteRefusal::Offline)?;
+        let give_up = clock::instant().plus(self.limits.answer_millis);
+        let route = self
+            .routes
+            .ask(commander, channel, agent, agent_id, give_up)
+            .ok_or(RouteRefusal::Busy)?;
+        if self.directory.tell(
+            agent,
+            Output::Envelope {
+                route,
+                channel: 0,
+                inner,
+            },
+        ) {
+            return Ok(());
+        }
+        self.routes.take_back(&route);
+        Err(RouteRefusal::Busy)
+    }
+
+    fn carry_answer(&mut self, agent: SessionKey, name: &str, route: &[u8; 16], inner: Vec<u8>) {
+        let Some(route) = self.routes.answer(agent, route) else {
+            tracing::warn!(peer = name, "an answer that nobody asked for is dropped");
+            return;
+        };
+        let output = Output::Envelope {
+            route: route.agent_id.0,
+            channel: route.channel,
+            inner,
+        };
+        if !self.directory.tell(route.commander, output) {
+            // A commander that does not take its answers is ended, not waited for.
+            self.directory.end(route.commander, AlertCode::Limit, 0);
+        }
+    }
+
+    fn report(&mut self, unanswered: &[Unanswered]) {
+        for question in unanswered {
+            self.refuse(question.commander, question.channel, RouteRefusal::NoAnswer);
+        }
+    }
+
+    fn refuse(&mut self, commander: SessionKey, channel: u32, refusal: RouteRefusal) {
+        self.say(commander, &FromHub::RouteRefused { channel, refusal });
+    }
+
+    fn answer_peer(&mut self, session: SessionKey, message: &[u8]) {
+        let Ok(ToHub::ListAgents { after }) = ToHub::decode(message) else {
+            self.directory.end(session, AlertCode::Protocol, 0);
+            return;
+        };
+        let Some(Identity::Commander {
+            permissions, scope, ..
+        }) = self.directory.identity(session)
+        else {
+            self.say(session, &FromHub::NotPermitted);
+            return;
+        };
+        if !permissions.contains(Permissions::AGENT_LIST) {
+            self.say(session, &FromHub::NotPermitted);
+            return;
+        }
+        let registry = Arc::clone(&self.registry);
+        let registry = registry
+            .read()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut agents: Vec<(AgentId, &str)> = registry
+            .agents()
+            .filter(|(_, id, group)| {
+                let groups: Vec<&str> = group.iter().copied().collect();
+                scope.reaches(id, &groups) && after.is_none_or(|after| id.0 > after)
+            })
+            .map(|(name, id, _)| (id, name))
+            .collect();
+        agents.sort_unstable_by_key(|(id, _)| id.0);
+        let more = agents.len() > MAX_AGENT_ENTRIES;
+        let entries = agents
+            .into_iter()
+            .take(MAX_AGENT_ENTRIES)
+            .map(|(id, name)| AgentEntry {
+                id: id.0,
+                name,
+                online: self.directory.agent(&id).is_some(),
+            })
+            .collect();
+        self.say(session, &FromHub::Agents { entries, more });
+    }
+
+    fn say(&mut self, session: SessionKey, message: &FromHub<'_>) {
+        let mut buffer = [0; MAX_APPLICATION_LEN];
+        let Ok(bytes) = message.encode(&mut buffer) else {
+            return;
+        };
+        if !self
+            .directory
+            .tell(session, Output::Application(bytes.to_vec()))
+        {
+            self.directory.end(session, AlertCode::Limit, 0);
+        }
+    }
+}
+
+/// Bytes in hexadecimal, for logs.
+pub(crate) struct Hex<'a>(pub(crate) &'a [u8]);
+
+impl std::fmt::Display for Hex<'_> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0
+            .iter()
+            .try_for_each(|byte| write!(formatter, "{byte:02x}"))
+    }
+}

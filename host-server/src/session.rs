@@ -1,0 +1,351 @@
+//! One peer's session: the only place that knows both a connection and a transport.
+
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use futures_lite::future;
+use moorline_core::connection::{Closure, Connection, Context, Event, Heartbeat, Settings};
+use moorline_core::entropy::EntropyError;
+use moorline_core::handshake::{Admission, Gate, Responder};
+use moorline_core::message::{Alert, AlertCode, Envelope};
+use moorline_core::reason::Reason;
+use moorline_core::token::{AgentId, Claims, MAX_UNPACKED_LEN, Role, TrustAnchors, VerifiedClaims};
+use moorline_core::wire::{Limits as WireLimits, Refuse, RefuseCode};
+
+use crate::clock;
+use crate::config::Config;
+use crate::entropy::{SystemEntropy, random};
+use crate::hub::{Hex, HubHandle, Identity, Input, Output, SessionKey};
+use crate::store::{HubKeys, Registry};
+use crate::transport::{Transport, max_message_len};
+
+/// How long a peer may take to take one message.
+const WRITE_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Largest transport unit in bytes: streams have none, so the field has its highest value.
+const STREAM_MTU: u16 = u16::MAX;
+
+/// What every session of a daemon shares.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) config: Config,
+    pub(crate) keys: HubKeys,
+    pub(crate) anchors: TrustAnchors,
+    pub(crate) registry: Arc<RwLock<Registry>>,
+    pub(crate) hub: HubHandle,
+    pub(crate) budget: crate::door::Budget,
+}
+
+/// Serves one peer on `transport` until it is over. `peer` says in logs where it comes from.
+pub(crate) async fn serve<T: Transport>(shared: &Shared, mut transport: T, peer: &str) {
+    let end = Session::new(shared, &mut transport, peer).run().await;
+    tracing::info!(peer, %end, "session over");
+    transport.end().await;
+}
+
+/// Why a session ended, for logs.
+#[derive(Debug, thiserror::Error)]
+enum End {
+    #[error("the peer said goodbye: {0:?}")]
+    ByPeer(Alert),
+    #[error("refused: {0:?}")]
+    Refused(Reason),
+    #[error("ended by the hub: {0:?}")]
+    ByHub(AlertCode),
+    #[error("the stream ended without a last word")]
+    Truncated,
+    #[error("the stream failed: {0}")]
+    Stream(#[from] std::io::Error),
+    #[error("the message cannot be sealed: {0:?}")]
+    Own(moorline_core::reason::Error),
+}
+
+/// What a session waits for.
+enum Wake {
+    Message(std::io::Result<Option<Vec<u8>>>),
+    Output(Option<Output>),
+    Deadline,
+}
+
+struct Session<'s, T> {
+    shared: &'s Shared,
+    transport: &'s mut T,
+    peer: &'s str,
+    connection: Connection<'s>,
+    /// Held until the handshake is over.
+    half_open: Option<crate::door::HalfOpen<'s>>,
+    key: Option<SessionKey>,
+    outbox: async_channel::Receiver<Output>,
+    outbox_sender: async_channel::Sender<Output>,
+    out: Vec<u8>,
+}
+
+impl<'s, T: Transport> Session<'s, T> {
+    fn new(shared: &'s Shared, transport: &'s mut T, peer: &'s str) -> Self {
+        let limits = &shared.config.limits;
+        let responder = Responder {
+            keys: &shared.keys.identities,
+            anchors: &shared.anchors,
+            audience: &shared.config.name,
+            limits: WireLimits {
+                mtu: STREAM_MTU,
+                max_payload_len: limits.payload_len,
+                max_token_len: u16::try_from(MAX_UNPACKED_LEN).unwrap_or(u16::MAX),
+            },
+        };
+        let settings = Settings {
+            max_payload_len: limits.payload_len,
+            handshake_millis: limits.handshake_millis,
+            heartbeat: Heartbeat::DEFAULT,
+            fresh_updates: true,
+        };
+        let (outbox_sender, outbox) = async_channel::bounded(limits.outbox);
+        Self {
+            shared,
+            transport,
+            peer,
+            connection: Connection::respond(responder, settings, clock::instant()),
+            half_open: None,
+            key: None,
+            outbox,
+            outbox_sender,
+            out: vec![0; max_message_len(limits.payload_len)],
+        }
+    }
+
+    async fn run(&mut self) -> End {
+        let Some(half_open) = self.shared.budget.half_open() else {
+            return End::Refused(Reason::NotAdmitted);
+        };
+        self.half_open = Some(half_open);
+        let end = loop {
+            let worked = match self.wake().await {
+                Wake::Message(Ok(Some(message))) => self.handle_message(message).await,
+                Wake::Message(Ok(None)) => Err(End::Truncated),
+                Wake::Message(Err(error)) => Err(error.into()),
+                Wake::Output(Some(output)) => self.handle_output(output).await,
+                Wake::Output(None) => Err(End::ByHub(AlertCode::GoingAway)),
+                Wake::Deadline => self.handle_deadline().await,
+            };
+            if let Err(end) = worked {
+                break end;
+            }
+        };
+        if let Some(session) = self.key.take() {
+            self.shared.hub.tell(Input::Closed { session }).await;
+        }
+        end
+    }
+
+    async fn wake(&mut self) -> Wake {
+        let deadline = self.connection.deadline();
+        let message = async { Wake::Message(self.transport.receive().await) };
+        let output = async { Wake::Output(self.outbox.recv().await.ok()) };
+        let late = async {
+            match deadline {
+                Some(deadline) => clock::sleep_until(deadline).await,
+                None => future::pending().await,
+            }
+            Wake::Deadline
+        };
+        future::or(future::or(output, late), message).await
+    }
+
+    async fn handle_message(&mut self, mut message: Vec<u8>) -> Result<(), End> {
+        let (outcome, admitted) = {
+            let mut door = Door {
+                shared: self.shared,
+                session: None,
+            };
+            let mut context = Context {
+                now: clock::now(),
+                entropy: &mut SystemEntropy,
+                gate: Some(&mut door),
+            };
+            let outcome = self
+                .connection
+                .handle_message(&mut message, &mut context, &mut self.out);
+            (outcome, door.session)
+        };
+        if let Some(bytes) = outcome.send {
+            write(self.transport, bytes).await?;
+        }
+        match outcome.event {
+            None | Some(Event::RoundTrip(_)) => Ok(()),
+            Some(Event::Open(claims)) => {
+                self.half_open = None;
+                if let (Some(claims), Some(session)) = (claims, admitted) {
+                    self.enter(session, claims.claims()).await;
+                }
+                Ok(())
+            }
+            Some(Event::Envelope(payload)) => {
+                let (Ok(envelope), Some(session)) = (Envelope::parse(payload), self.key) else {
+                    return self.fail(AlertCode::Protocol, Reason::Malformed).await;
+                };
+                let input = Input::Envelope {
+                    session,
+                    route: envelope.route,
+                    channel: envelope.channel,
+                    inner: envelope.inner.to_vec(),
+                };
+                self.shared.hub.tell(input).await;
+                Ok(())
+            }
+            Some(Event::Application(payload)) => {
+                let message = payload.to_vec();
+                if let Some(session) = self.key {
+                    self.shared
+                        .hub
+                        .tell(Input::Application { session, message })
+                        .await;
+                }
+                Ok(())
+            }
+            Some(Event::Closed(closure)) => Err(closure.into()),
+        }
+    }
+
+    /// Tells the hub that the peer is here.
+    async fn enter(&mut self, session: SessionKey, claims: &Claims) {
+        let name = claims.subject.as_str().to_owned();
+        let identity = match claims.role {
+            Role::Agent => Identity::Agent {
+                id: AgentId::of(&claims.issuer, &claims.subject),
+                name,
+            },
+            Role::Commander => Identity::Commander {
+                name,
+                permissions: claims.permissions,
+                scope: claims.agents.clone(),
+            },
+        };
+        tracing::info!(peer = self.peer, name = identity.name(), "authenticated");
+        self.key = Some(session);
+        let outbox = self.outbox_sender.clone();
+        self.shared
+            .hub
+            .tell(Input::Opened {
+                session,
+                identity,
+                outbox,
+            })
+            .await;
+    }
+
+    async fn handle_output(&mut self, output: Output) -> Result<(), End> {
+        let sealed = match &output {
+            Output::Envelope {
+                route,
+                channel,
+                inner,
+            } => {
+                let envelope = Envelope {
+                    route: *route,
+                    channel: *channel,
+                    inner,
+                };
+                self.connection.send_envelope(&envelope, &mut self.out)
+            }
+            Output::Application(message) => {
+                self.connection.send_application(message, &mut self.out)
+            }
+            Output::Close(code, argument) => {
+                let alert = Alert {
+                    code: *code,
+                    argument: *argument,
+                };
+                if let Some(frame) = self.connection.close(alert, &mut self.out) {
+                    write(self.transport, frame).await?;
+                }
+                return Err(End::ByHub(*code));
+            }
+        };
+        match sealed {
+            Ok(frame) => Ok(write(self.transport, frame).await?),
+            Err(moorline_core::reason::Error::PayloadTooLong { limit }) => {
+                tracing::warn!(
+                    peer = self.peer,
+                    limit,
+                    "a message is longer than the peer takes"
+                );
+                Ok(())
+            }
+            Err(error) => Err(End::Own(error)),
+        }
+    }
+
+    async fn handle_deadline(&mut self) -> Result<(), End> {
+        let outcome = {
+            let mut context = Context {
+                now: clock::now(),
+                entropy: &mut SystemEntropy,
+                gate: None,
+            };
+            self.connection.handle_deadline(&mut context, &mut self.out)
+        };
+        if let Some(bytes) = outcome.send {
+            write(self.transport, bytes).await?;
+        }
+        match outcome.event {
+            Some(Event::Closed(closure)) => Err(closure.into()),
+            _ => Ok(()),
+        }
+    }
+
+    async fn fail(&mut self, code: AlertCode, reason: Reason) -> Result<(), End> {
+        if let Some(frame) = self.connection.close(Alert::new(code), &mut self.out) {
+            write(self.transport, frame).await?;
+        }
+        Err(End::Refused(reason))
+    }
+}
+
+impl From<Closure> for End {
+    fn from(closure: Closure) -> Self {
+        match closure {
+            Closure::ByPeer(alert) => Self::ByPeer(alert),
+            Closure::Refused(reason) => Self::Refused(reason),
+        }
+    }
+}
+
+/// Sends `bytes`; a peer that does not take them in time is given up.
+async fn write<T: Transport>(transport: &mut T, bytes: &[u8]) -> std::io::Result<()> {
+    let late = async {
+        smol::Timer::after(WRITE_PATIENCE).await;
+        Err(std::io::ErrorKind::TimedOut.into())
+    };
+    future::or(transport.send(bytes), late).await
+}
+
+/// The shell's part in the decision about a peer.
+struct Door<'s> {
+    shared: &'s Shared,
+    session: Option<SessionKey>,
+}
+
+impl Gate for Door<'_> {
+    fn is_revoked(&self, claims: &Claims) -> bool {
+        let registry = self
+            .shared
+            .registry
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        !registry.admits(claims)
+    }
+
+    fn admit(&mut self, claims: &VerifiedClaims) -> Result<Admission, Refuse> {
+        let overload = |_: EntropyError| Refuse {
+            code: RefuseCode::Overload,
+            argument: 1_000,
+        };
+        let session_id = random().map_err(overload)?;
+        self.session = Some(SessionKey(session_id));
+        tracing::debug!(session = %Hex(&session_id), "admitted");
+        Ok(Admission {
+            session_id,
+            permissions: claims.claims().permissions,
+        })
+    }
+}

@@ -1,0 +1,145 @@
+//! Whole messages over a socket, whatever the framing.
+
+use std::io;
+
+use async_tungstenite::WebSocketStream;
+use async_tungstenite::tungstenite::Message;
+use futures_lite::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, StreamExt};
+use moorline_core::framing::{Delimited, Framing, Progress, delimited_len};
+use moorline_core::limits::MAX_HANDSHAKE_LEN;
+use moorline_core::wire::FRAME_OVERHEAD;
+
+use crate::entropy::SystemEntropy;
+
+/// Bytes that one read of a bare stream takes.
+const READ_LEN: usize = 2048;
+
+/// Returns the longest message in bytes on a transport whose frames carry up to `payload_len`.
+pub(crate) fn max_message_len(payload_len: u16) -> usize {
+    MAX_HANDSHAKE_LEN.max(usize::from(payload_len) + FRAME_OVERHEAD)
+}
+
+/// What carries messages. Waiting for one and giving up loses nothing.
+pub(crate) trait Transport {
+    /// Waits for the next message; nothing stands for the end of the stream.
+    async fn receive(&mut self) -> io::Result<Option<Vec<u8>>>;
+
+    /// Sends `message`.
+    async fn send(&mut self, message: &[u8]) -> io::Result<()>;
+
+    /// Ends the stream.
+    async fn end(&mut self);
+}
+
+/// Binary messages of a WebSocket.
+#[derive(Debug)]
+pub(crate) struct WebSocket<S>(WebSocketStream<S>);
+
+impl<S> WebSocket<S> {
+    pub(crate) fn new(stream: WebSocketStream<S>) -> Self {
+        Self(stream)
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Transport for WebSocket<S> {
+    async fn receive(&mut self) -> io::Result<Option<Vec<u8>>> {
+        loop {
+            match self.0.next().await {
+                None | Some(Ok(Message::Close(_))) => return Ok(None),
+                Some(Ok(Message::Binary(bytes))) => return Ok(Some(bytes.into())),
+                // Answered by the library.
+                Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+                Some(Ok(Message::Text(_) | Message::Frame(_))) => {
+                    return Err(io::Error::new(
+                        io::ErrorKind::InvalidData,
+                        "not a binary message",
+                    ));
+                }
+                Some(Err(error)) => return Err(to_io(error)),
+            }
+        }
+    }
+
+    async fn send(&mut self, message: &[u8]) -> io::Result<()> {
+        self.0
+            .send(Message::Binary(message.to_vec().into()))
+            .await
+            .map_err(to_io)
+    }
+
+    async fn end(&mut self) {
+        // The peer may be gone, which ends the stream as well.
+        let _ = self.0.close(None).await;
+    }
+}
+
+fn to_io(error: async_tungstenite::tungstenite::Error) -> io::Error {
+    match error {
+        async_tungstenite::tungstenite::Error::Io(error) => error,
+        other => io::Error::new(io::ErrorKind::InvalidData, other.to_string()),
+    }
+}
+
+/// Delimited messages of a bare stream.
+#[derive(Debug)]
+pub(crate) struct BareStream<S> {
+    stream: S,
+    framing: Delimited<Vec<u8>>,
+    input: Vec<u8>,
+    start: usize,
+    end: usize,
+    output: Vec<u8>,
+}
+
+impl<S> BareStream<S> {
+    /// Returns the transport for messages of up to `max_message_len` bytes.
+    pub(crate) fn new(stream: S, max_message_len: usize) -> Self {
+        let len = delimited_len(max_message_len);
+        Self {
+            stream,
+            framing: Delimited::new(vec![0; len]),
+            input: vec![0; READ_LEN],
+            start: 0,
+            end: 0,
+            output: vec![0; len],
+        }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Transport for BareStream<S> {
+    async fn receive(&mut self) -> io::Result<Option<Vec<u8>>> {
+        loop {
+            while self.start < self.end {
+                let bytes = self.input.get(self.start..self.end).unwrap_or_default();
+                // Garbage is dropped by this framing, never refused.
+                let Ok(absorbed) = self.framing.absorb(bytes) else {
+                    return Ok(None);
+                };
+                self.start += absorbed.taken;
+                if absorbed.progress == Progress::Message {
+                    return Ok(Some(self.framing.message().to_vec()));
+                }
+            }
+            let len = self.stream.read(&mut self.input).await?;
+            if len == 0 {
+                return Ok(None);
+            }
+            self.start = 0;
+            self.end = len;
+        }
+    }
+
+    async fn send(&mut self, message: &[u8]) -> io::Result<()> {
+        let unit = self
+            .framing
+            .emit(message, &mut SystemEntropy, &mut self.output)
+            .map_err(|_| io::Error::other("the message is longer than the transport takes"))?;
+        self.stream.write_all(unit).await?;
+        self.stream.flush().await
+    }
+
+    async fn end(&mut self) {
+        // The peer may be gone, which ends the stream as well.
+        let _ = self.stream.close().await;
+    }
+}
