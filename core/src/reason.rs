@@ -94,6 +94,8 @@ pub enum Reason {
     KeyUpdateRate,
     /// The peer did not answer a key update.
     KeyUpdateTimeout,
+    /// The session has no epoch left.
+    LastEpoch,
     /// The peer was silent for too long.
     Silent,
     /// The token of the session has expired.
