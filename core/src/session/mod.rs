@@ -39,6 +39,7 @@ pub struct Session {
     update: Update,
     /// When the session began or the last key update ended; of no meaning while one is under way.
     settled_since: Instant,
+    /// When this end last began to send in a new epoch.
     switched_at: Option<Instant>,
 }
 
@@ -404,6 +405,9 @@ impl Session {
         self.resumption = resumption;
         let count = self.sealer.sealed_count();
         self.sealer = Sealer::new(send, next, now);
+        // Not when the peer's first frame arrives: a line that stalls may bring it together with a question that
+        // the peer asked long after.
+        self.switched_at = Some(now);
         self.seal_control(&Control::KeyDone { count }, out)
             .map(Some)
     }
@@ -421,7 +425,6 @@ impl Session {
         let epoch = self.opener.epoch() + 1;
         let update = core::mem::replace(&mut self.update, Update::None);
         self.settled_since = now;
-        self.switched_at = Some(now);
         match update {
             Update::Switched { receive, .. } => {
                 self.opener = Opener::after_first(receive, epoch);
@@ -432,6 +435,7 @@ impl Session {
                 self.resumption = next.resumption;
                 let count = self.sealer.sealed_count();
                 self.sealer = Sealer::new(next.send, epoch, now);
+                self.switched_at = Some(now);
                 self.seal_control(&Control::KeyDone { count }, out)
                     .map(Some)
             }
