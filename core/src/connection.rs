@@ -236,6 +236,10 @@ impl<'k> Connection<'k> {
         context: &mut Context<'_>,
         out: &'o mut [u8],
     ) -> Outcome<'m, 'o> {
+        // A shell that was busy, or a read that blocked, must not let a message outrun the deadline before it.
+        if let Some(reason) = self.overdue(context.now.instant) {
+            return self.fail(reason, out);
+        }
         self.heard = context.now.instant;
         match self.advance(message, context, out) {
             Ok(Step { sent, event }) => Outcome {
@@ -347,6 +351,19 @@ impl<'k> Connection<'k> {
         }
     }
 
+    /// Returns why the connection is over at `now`, whatever the peer says: its time is up.
+    fn overdue(&self, now: Instant) -> Option<Reason> {
+        let (end, reason) = match &self.stage {
+            Stage::Closed => return None,
+            Stage::Open(_) => (self.facts?.expires_at, Reason::Expired),
+            _ => (
+                self.started.plus(self.settings.handshake_millis),
+                Reason::HandshakeTimeout,
+            ),
+        };
+        (now >= end).then_some(reason)
+    }
+
     /// Does what is due: gives up a peer, pings it, or replaces keys. Called early, it does nothing. `out` takes
     /// [`crate::limits::MAX_HANDSHAKE_LEN`] bytes.
     pub fn handle_deadline<'o>(
@@ -365,17 +382,12 @@ impl<'k> Connection<'k> {
 
     fn attend(&mut self, context: &mut Context<'_>, out: &mut [u8]) -> Result<usize, Reason> {
         let now = context.now.instant;
-        let Stage::Open(session) = &mut self.stage else {
-            let over = self.deadline().is_some_and(|deadline| now >= deadline);
-            return if over {
-                Err(Reason::HandshakeTimeout)
-            } else {
-                Ok(0)
-            };
-        };
-        if self.facts.is_some_and(|facts| now >= facts.expires_at) {
-            return Err(Reason::Expired);
+        if let Some(reason) = self.overdue(now) {
+            return Err(reason);
         }
+        let Stage::Open(session) = &mut self.stage else {
+            return Ok(0);
+        };
         let heartbeat = self.settings.heartbeat;
         if now >= self.heard.plus(heartbeat.dead_after) {
             return Err(Reason::Silent);
