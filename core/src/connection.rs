@@ -15,7 +15,7 @@ use crate::reason::{Error, Reason};
 use crate::session::{Delivery, Session};
 use crate::time::{Instant, Now, TimeQuality, UnixMillis};
 use crate::token::{Permissions, VerifiedClaims};
-use crate::wire::{FrameType, MessageType, Reject, RejectCode};
+use crate::wire::{FrameType, M1, MessageType, Reject, RejectCode};
 
 /// When a silent peer is asked whether it is there, and when it is given up, in milliseconds of silence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -279,6 +279,8 @@ impl<'k> Connection<'k> {
                 })
             }
             Stage::AwaitM1(responder) => {
+                // No key is made for bytes that are no offer.
+                M1::parse(message)?;
                 let ephemeral = EphemeralKey::generate(context.entropy)?;
                 let (next, m2) =
                     responder.handle_m1(message, &now, ephemeral, context.entropy, out)?;
