@@ -67,6 +67,8 @@ pub struct Connection<'k> {
     heard: Instant,
     pinged: Instant,
     ping_count: u32,
+    /// Whether the last ping has no answer yet.
+    ping_pending: bool,
     clock: Option<HubClock>,
     facts: Option<Facts>,
 }
@@ -196,6 +198,7 @@ impl<'k> Connection<'k> {
             heard: now,
             pinged: now,
             ping_count: 0,
+            ping_pending: false,
             clock: None,
             facts: None,
         }
@@ -324,8 +327,11 @@ impl<'k> Connection<'k> {
                     Delivery::Nothing => None,
                     Delivery::Application(payload) => Some(Event::Application(payload)),
                     Delivery::Envelope(payload) => Some(Event::Envelope(payload)),
-                    Delivery::Pong(number) => (number == self.ping_count)
-                        .then(|| Event::RoundTrip(now.instant.since(self.pinged))),
+                    Delivery::Pong(number) => {
+                        let answers = self.ping_pending && number == self.ping_count;
+                        self.ping_pending &= !answers;
+                        answers.then(|| Event::RoundTrip(now.instant.since(self.pinged)))
+                    }
                     Delivery::Alert(alert) => {
                         self.stage = Stage::Closed;
                         Some(Event::Closed(Closure::ByPeer(alert)))
@@ -401,6 +407,7 @@ impl<'k> Connection<'k> {
         if now >= self.heard.max(self.pinged).plus(heartbeat.ping_after) {
             self.pinged = now;
             self.ping_count = self.ping_count.wrapping_add(1);
+            self.ping_pending = true;
             return Ok(session
                 .seal_control(&Control::Ping(self.ping_count), out)?
                 .len());
