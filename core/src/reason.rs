@@ -52,7 +52,7 @@ pub enum Reason {
     Padding,
     /// The responder's clock has a quality that does not exist.
     TimeQuality,
-    /// A limit announced by the peer is zero or too large.
+    /// A limit announced by the peer is too small or too large.
     PeerLimit,
     /// The responder's confirmation is not right.
     Confirmation,
