@@ -2,15 +2,18 @@
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
+use moorline_core::crypto::SigningKey;
+use moorline_core::provision::Provision;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::agent::{Agent, Way};
-use crate::world::{Peer, World, private_folder};
+use crate::world::{Peer, World, encode, private_folder};
 
 fn moorline(home: &Path, data_dir: &Path, arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_moorline"))
@@ -168,6 +171,50 @@ fn a_hub_that_is_gone_is_said_to_be() {
     world.stop();
     let output = moorline(home.path(), world.folder.path(), &["agents"]);
     assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
+}
+
+#[test]
+fn an_agents_image_holds_what_the_device_needs_and_is_for_its_owner_alone() {
+    let world = World::start();
+    let home = private_folder();
+    let image = home.path().join("boiler.img");
+    let run = |arguments: &[&str]| moorline(home.path(), world.folder.path(), arguments);
+    let path = image.to_str().expect("a path");
+    assert_eq!(
+        run(&["provision", "--out", path]).status.code(),
+        Some(2),
+        "there is no key yet"
+    );
+    let key = json(&run(&["--json", "keygen"]));
+    json(&run(&[
+        "--json", "enroll", "agent", "boiler", "--group", "north",
+    ]));
+    let written = json(&run(&["--json", "provision", "--out", path]));
+    let mode = std::fs::metadata(&image)
+        .expect("a file")
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let bytes = std::fs::read(&image).expect("a file");
+    assert_eq!(written["bytes"], bytes.len());
+    let provision = Provision::parse(&bytes).expect("an image");
+    assert_eq!(provision.host(), world.http.to_string());
+    let signing_key = SigningKey::from_scalar(provision.scalar()).expect("a key");
+    assert_eq!(key["public_key"], encode(&signing_key));
+    let odd = run(&["provision", "--out", path, "--host", "a b"]);
+    assert_eq!(odd.status.code(), Some(2), "{}", stderr(&odd));
+
+    let commander = enrolled(&world, &[]);
+    let refused = moorline(
+        commander.path(),
+        world.folder.path(),
+        &["provision", "--out", path],
+    );
+    assert!(
+        stderr(&refused).contains("is a commander"),
+        "{}",
+        stderr(&refused)
+    );
 }
 
 /// The daemon as a program.
