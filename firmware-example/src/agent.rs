@@ -63,6 +63,7 @@ impl Agent {
     /// # Errors
     ///
     /// The first [`BootError`].
+    #[inline(never)]
     pub fn boot(board: Board, memory: &'static mut Memory) -> Result<Self, BootError> {
         let Board {
             clock,
@@ -92,7 +93,7 @@ impl Agent {
     }
 
     /// Connects and serves, for ever.
-    pub fn run(mut self) -> ! {
+    pub fn run(&mut self) -> ! {
         self.make_ready();
         defmt::info!("agent ready");
         let mut backoff = Backoff::new();
@@ -118,6 +119,7 @@ impl Agent {
     }
 
     /// Makes the ephemeral key of the next handshake, unless there is one that was not used.
+    #[inline(never)]
     fn make_ready(&mut self) {
         if self.spare.is_none() {
             // The source has complained already; the handshake asks it again.
@@ -125,6 +127,7 @@ impl Agent {
         }
     }
 
+    #[inline(never)]
     fn connect_and_serve(&mut self) -> Result<Infallible, Lost> {
         let max_payload_len = u16::try_from(MAX_PAYLOAD_LEN).unwrap_or(u16::MAX);
         let mut line = Line::new(&mut self.uart, self.clock);

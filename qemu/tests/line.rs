@@ -36,10 +36,7 @@ fn a_command_travels_to_the_device_and_its_reply_comes_back() -> Result<(), Erro
         site.json("alice", &all)
     };
     assert_eq!(send(&["ping"])?["status"], "done");
-    assert_eq!(
-        send(&["echo", "so it is"])?["fields"]["text"],
-        "so it is"
-    );
+    assert_eq!(send(&["echo", "so it is"])?["fields"]["text"], "so it is");
     let info = send(&["info"])?;
     assert!(info["fields"]["uptime_ms"].as_u64() > Some(0), "{info}");
     assert!(

@@ -18,7 +18,7 @@ fn main() -> ! {
         exit(FAILURE)
     };
     match Agent::boot(board, MEMORY.take()) {
-        Ok(agent) => agent.run(),
+        Ok(mut agent) => agent.run(),
         Err(error) => {
             defmt::error!("cannot start: {}", error);
             exit(FAILURE)
