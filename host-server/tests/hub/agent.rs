@@ -1,6 +1,6 @@
 //! An agent on core's blocking driver over a real socket.
 //!
-//! It answers `ping`, `echo TEXT`, `hold` (kept until the next command, and then answered after it), `quit` (it
+//! It answers `ping`, `led`, `echo TEXT`, `hold` (kept until the next command, and then answered after it), `quit` (it
 //! leaves without an answer) and, to everything else, that it knows no such command.
 
 use std::io::{Read, Write};
@@ -207,6 +207,7 @@ impl Asked {
         let name = request.command.name.to_owned();
         let reply = match name.as_str() {
             "ping" => Some("pong".into()),
+            "led" => Some("lit".into()),
             "echo" => Some(request.command.arguments.join(" ")),
             _ => None,
         };

@@ -2,6 +2,7 @@
 
 mod agent;
 mod command_line;
+mod documents;
 mod door;
 mod life;
 mod memory;
