@@ -15,7 +15,7 @@ use crate::reason::{Error, Reason};
 use crate::session::{Delivery, Session};
 use crate::time::{Instant, Now, TimeQuality, UnixMillis};
 use crate::token::{Permissions, VerifiedClaims};
-use crate::wire::{FrameType, MessageType, Reject, RejectCode};
+use crate::wire::{FrameType, M1, MessageType, Reject, RejectCode};
 
 /// When a silent peer is asked whether it is there, and when it is given up, in milliseconds of silence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,6 +67,8 @@ pub struct Connection<'k> {
     heard: Instant,
     pinged: Instant,
     ping_count: u32,
+    /// Whether the last ping has no answer yet.
+    ping_pending: bool,
     clock: Option<HubClock>,
     facts: Option<Facts>,
 }
@@ -122,6 +124,10 @@ impl HubClock {
 
 /// What happened.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "an event is looked at where it was made; without a heap there is nowhere else to put claims"
+)]
 pub enum Event<'m> {
     /// The handshake is finished and both ends are proved. A responder learns who the initiator is.
     Open(Option<VerifiedClaims>),
@@ -196,6 +202,7 @@ impl<'k> Connection<'k> {
             heard: now,
             pinged: now,
             ping_count: 0,
+            ping_pending: false,
             clock: None,
             facts: None,
         }
@@ -236,6 +243,10 @@ impl<'k> Connection<'k> {
         context: &mut Context<'_>,
         out: &'o mut [u8],
     ) -> Outcome<'m, 'o> {
+        // A shell that was busy, or a read that blocked, must not let a message outrun the deadline before it.
+        if let Some(reason) = self.overdue(context.now.instant) {
+            return self.fail(reason, out);
+        }
         self.heard = context.now.instant;
         match self.advance(message, context, out) {
             Ok(Step { sent, event }) => Outcome {
@@ -309,6 +320,8 @@ impl<'k> Connection<'k> {
         let Stage::AwaitM1(responder) = self.stage else {
             return Err(Reason::OutOfPlace);
         };
+        // No key is made for bytes that are no offer.
+        M1::parse(message)?;
         let ephemeral = EphemeralKey::generate(context.entropy)?;
         let (next, m2) =
             responder.handle_m1(message, &context.now, ephemeral, context.entropy, out)?;
@@ -375,7 +388,9 @@ impl<'k> Connection<'k> {
             Delivery::Application(payload) => Some(Event::Application(payload)),
             Delivery::Envelope(payload) => Some(Event::Envelope(payload)),
             Delivery::Pong(number) => {
-                (number == self.ping_count).then(|| Event::RoundTrip(now.since(self.pinged)))
+                let answers = self.ping_pending && number == self.ping_count;
+                self.ping_pending &= !answers;
+                answers.then(|| Event::RoundTrip(now.since(self.pinged)))
             }
             Delivery::Alert(alert) => {
                 self.stage = Stage::Closed;
@@ -401,6 +416,19 @@ impl<'k> Connection<'k> {
         }
     }
 
+    /// Returns why the connection is over at `now`, whatever the peer says: its time is up.
+    fn overdue(&self, now: Instant) -> Option<Reason> {
+        let (end, reason) = match &self.stage {
+            Stage::Closed => return None,
+            Stage::Open(_) => (self.facts?.expires_at, Reason::Expired),
+            _ => (
+                self.started.plus(self.settings.handshake_millis),
+                Reason::HandshakeTimeout,
+            ),
+        };
+        (now >= end).then_some(reason)
+    }
+
     /// Does what is due: gives up a peer, pings it, or replaces keys. Called early, it does nothing. `out` takes
     /// [`crate::limits::MAX_HANDSHAKE_LEN`] bytes.
     pub fn handle_deadline<'o>(
@@ -419,17 +447,12 @@ impl<'k> Connection<'k> {
 
     fn attend(&mut self, context: &mut Context<'_>, out: &mut [u8]) -> Result<usize, Reason> {
         let now = context.now.instant;
-        let Stage::Open(session) = &mut self.stage else {
-            let over = self.deadline().is_some_and(|deadline| now >= deadline);
-            return if over {
-                Err(Reason::HandshakeTimeout)
-            } else {
-                Ok(0)
-            };
-        };
-        if self.facts.is_some_and(|facts| now >= facts.expires_at) {
-            return Err(Reason::Expired);
+        if let Some(reason) = self.overdue(now) {
+            return Err(reason);
         }
+        let Stage::Open(session) = &mut self.stage else {
+            return Ok(0);
+        };
         let heartbeat = self.settings.heartbeat;
         if now >= self.heard.plus(heartbeat.dead_after) {
             return Err(Reason::Silent);
@@ -441,6 +464,7 @@ impl<'k> Connection<'k> {
         if now >= self.heard.max(self.pinged).plus(heartbeat.ping_after) {
             self.pinged = now;
             self.ping_count = self.ping_count.wrapping_add(1);
+            self.ping_pending = true;
             return Ok(session
                 .seal_control(&Control::Ping(self.ping_count), out)?
                 .len());

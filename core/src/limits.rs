@@ -10,6 +10,10 @@ pub const MAX_HANDSHAKE_LEN: usize = 1024;
 /// Longest payload of a frame in bytes (PROTOCOL.md §5.1).
 pub const MAX_PAYLOAD_LEN: usize = 16 * 1024;
 
+/// Least length in bytes that a peer may announce as the longest payload that it takes (PROTOCOL.md §2.3): every
+/// control message is under it.
+pub const MIN_PAYLOAD_LEN: usize = 64;
+
 /// Smallest transport unit in bytes that a peer may announce (PROTOCOL.md §2.2).
 pub const MIN_MTU: u16 = 160;
 

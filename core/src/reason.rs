@@ -52,7 +52,7 @@ pub enum Reason {
     Padding,
     /// The responder's clock has a quality that does not exist.
     TimeQuality,
-    /// A limit announced by the peer is zero or too large.
+    /// A limit announced by the peer is too small or too large.
     PeerLimit,
     /// The responder's confirmation is not right.
     Confirmation,
@@ -94,6 +94,8 @@ pub enum Reason {
     KeyUpdateRate,
     /// The peer did not answer a key update.
     KeyUpdateTimeout,
+    /// The session has no epoch left.
+    LastEpoch,
     /// The peer was silent for too long.
     Silent,
     /// The token of the session has expired.

@@ -31,21 +31,13 @@ pub enum Error {
         /// What the system says.
         source: io::Error,
     },
-    /// A program beside the device failed.
-    #[error("{program} failed: {said}")]
+    /// A program of this workspace failed.
+    #[error("{program} failed; it says:\n{output}")]
     Program {
-        /// What was run.
+        /// The program.
         program: String,
-        /// Its last words.
-        said: String,
-    },
-    /// A key or a credential cannot be put into a provisioning image.
-    #[error("{what} is damaged: {reason}; make the key and enroll it again")]
-    Credential {
-        /// The file or the field.
-        what: String,
-        /// What is wrong with it.
-        reason: String,
+        /// Its own words.
+        output: String,
     },
     /// A file could not be read or written.
     #[error("cannot use {}: {source}", path.display())]

@@ -6,7 +6,7 @@
 //!     log      decodes what it says, with the image's own table
 //!       conformance, bench   judge that
 //!         suite              sums it all up
-//! site         a hub beside it, and the people who use it
+//! site         a hub and its peers, by the programs that a user runs
 //! ```
 //!
 //! Invariants: no emulator outlives the value that stands for it; nothing waits without a deadline unless asked

@@ -1,229 +1,243 @@
-//! A hub and its people on this machine: the daemon, and the command line beside it.
+//! A hub with its peers, set up by the programs that a user runs.
 
 use std::ffi::OsStr;
-use std::fs;
-use std::io::BufRead;
-use std::io::BufReader;
-use std::path::Path;
-use std::path::PathBuf;
-use std::process::Child;
-use std::process::ChildStderr;
-use std::process::Command;
-use std::process::Stdio;
-use std::sync::mpsc;
-use std::thread;
-use std::time::Duration;
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
 
-use base64ct::Base64UrlUnpadded;
-use base64ct::Encoding;
-use moorline_core::crypto::PublicKey;
-use moorline_core::crypto::Secret;
-use moorline_core::handshake::Pins;
-use moorline_core::provision::MAX_PROVISION_LEN;
-use moorline_core::provision::Provision;
-use moorline_core::token::MAX_UNPACKED_LEN;
-use moorline_core::token::UnpackedToken;
-use serde::Deserialize;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
+use tempfile::TempDir;
 
 use crate::error::Error;
+use crate::image::build_program;
 
-/// A hub daemon that runs. Dropping it ends it.
-pub struct Daemon {
-    child: Child,
-    address: String,
+/// A folder with a hub's data and its peers' homes, and the programs that work on it.
+#[derive(Debug)]
+pub struct Site {
+    folder: TempDir,
+    moorlined: PathBuf,
+    moorline: PathBuf,
 }
 
-impl Daemon {
-    /// Starts `program` on free ports of this machine, with its keys in `data_dir`, and waits until it is ready.
+/// A daemon that runs. Dropping it kills it.
+#[derive(Debug)]
+pub struct Hub {
+    child: Child,
+    http: SocketAddr,
+}
+
+impl Site {
+    /// Builds the daemon and the command line, and makes an empty folder for them.
     ///
     /// # Errors
     ///
-    /// It does not start, or is not ready in time; the error has its last line.
-    pub fn start(program: &Path, data_dir: &Path) -> Result<Self, Error> {
-        let mut child = Command::new(program)
-            .args(["--listen", FREE_PORT, "--listen-tcp", FREE_PORT])
-            .args(["--log-format", "json", "--data-dir"])
-            .arg(data_dir)
-            .env("RUST_LOG", "info")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .map_err(|source| Error::Start {
-                program: program.display().to_string(),
-                source,
-            })?;
-        let lines = child.stderr.take().map(watch);
-        let mut daemon = Self {
-            child,
-            address: String::new(),
-        };
-        let mut said = String::new();
-        while let Some(Ok(line)) = lines.as_ref().map(|lines| lines.recv_timeout(START)) {
-            if let Some(address) = ready(&line) {
-                daemon.address = address;
-                return Ok(daemon);
-            }
-            said = line;
-        }
-        Err(Error::Program {
-            program: program.display().to_string(),
-            said,
+    /// As [`build_program`]; [`Error::File`].
+    pub fn build() -> Result<Self, Error> {
+        let moorlined = build_program("moorline-server", "moorlined")?;
+        let moorline = build_program("moorline-server", "moorline")?;
+        let folder = TempDir::new().map_err(|source| Error::File {
+            path: std::env::temp_dir(),
+            source,
+        })?;
+        Ok(Self {
+            folder,
+            moorlined,
+            moorline,
         })
     }
 
-    /// Returns where it serves WebSockets, `HOST:PORT`.
-    pub fn address(&self) -> &str {
-        &self.address
+    /// Returns the command line program.
+    #[must_use]
+    pub fn moorline(&self) -> &Path {
+        &self.moorline
     }
-}
 
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        let _ended_already = self.child.kill();
-        let _status = self.child.wait();
+    /// Returns the hub's data directory.
+    #[must_use]
+    pub fn data_dir(&self) -> PathBuf {
+        self.folder.path().join("hub")
     }
-}
 
-/// Reads the log to its end, so that the daemon never waits for a reader.
-fn watch(stderr: ChildStderr) -> mpsc::Receiver<String> {
-    let (sender, lines) = mpsc::channel();
-    thread::spawn(move || {
-        for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-            let _unheard = sender.send(line);
+    /// Returns the home of the peer `name`.
+    #[must_use]
+    pub fn home(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Starts the daemon on loopback, on `port` or on one that the system chooses, and waits until it is ready. What it
+    /// logs is in `hub.log`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Start`]; [`Error::Program`] when it ends before it is ready.
+    pub fn start_hub(&self, port: Option<u16>) -> Result<Hub, Error> {
+        let started = |source| Error::Start {
+            program: "moorlined".into(),
+            source,
+        };
+        let mut child = Command::new(&self.moorlined)
+            .arg("--data-dir")
+            .arg(self.data_dir())
+            .args(["--listen", &format!("127.0.0.1:{}", port.unwrap_or(0))])
+            .args(["--listen-tcp", "127.0.0.1:0", "--log-format", "json"])
+            .stdin(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(started)?;
+        let log = child
+            .stderr
+            .take()
+            .ok_or_else(|| started(std::io::ErrorKind::Other.into()))?;
+        let path = self.folder.path().join("hub.log");
+        let mut file = File::options()
+            .create(true)
+            .append(true)
+            .open(&path)
+            .map_err(|source| Error::File { path, source })?;
+        let mut lines = BufReader::new(log).lines().map_while(Result::ok);
+        let mut said = String::new();
+        let http = lines.by_ref().find_map(|line| {
+            said.push_str(&line);
+            said.push('\n');
+            ready_address(&line)
+        });
+        let Some(http) = http else {
+            let _ = child.wait();
+            return Err(Error::Program {
+                program: "moorlined".into(),
+                output: said,
+            });
+        };
+        // The rest is read on, so that the daemon is never kept waiting.
+        std::thread::spawn(move || {
+            use std::io::Write;
+            for line in lines {
+                let _ = writeln!(file, "{line}");
+            }
+        });
+        Ok(Hub { child, http })
+    }
+
+    /// Runs `moorline` as the peer `name`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Start`].
+    pub fn run<A: AsRef<OsStr>>(&self, name: &str, arguments: &[A]) -> Result<Output, Error> {
+        Command::new(&self.moorline)
+            .arg("--home")
+            .arg(self.home(name))
+            .args(arguments)
+            .env("MOORLINED_DATA_DIR", self.data_dir())
+            .output()
+            .map_err(|source| Error::Start {
+                program: "moorline".into(),
+                source,
+            })
+    }
+
+    /// Runs `moorline --json` as the peer `name` and returns what it prints.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Start`]; [`Error::Program`] with what it says when it fails.
+    pub fn json<A: AsRef<OsStr>>(&self, name: &str, arguments: &[A]) -> Result<Value, Error> {
+        let mut all = vec![OsStr::new("--json")];
+        all.extend(arguments.iter().map(AsRef::as_ref));
+        let output = self.run(name, &all)?;
+        let failed = || Error::Program {
+            program: format!("moorline, as {name},"),
+            output: String::from_utf8_lossy(&output.stderr).into_owned(),
+        };
+        if !output.status.success() {
+            return Err(failed());
         }
-    });
-    lines
+        serde_json::from_slice(&output.stdout).map_err(|_| failed())
+    }
+
+    /// Enrols the agent `name` with a key of its own, and returns the image for its flash.
+    ///
+    /// # Errors
+    ///
+    /// As [`Site::json`]; [`Error::File`].
+    pub fn provision_agent(&self, name: &str) -> Result<Vec<u8>, Error> {
+        self.json(name, &["keygen"])?;
+        self.json(name, &["enroll", "agent", name])?;
+        let path = self.home(name).join("flash.img");
+        let arguments = [
+            OsStr::new("provision"),
+            OsStr::new("--out"),
+            path.as_os_str(),
+        ];
+        self.json(name, &arguments)?;
+        std::fs::read(&path).map_err(|source| Error::File { path, source })
+    }
+
+    /// Enrols the commander `name`, which reaches the agent `agent`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Site::json`].
+    pub fn enrol_commander(&self, name: &str, agent: &str) -> Result<(), Error> {
+        self.json(name, &["keygen"])?;
+        self.json(name, &["enroll", "commander", name, "--agent", agent])?;
+        Ok(())
+    }
 }
 
-/// Returns the address in the line that says that the daemon is ready.
-fn ready(line: &str) -> Option<String> {
+impl Hub {
+    /// Returns where HTTP is served.
+    #[must_use]
+    pub fn http(&self) -> SocketAddr {
+        self.http
+    }
+
+    /// Ends the daemon as a service manager does, and waits until it has said goodbye.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Start`] when it cannot be told; [`Error::Program`] when it ends badly.
+    pub fn stop(mut self) -> Result<(), Error> {
+        let failed = |source| Error::Start {
+            program: "moorlined".into(),
+            source,
+        };
+        kill_process(Pid::from_child(&self.child), Signal::TERM)
+            .map_err(|error| failed(error.into()))?;
+        let status = self.child.wait().map_err(failed)?;
+        if status.success() {
+            Ok(())
+        } else {
+            Err(Error::Program {
+                program: "moorlined".into(),
+                output: status.to_string(),
+            })
+        }
+    }
+
+    /// Kills the daemon where it stands, as a power cut would.
+    pub fn kill(self) {
+        drop(self);
+    }
+}
+
+impl Drop for Hub {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Returns where the daemon serves HTTP, from the line that says that it is ready.
+fn ready_address(line: &str) -> Option<SocketAddr> {
     let line: Value = serde_json::from_str(line).ok()?;
     let fields = line.get("fields")?;
     let is_ready = fields.get("message")?.as_str()? == "ready";
-    let address = fields.get("http")?.as_str()?;
-    is_ready.then(|| address.to_owned())
+    is_ready
+        .then(|| fields.get("http")?.as_str()?.parse().ok())
+        .flatten()
 }
-
-/// Somebody with a folder for a key and a credential: a commander, or who provisions a device.
-pub struct Person {
-    program: PathBuf,
-    home: PathBuf,
-}
-
-impl Person {
-    /// Returns who keeps a key in `home` and types `program`, the command line.
-    pub fn new(program: &Path, home: PathBuf) -> Self {
-        Self {
-            program: program.into(),
-            home,
-        }
-    }
-
-    /// Types a command and returns what it prints for programs.
-    ///
-    /// # Errors
-    ///
-    /// It cannot be started, fails, or prints something else than JSON; the error has its words.
-    pub fn types(&self, arguments: &[&OsStr]) -> Result<Value, Error> {
-        let output = Command::new(&self.program)
-            .arg("--home")
-            .arg(&self.home)
-            .arg("--json")
-            .args(arguments)
-            .stdin(Stdio::null())
-            .output()
-            .map_err(|source| Error::Start {
-                program: self.program.display().to_string(),
-                source,
-            })?;
-        let printed = String::from_utf8_lossy(&output.stdout);
-        if let (true, Ok(value)) = (output.status.success(), serde_json::from_str(&printed)) {
-            return Ok(value);
-        }
-        let words: Vec<_> = arguments
-            .iter()
-            .map(|word| word.to_string_lossy())
-            .collect();
-        Err(Error::Program {
-            program: format!("moorline {}", words.join(" ")),
-            said: format!("{printed}{}", String::from_utf8_lossy(&output.stderr)),
-        })
-    }
-
-    /// Makes a key, and enrols it with the daemon whose data directory is `data_dir`: `who` is what follows `enroll`.
-    ///
-    /// # Errors
-    ///
-    /// As [`Person::types`].
-    pub fn enrolls(&self, who: &[&str], data_dir: &Path) -> Result<(), Error> {
-        self.types(&["keygen".as_ref()])?;
-        let mut words: Vec<&OsStr> = vec!["enroll".as_ref()];
-        words.extend(who.iter().map(OsStr::new));
-        words.extend(["--data-dir".as_ref(), data_dir.as_os_str()]);
-        self.types(&words).map(drop)
-    }
-
-    /// Returns what a device with this key and this credential is provisioned with.
-    ///
-    /// # Errors
-    ///
-    /// The folder has no key or no credential, or they are damaged.
-    pub fn provision(&self) -> Result<Vec<u8>, Error> {
-        let credential: Credential = serde_json::from_str(&self.file("credential.json")?)
-            .map_err(|error| damaged("credential.json", &error.to_string()))?;
-        let scalar = decode("key", self.file("key")?.trim_end())?;
-        let hub_key = decode("hub_key", &credential.hub_key)?;
-        let hub_key = PublicKey::from_bytes(&hub_key)
-            .ok_or_else(|| damaged("hub_key", "it is not a point on P-256"))?;
-        let host = credential
-            .url
-            .strip_prefix("ws://")
-            .and_then(|rest| rest.strip_suffix("/ws"))
-            .ok_or_else(|| damaged("url", "ws://HOST:PORT/ws is expected"))?;
-        let mut token = [0; MAX_UNPACKED_LEN];
-        let token = UnpackedToken::from_compact(credential.token.as_bytes(), &mut token)
-            .map_err(|reason| damaged("token", &format!("{reason:?}")))?;
-        let provision = Provision::new(host, Pins::new(hub_key), Secret::new(scalar), token)
-            .map_err(|error| damaged("url", &format!("{error:?}")))?;
-        let mut image = [0; MAX_PROVISION_LEN];
-        let image = provision.emit(&mut image);
-        image
-            .map(|image| image.to_vec())
-            .map_err(|error| damaged("credential.json", &format!("{error:?}")))
-    }
-
-    fn file(&self, name: &str) -> Result<String, Error> {
-        let path = self.home.join(name);
-        fs::read_to_string(&path).map_err(|source| Error::File { path, source })
-    }
-}
-
-/// What is needed of a credential.
-#[derive(Deserialize)]
-struct Credential {
-    hub_key: String,
-    url: String,
-    token: String,
-}
-
-fn decode<const LEN: usize>(what: &str, text: &str) -> Result<[u8; LEN], Error> {
-    let mut bytes = [0; LEN];
-    match Base64UrlUnpadded::decode(text, &mut bytes) {
-        Ok(decoded) if decoded.len() == LEN => Ok(bytes),
-        _ => Err(damaged(what, "it is not base64url of the right length")),
-    }
-}
-
-fn damaged(what: &str, reason: &str) -> Error {
-    Error::Credential {
-        what: what.into(),
-        reason: reason.into(),
-    }
-}
-
-/// A port that the system chooses; the daemon says which.
-const FREE_PORT: &str = "127.0.0.1:0";
-/// The daemon makes two keys and binds three sockets; it is ready in a fraction of a second.
-const START: Duration = Duration::from_secs(20);

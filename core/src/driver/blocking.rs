@@ -160,6 +160,7 @@ impl<'k, 'b, S: Read + Write, F: Framing> Link<'k, 'b, S, F> {
         let now = machine.clock.now();
         let write = self.pump.attend(now, machine.entropy)?;
         self.write(write)?;
+        self.pump.check()?;
         match self.stream.read(self.pump.space()) {
             Ok(0) => Err(DriverError::Truncated),
             Ok(len) => {

@@ -115,9 +115,7 @@ impl<'k, 'b, F: Framing> Pump<'k, 'b, F> {
         entropy: &mut dyn Entropy,
         take: &mut dyn FnMut(Event<'_>) -> R,
     ) -> Result<Next<R>, Stop> {
-        if let Some(stop) = self.stopped {
-            return Err(stop);
-        }
+        self.check()?;
         while self.input_start < self.input_end {
             let bytes = self.buffers.input.get(self.input_start..self.input_end);
             let absorbed = self
@@ -192,9 +190,7 @@ impl<'k, 'b, F: Framing> Pump<'k, 'b, F> {
     ///
     /// [`Stop`], once what there was to write has been written.
     pub fn attend(&mut self, now: Now, entropy: &mut dyn Entropy) -> Result<usize, Stop> {
-        if let Some(stop) = self.stopped {
-            return Err(stop);
-        }
+        self.check()?;
         let due = self
             .connection
             .deadline()
@@ -223,6 +219,15 @@ impl<'k, 'b, F: Framing> Pump<'k, 'b, F> {
         };
         self.stop_or(Next::<()> { write, event: None })
             .map(|next| next.write)
+    }
+
+    /// Checks that the connection goes on, once what there was to write has been written.
+    ///
+    /// # Errors
+    ///
+    /// [`Stop`].
+    pub fn check(&self) -> Result<(), Stop> {
+        self.stopped.map_or(Ok(()), Err)
     }
 
     /// A stop is reported once nothing is left to be written before it.

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::crypto::{AeadKey, EphemeralKey, SIGNATURE_LEN, SigningKey, TAG_LEN};
 use crate::entropy::{Entropy, draw};
-use crate::limits::MAX_PAYLOAD_LEN;
+use crate::limits::{MAX_PAYLOAD_LEN, MIN_PAYLOAD_LEN};
 use crate::reason::{Error, Reason};
 use crate::time::{TimeQuality, UnixMillis};
 use crate::token::UnpackedToken;
@@ -35,7 +35,7 @@ pub struct Initiator<'k> {
 pub struct Offer {
     /// Largest transport unit that it takes, in bytes; at least 160.
     pub mtu: u16,
-    /// Longest payload of a frame that it takes, in bytes; at least 1, at most 16,384.
+    /// Longest payload of a frame that it takes, in bytes; 64 to 16,384.
     pub max_payload_len: u16,
     /// Whether it has no clock.
     pub no_clock: bool,
@@ -62,7 +62,9 @@ impl<'k> AwaitM2<'k> {
         ephemeral: EphemeralKey,
         out: &'o mut [u8],
     ) -> Result<(Self, &'o mut [u8]), Error> {
-        if !(1..=MAX_PAYLOAD_LEN).contains(&usize::from(initiator.offer.max_payload_len)) {
+        if !(MIN_PAYLOAD_LEN..=MAX_PAYLOAD_LEN)
+            .contains(&usize::from(initiator.offer.max_payload_len))
+        {
             return Err(Error::PayloadTooLong {
                 limit: MAX_PAYLOAD_LEN,
             });

@@ -89,7 +89,10 @@ impl Alert {
         Self::new(match reason {
             Reason::Expired | Reason::SessionExpired => AlertCode::Expired,
             Reason::Revoked => AlertCode::Revoked,
-            Reason::TooLong | Reason::KeyUpdateRate | Reason::KeyUpdateTimeout => AlertCode::Limit,
+            Reason::TooLong
+            | Reason::KeyUpdateRate
+            | Reason::KeyUpdateTimeout
+            | Reason::LastEpoch => AlertCode::Limit,
             Reason::Silent | Reason::Entropy => AlertCode::GoingAway,
             _ => AlertCode::Protocol,
         })

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::codec;
+use crate::limits::MIN_PAYLOAD_LEN;
 use crate::reason::Reason;
 
 /// A control message.
@@ -37,6 +38,11 @@ impl Control {
     /// Longest encoding in bytes: variant, varint of 32 bits, option, share.
     pub const MAX_LEN: usize = 1 + 5 + 1 + 32;
 
+    const FITS: () = assert!(
+        Self::MAX_LEN <= MIN_PAYLOAD_LEN,
+        "every peer takes every control message"
+    );
+
     /// Decodes the payload of a control frame.
     ///
     /// # Errors
@@ -48,6 +54,7 @@ impl Control {
 
     /// Encodes the payload of a control frame.
     pub(crate) fn encode<'o>(&self, out: &'o mut [u8; Self::MAX_LEN]) -> Result<&'o [u8], Reason> {
+        let () = Self::FITS;
         codec::encode(self, out)
             .map(|bytes| &*bytes)
             .map_err(|_| Reason::Length)

@@ -37,7 +37,9 @@ pub struct Session {
     peer_max_payload_len: usize,
     own_max_payload_len: usize,
     update: Update,
-    settled_since: Option<Instant>,
+    /// When the session began or the last key update ended; of no meaning while one is under way.
+    settled_since: Instant,
+    /// When this end last began to send in a new epoch.
     switched_at: Option<Instant>,
 }
 
@@ -91,7 +93,7 @@ impl Session {
             peer_max_payload_len: usize::from(established.peer_max_payload_len),
             own_max_payload_len: usize::from(own_max_payload_len).min(MAX_PAYLOAD_LEN),
             update: Update::None,
-            settled_since: Some(now),
+            settled_since: now,
             switched_at: None,
         }
     }
@@ -229,12 +231,15 @@ impl Session {
     pub fn deadline(&self) -> Instant {
         match &self.update {
             Update::Asked { again, .. } => *again,
-            Update::None => match self.settled_since {
-                Some(since) if self.sealer.is_worn() => since.plus(SETTLED_MILLIS),
-                _ => self.sealer.since().plus(EPOCH_MILLIS),
-            },
-            Update::Answered { .. } | Update::Switched { .. } => {
-                self.sealer.since().plus(EPOCH_MILLIS)
+            Update::Answered { until, .. } | Update::Switched { until, .. } => *until,
+            Update::None => {
+                let since = self.sealer.since();
+                let due = if self.sealer.is_worn() {
+                    since
+                } else {
+                    since.plus(EPOCH_MILLIS)
+                };
+                due.max(self.settled_since.plus(SETTLED_MILLIS))
             }
         }
     }
@@ -244,7 +249,7 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`Reason::KeyUpdateTimeout`] when the peer does not answer.
+    /// [`Reason::KeyUpdateTimeout`] when the peer does not answer; [`Reason::LastEpoch`] when no epoch is left.
     pub fn handle_deadline<'o>(
         &mut self,
         now: Instant,
@@ -277,7 +282,7 @@ impl Session {
             }
             // A peer that leaves an update half done for an hour is not one to go on with.
             Update::Answered { .. } | Update::Switched { .. } => Err(Reason::KeyUpdateTimeout),
-            Update::None => Ok(None),
+            Update::None => Err(Reason::LastEpoch),
         }
     }
 
@@ -305,9 +310,7 @@ impl Session {
     }
 
     fn can_start(&self, now: Instant) -> bool {
-        let settled = self
-            .settled_since
-            .is_some_and(|since| now.since(since) >= SETTLED_MILLIS);
+        let settled = now.since(self.settled_since) >= SETTLED_MILLIS;
         settled && matches!(self.update, Update::None) && !self.sealer.is_last_epoch()
     }
 
@@ -320,7 +323,6 @@ impl Session {
     ) -> Result<&'o [u8], Reason> {
         let (update, dh) = Update::ask(now, fresh, entropy)?;
         self.update = update;
-        self.settled_since = None;
         let next = self.sealer.epoch() + 1;
         self.seal_control(&Control::KeyUpdate { next, dh }, out)
     }
@@ -365,9 +367,14 @@ impl Session {
         if too_soon || self.sealer.is_last_epoch() {
             return Err(Reason::KeyUpdateRate);
         }
-        let (update, answered) = Update::answer(self.epoch_secrets(), next, dh, entropy)?;
+        let (update, answered) = Update::answer(
+            self.epoch_secrets(),
+            next,
+            dh,
+            now.plus(EPOCH_MILLIS),
+            entropy,
+        )?;
         self.update = update;
-        self.settled_since = None;
         self.seal_control(&Control::KeyAck { next, dh: answered }, out)
             .map(Some)
     }
@@ -391,10 +398,16 @@ impl Session {
             receive,
             resumption,
         } = switched;
-        self.update = Update::Switched { receive };
+        self.update = Update::Switched {
+            receive,
+            until: now.plus(EPOCH_MILLIS),
+        };
         self.resumption = resumption;
         let count = self.sealer.sealed_count();
         self.sealer = Sealer::new(send, next, now);
+        // Not when the peer's first frame arrives: a line that stalls may bring it together with a question that
+        // the peer asked long after.
+        self.switched_at = Some(now);
         self.seal_control(&Control::KeyDone { count }, out)
             .map(Some)
     }
@@ -411,10 +424,9 @@ impl Session {
         }
         let epoch = self.opener.epoch() + 1;
         let update = core::mem::replace(&mut self.update, Update::None);
-        self.settled_since = Some(now);
-        self.switched_at = Some(now);
+        self.settled_since = now;
         match update {
-            Update::Switched { receive } => {
+            Update::Switched { receive, .. } => {
                 self.opener = Opener::after_first(receive, epoch);
                 Ok(None)
             }
@@ -423,6 +435,7 @@ impl Session {
                 self.resumption = next.resumption;
                 let count = self.sealer.sealed_count();
                 self.sealer = Sealer::new(next.send, epoch, now);
+                self.switched_at = Some(now);
                 self.seal_control(&Control::KeyDone { count }, out)
                     .map(Some)
             }

@@ -36,11 +36,15 @@ pub(super) enum Update {
         answered: Option<[u8; 32]>,
         /// The secrets of the next epoch.
         next: NextEpoch,
+        /// When this end gives up waiting for the peer's first frame of the next epoch.
+        until: Instant,
     },
     /// This end sends in the next epoch and waits for the peer to do so.
     Switched {
         /// The secret that the peer will send under.
         receive: Secret<32>,
+        /// When this end gives up waiting for the peer's first frame of the next epoch.
+        until: Instant,
     },
 }
 
@@ -74,6 +78,7 @@ impl Update {
         secrets: EpochSecrets<'_>,
         epoch: u32,
         asked: Option<[u8; 32]>,
+        until: Instant,
         entropy: &mut dyn Entropy,
     ) -> Result<(Self, Option<[u8; 32]>), Reason> {
         let own = if asked.is_some() {
@@ -94,6 +99,7 @@ impl Update {
                 asked,
                 answered,
                 next,
+                until,
             },
             answered,
         ))
@@ -126,7 +132,7 @@ impl Update {
         match self {
             Self::None | Self::Asked { .. } => None,
             Self::Answered { next, .. } => Some(&next.receive),
-            Self::Switched { receive } => Some(receive),
+            Self::Switched { receive, .. } => Some(receive),
         }
     }
 }

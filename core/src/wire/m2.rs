@@ -1,7 +1,7 @@
 //! M2, the responder's share, identity and proof (PROTOCOL.md §2.3).
 
 use crate::crypto::{SHARE_LEN, SIGNATURE_LEN, Share, Signature, TAG_LEN};
-use crate::limits::{MAX_PAYLOAD_LEN, MIN_MTU};
+use crate::limits::{MAX_PAYLOAD_LEN, MIN_MTU, MIN_PAYLOAD_LEN};
 use crate::reason::Reason;
 use crate::time::{TimeQuality, UnixMillis};
 use crate::wire::{MessageType, Mode, Reader, Suite, Writer, emit_head, parse_head};
@@ -111,7 +111,8 @@ impl M2Sealed {
             return Err(Reason::PeerLimit);
         }
         let max_token_len = reader.u16()?;
-        let payload_in_range = (1..=MAX_PAYLOAD_LEN).contains(&usize::from(max_payload_len));
+        let payload_in_range =
+            (MIN_PAYLOAD_LEN..=MAX_PAYLOAD_LEN).contains(&usize::from(max_payload_len));
         if mtu < MIN_MTU || !payload_in_range {
             return Err(Reason::PeerLimit);
         }

@@ -1,7 +1,7 @@
 //! M3, the initiator's token and proof (PROTOCOL.md §2.4).
 
 use crate::crypto::{SIGNATURE_LEN, Signature, TAG_LEN};
-use crate::limits::MAX_PAYLOAD_LEN;
+use crate::limits::{MAX_PAYLOAD_LEN, MIN_PAYLOAD_LEN};
 use crate::reason::Reason;
 use crate::token::UnpackedToken;
 use crate::wire::{MessageType, Reader, parse_head};
@@ -78,7 +78,7 @@ impl<'a> M3Sealed<'a> {
             return Err(Reason::Reserved);
         }
         let max_payload_len = reader.u16()?;
-        if !(1..=MAX_PAYLOAD_LEN).contains(&usize::from(max_payload_len)) {
+        if !(MIN_PAYLOAD_LEN..=MAX_PAYLOAD_LEN).contains(&usize::from(max_payload_len)) {
             return Err(Reason::PeerLimit);
         }
         if reader.u8()? != KIND_TOKEN {

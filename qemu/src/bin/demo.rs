@@ -2,10 +2,8 @@
 
 #![forbid(unsafe_code)]
 
-use std::ffi::OsStr;
 use std::io;
 use std::path::Path;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -17,10 +15,9 @@ use moorline_qemu::bench;
 use moorline_qemu::bench::Cost;
 use moorline_qemu::image::Profile;
 use moorline_qemu::image::build_image;
-use moorline_qemu::image::build_program;
 use moorline_qemu::setup;
-use moorline_qemu::site::Daemon;
-use moorline_qemu::site::Person;
+use moorline_qemu::site::Hub;
+use moorline_qemu::site::Site;
 use serde_json::Value;
 
 /// Starts a hub, boots a device in QEMU, enrols both ends and runs every command over the sealed line.
@@ -47,65 +44,41 @@ fn main() -> ExitCode {
 
 fn run(arguments: &Arguments) -> Result<(), Error> {
     setup::ensure()?;
-    let programs = Programs::build()?;
-    let folder = tempfile::tempdir().map_err(|source| Error::File {
-        path: std::env::temp_dir(),
-        source,
-    })?;
-    let data_dir = folder.path().join("hub");
+    say("building the hub, the command line and the device's image");
+    let site = Site::build()?;
+    let image = build_image("agent", Profile::Device)?;
 
-    let hub = Daemon::start(&programs.moorlined, &data_dir)?;
-    say(&format!("the hub serves on {}", hub.address()));
-
-    let workshop = Person::new(&programs.moorline, folder.path().join("device"));
-    workshop.enrolls(&["agent", AGENT], &data_dir)?;
-    let image = workshop.provision()?;
+    let hub = site.start_hub(None)?;
+    say(&format!("the hub serves on {}", hub.http()));
+    let flash = site.provision_agent(AGENT)?;
     say(&format!(
-        "{AGENT} is enrolled; its provisioning image has {} bytes",
-        image.len()
+        "{AGENT} has made its key and is enrolled; the image for its flash has {} bytes",
+        flash.len()
+    ));
+    site.enrol_commander("alice", AGENT)?;
+    say(&format!(
+        "alice has made her key and is enrolled to command {AGENT}"
     ));
 
-    let home = folder.path().join("alice");
-    let alice = Person::new(&programs.moorline, home.clone());
-    alice.enrolls(&["commander", "alice", "--agent", AGENT], &data_dir)?;
-    say(&format!("alice is enrolled and may command {AGENT}"));
-
-    let device = boot(&programs.agent, hub.address(), image, arguments.keep)?;
+    let device = boot(&image, &hub, flash, arguments.keep)?;
     for words in COMMANDS {
-        show(words, &send(&alice, words)?);
+        show(words, &send(&site, words)?);
     }
     if !arguments.no_counts {
         show_costs()?;
     }
     if arguments.keep {
-        wait_for_enter(&programs.moorline, &home);
+        wait_for_enter(&site);
     }
-    device.stop().map(drop)
+    device.stop()?;
+    hub.stop()
 }
 
-/// What takes part.
-struct Programs {
-    moorlined: PathBuf,
-    moorline: PathBuf,
-    agent: PathBuf,
-}
-
-impl Programs {
-    fn build() -> Result<Self, Error> {
-        say("building the hub, the command line and the device's image");
-        Ok(Self {
-            moorlined: build_program("moorline-server", "moorlined")?,
-            moorline: build_program("moorline-server", "moorline")?,
-            agent: build_image("agent", Profile::Device)?,
-        })
-    }
-}
-
-fn boot(image: &Path, address: &str, provision: Vec<u8>, keep: bool) -> Result<Running, Error> {
+fn boot(image: &Path, hub: &Hub, flash: Vec<u8>, keep: bool) -> Result<Running, Error> {
     say("booting the device with its serial line to the hub");
     let qemu = Qemu::new(image)
-        .serial(address)
-        .provision(provision)
+        .serial(hub.http().to_string())
+        .provision(flash)
         .on_line(|line| println!("device: {line}"));
     let qemu = if keep {
         qemu.without_deadline()
@@ -117,13 +90,10 @@ fn boot(image: &Path, address: &str, provision: Vec<u8>, keep: bool) -> Result<R
     Ok(device)
 }
 
-fn send(alice: &Person, words: &[&str]) -> Result<Value, Error> {
-    let typed: Vec<&OsStr> = ["send", AGENT]
-        .iter()
-        .chain(words)
-        .map(OsStr::new)
-        .collect();
-    alice.types(&typed)
+fn send(site: &Site, words: &[&str]) -> Result<Value, Error> {
+    let mut arguments = vec!["send", AGENT];
+    arguments.extend(words);
+    site.json("alice", &arguments)
 }
 
 fn show(words: &[&str], reply: &Value) {
@@ -155,22 +125,17 @@ fn show_costs() -> Result<(), Error> {
             continue;
         };
         if let Cost::Operation { instructions, .. } = figure.cost {
-            // At one instruction a cycle, which a Cortex-M4 comes near to.
-            let micros = instructions / CYCLES_PER_MICROSECOND;
-            println!(
-                "    {text:36} {:>12} instructions, about {} µs at 100 MHz",
-                grouped(instructions),
-                grouped(micros)
-            );
+            println!("    {text:36} {:>12} instructions", grouped(instructions));
         }
     }
     Ok(())
 }
 
-fn wait_for_enter(moorline: &Path, home: &Path) {
+fn wait_for_enter(site: &Site) {
     println!();
     say("hub and device go on; in another terminal, type for example:");
-    let (moorline, home) = (moorline.display(), home.display());
+    let (moorline, home) = (site.moorline().display(), site.home("alice"));
+    let home = home.display();
     println!("    {moorline} --home {home} agents");
     println!("    {moorline} --home {home} send {AGENT} led on");
     say("press Enter here to end");
@@ -214,5 +179,4 @@ const COSTS: &[(&str, &str)] = &[
     ("frame.seal.1024", "1024 bytes sealed"),
     ("frame.open.64", "64 bytes opened"),
 ];
-const CYCLES_PER_MICROSECOND: u64 = 100;
 const DEADLINE: Duration = Duration::from_secs(300);
