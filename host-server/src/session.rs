@@ -277,6 +277,12 @@ impl<'s, T: Transport> Session<'s, T> {
                     limit,
                     "a message is longer than the peer takes"
                 );
+                if let (Output::Envelope { route, .. }, Some(session)) = (output, self.key) {
+                    self.shared
+                        .hub
+                        .tell(Input::TooLong { session, route })
+                        .await;
+                }
                 Ok(())
             }
             Err(error) => Err(End::Own(error)),

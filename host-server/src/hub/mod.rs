@@ -69,6 +69,11 @@ pub(crate) enum Input {
         channel: u32,
         inner: Vec<u8>,
     },
+    /// An envelope on this route is longer than its peer takes.
+    TooLong {
+        session: SessionKey,
+        route: [u8; 16],
+    },
     /// Its peer asks the hub something.
     Application {
         session: SessionKey,

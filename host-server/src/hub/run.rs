@@ -128,6 +128,11 @@ impl Hub {
                 }
                 None => {}
             },
+            Input::TooLong { session, route } => {
+                if let Some(asked) = self.routes.take_back(session, &route) {
+                    self.refuse(asked.commander, asked.channel, RouteRefusal::BadMessage);
+                }
+            }
             Input::Application { session, message } => self.answer_peer(session, &message),
             Input::Revoked { name } => self.directory.end_peer(&name, AlertCode::Revoked),
             Input::Drain => {}
@@ -199,7 +204,7 @@ impl Hub {
         ) {
             return Ok(());
         }
-        self.routes.take_back(&route);
+        self.routes.take_back(agent, &route);
         Err(RouteRefusal::Busy)
     }
 

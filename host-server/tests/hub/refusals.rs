@@ -63,6 +63,30 @@ fn a_command_without_its_permission_is_not_carried() {
 }
 
 #[test]
+fn a_message_that_is_too_long_is_refused_where_that_is_known() {
+    let world = World::start();
+    let _agent = Agent::start(world.agent("boiler"), Way::WebSocket(world.http));
+    let alice = world.commander("alice", "boiler");
+    // The agent takes 1,024 bytes, the hub and the commander 4,096.
+    let (for_agent, for_hub) = ("a".repeat(1100), "a".repeat(4100));
+    let replies = alice.connected(async |client| {
+        let agent = send(client, "boiler", "echo", &[&for_agent]).await;
+        let hub = send(client, "boiler", "echo", &[&for_hub]).await;
+        (agent, hub, send(client, "boiler", "ping", &[]).await)
+    });
+    let (agent, hub, ping) = replies.expect("connected");
+    assert!(
+        matches!(
+            agent,
+            Err(ClientError::NotCarried(RouteRefusal::BadMessage))
+        ),
+        "{agent:?}"
+    );
+    assert!(matches!(hub, Err(ClientError::TooLong)), "{hub:?}");
+    assert!(ping.is_ok(), "the connections go on");
+}
+
+#[test]
 fn an_agent_that_is_offline_is_said_to_be() {
     let world = World::start();
     world.agent("boiler");
