@@ -31,6 +31,7 @@ use moorline_core::message::Response;
 use moorline_core::message::Status;
 use moorline_core::provision::MAX_PROVISION_LEN;
 use moorline_core::provision::Provision;
+use moorline_core::time::Now;
 use moorline_core::token::Claims;
 use moorline_core::token::MAX_UNPACKED_LEN;
 use moorline_core::token::VerifiedClaims;
@@ -125,7 +126,7 @@ impl Hub {
             connection: Connection::respond(
                 self.world.responder(),
                 Settings::default(),
-                at(0).instant,
+                now(self.started).instant,
             ),
             entropy: &mut self.entropy,
             gate: &mut self.gate,
@@ -234,9 +235,8 @@ impl Peer<'_> {
         };
         let mut message = message.to_vec();
         let mut out = [0; MAX_HANDSHAKE_LEN];
-        let millis = u64::try_from(self.started.elapsed().as_millis()).expect("a short test");
         let mut context = Context {
-            now: at(millis),
+            now: now(self.started),
             entropy: self.entropy,
             gate: Some(self.gate),
         };
@@ -329,6 +329,11 @@ fn with_subprotocol(
         "moorline.v1".parse().expect("a value"),
     );
     Ok(response)
+}
+
+/// Returns the hub's time.
+fn now(started: Instant) -> Now {
+    at(u64::try_from(started.elapsed().as_millis()).expect("a short test"))
 }
 
 /// Reads the request for a WebSocket off `line` and sends `answer`.
