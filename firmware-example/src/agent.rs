@@ -34,6 +34,7 @@ use crate::board::Clock;
 use crate::board::Entropy;
 use crate::board::Uart;
 use crate::commands::Devices;
+use crate::commands::Session;
 use crate::exchange;
 use crate::exchange::ReplyMemory;
 use crate::identity::BootError;
@@ -170,16 +171,20 @@ impl Agent {
             &mut machine,
         )?;
         let facts = link.connection().facts();
-        let session_id = facts.map(|facts| facts.session_id).unwrap_or_default();
+        let session = Session {
+            id: facts.map(|facts| facts.session_id).unwrap_or_default(),
+            hub_clock: link.connection().clock().copied().unwrap_or_default(),
+        };
         self.opened_ms = Some(machine.clock.milliseconds());
         defmt::info!(
-            "link open session {=u64:016x}",
-            u64::from_be_bytes(session_id)
+            "link open session {=u64:016x}, handshake of {=usize} bytes",
+            u64::from_be_bytes(session.id),
+            self.identity.handshake_len()
         );
         loop {
             let answer = link.poll(&mut machine, |event| match event {
                 Event::Envelope(payload) => {
-                    exchange::answer(payload, &session_id, &mut self.devices, &mut memory.reply)
+                    exchange::answer(payload, &session, &mut self.devices, &mut memory.reply)
                         .inspect_err(|reason| defmt::warn!("no answer: {}", reason))
                         .ok()
                 }

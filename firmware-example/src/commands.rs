@@ -1,10 +1,12 @@
 //! The commands that this device knows. To add one, add a line to [`COMMANDS`] and a function.
 
+use moorline_core::connection::HubClock;
 use moorline_core::limits::VERSION;
 use moorline_core::message::Reply;
 use moorline_core::message::Request;
 use moorline_core::message::Status;
 use moorline_core::message::Value;
+use moorline_core::time::Instant;
 
 use crate::board::Clock;
 use crate::board::Leds;
@@ -27,7 +29,15 @@ pub struct Devices {
 /// What a command is given.
 struct Asked<'a> {
     arguments: &'a [&'a str],
-    session_id: &'a [u8; 8],
+    session: &'a Session,
+}
+
+/// What commands know of the session that they came in.
+pub struct Session {
+    /// What both ends call it.
+    pub id: [u8; 8],
+    /// The hub's clock, authenticated by the handshake.
+    pub hub_clock: HubClock,
 }
 
 /// One command.
@@ -58,14 +68,10 @@ const fn command(
 }
 
 /// Runs the command of `request` and returns what there is to say about it.
-pub fn run<'a>(
-    devices: &mut Devices,
-    request: &'a Request<'a>,
-    session_id: &'a [u8; 8],
-) -> Reply<'a> {
+pub fn run<'a>(devices: &mut Devices, request: &'a Request<'a>, session: &'a Session) -> Reply<'a> {
     let asked = Asked {
         arguments: &request.command.arguments,
-        session_id,
+        session,
     };
     let known = COMMANDS
         .iter()
@@ -94,16 +100,24 @@ fn echo<'a>(_: &mut Devices, asked: &Asked<'a>) -> Option<Reply<'a>> {
     }
 }
 
-/// Says what runs here, for how long, and how deep its stack went.
+/// Says what runs here, for how long, how deep its stack went, and what time it is by the hub's clock.
 fn info<'a>(devices: &mut Devices, asked: &Asked<'a>) -> Option<Reply<'a>> {
     let [] = asked.arguments else { return None };
+    let hub_clock = &asked.session.hub_clock;
+    let now = hub_clock.at(Instant(devices.clock.milliseconds()));
     let reply = done()
         .with("version", Value::Text(env!("CARGO_PKG_VERSION")))
         .with("protocol", Value::Int(i64::from(VERSION)))
         .with("uptime_ms", int(devices.clock.milliseconds()))
         .with("stack_peak_bytes", size(devices.stack.high_water_len()))
         .with("stack_measured_bytes", size(MEASURED_STACK_LEN))
-        .with("session_id", Value::Bytes(asked.session_id));
+        .with("session_id", Value::Bytes(&asked.session.id))
+        .with("hub_time_ms", int(now.0))
+        .with("hub_time_error_ms", int(hub_clock.error))
+        .with(
+            "hub_time_quality",
+            Value::Int(i64::from(hub_clock.quality.code())),
+        );
     Some(reply)
 }
 

@@ -13,6 +13,7 @@ use moorline_core::wire::TooSmall;
 use crate::agent::MAX_PAYLOAD_LEN;
 use crate::commands;
 use crate::commands::Devices;
+use crate::commands::Session;
 
 /// Where an answer is put together.
 pub struct ReplyMemory {
@@ -59,14 +60,14 @@ pub struct Answer {
 /// The [`Reason`] for which the payload is no request. There is nobody to tell: who asks so does not wait.
 pub fn answer(
     payload: &[u8],
-    session_id: &[u8; 8],
+    session: &Session,
     devices: &mut Devices,
     memory: &mut ReplyMemory,
 ) -> Result<Answer, Reason> {
     let envelope = Envelope::parse(payload)?;
     let Inner::Clear(bytes) = Inner::parse(envelope.inner)?;
     let request = Request::decode(bytes)?;
-    let reply = commands::run(devices, &request, session_id);
+    let reply = commands::run(devices, &request, session);
     defmt::info!(
         "command {=str} id {=u32}: {}",
         request.command.name,

@@ -9,6 +9,10 @@ use moorline_core::provision::Provision;
 use moorline_core::provision::ProvisionError;
 use moorline_core::token::TokenReason;
 use moorline_core::token::UnverifiedClaims;
+use moorline_core::wire::M1_LEN;
+use moorline_core::wire::M2_LEN;
+use moorline_core::wire::M3_MIN_LEN;
+use moorline_core::wire::M4_LEN;
 
 use crate::board::Entropy;
 use crate::board::EntropyError;
@@ -42,6 +46,11 @@ impl Identity {
     /// Returns the host that the request for the WebSocket names.
     pub fn host(&self) -> &'static str {
         self.provision.host()
+    }
+
+    /// Returns how many bytes the four messages of a handshake have.
+    pub fn handshake_len(&self) -> usize {
+        M1_LEN + M2_LEN + M3_MIN_LEN + self.provision.token().as_bytes().len() + M4_LEN
     }
 
     /// Returns the device's side of a handshake that takes payloads of `max_payload_len` bytes.
