@@ -13,7 +13,9 @@ mod hex;
 mod jws;
 pub mod pair;
 mod primitives;
+pub mod reference;
 mod token;
+pub mod vectors;
 
 pub use case::{Case, Failure};
 
@@ -37,6 +39,9 @@ static TABLES: &[&[Case]] = &[
     token::mint::CASES,
     token::tamper::CASES,
     handshake::course::CASES,
+    handshake::tamper::CASES,
+    handshake::shares::CASES,
+    vectors::CASES,
 ];
 
 /// Iterates over every case, in the order in which they run.

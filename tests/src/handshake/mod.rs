@@ -1,3 +1,6 @@
 //! The handshake: PROTOCOL.md §2, §3 and §6.1.
 
 pub(crate) mod course;
+pub(crate) mod shares;
+pub(crate) mod stages;
+pub(crate) mod tamper;
