@@ -40,6 +40,9 @@ static TABLES: &[&[Case]] = &[
     token::tamper::CASES,
     handshake::course::CASES,
     handshake::tamper::CASES,
+    handshake::offer::CASES,
+    handshake::hub::CASES,
+    handshake::credential::CASES,
     handshake::shares::CASES,
     vectors::CASES,
 ];
