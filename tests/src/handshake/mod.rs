@@ -5,6 +5,7 @@ pub(crate) mod credential;
 mod forge;
 pub(crate) mod hub;
 pub(crate) mod offer;
+pub(crate) mod order;
 pub(crate) mod shares;
 pub(crate) mod stages;
 pub(crate) mod tamper;
