@@ -3,18 +3,25 @@
 use core::fmt;
 
 use moorline_core::connection::Settings;
+use moorline_core::crypto::expand_label;
 use moorline_core::message::{Alert, AlertCode};
 use moorline_core::reason::Reason;
 use moorline_core::token::MAX_UNPACKED_LEN;
 
 use super::refused::At;
 use super::{EXPORT_CONTEXT, PUBLISHED, Run, refused, write};
-use crate::fixture::{Door, World};
+use crate::fixture::{Door, World, secret};
 use crate::handshake::stages::{Stages, Verdict, answer};
 use crate::pair::{LINE_LEN, Pair, Seen};
+use crate::reference::label;
 use crate::{Case, Failure, ensure};
 
 pub(crate) static CASES: &[Case] = &[
+    Case {
+        name: "a labelled expansion is HKDF-Expand over its length, its label and its context",
+        clause: "PROTOCOL.md §3.1",
+        run: labels,
+    },
     Case {
         name: "the published example is what the second derivation gives",
         clause: "PROTOCOL.md §3.4",
@@ -50,6 +57,30 @@ impl fmt::Write for Compare {
         self.0 = self.0.strip_prefix(text).ok_or(fmt::Error)?;
         Ok(())
     }
+}
+
+fn labels() -> Result<(), Failure> {
+    let secret = secret("any");
+    let contexts: [&[u8]; 4] = [b"", b"c", &[7; 32], &[7; 64]];
+    for (step, context) in contexts.into_iter().enumerate() {
+        let by_hand = label::<32>(secret.expose(), "key", context);
+        let core = expand_label::<32>(&secret, "key", context);
+        ensure!(*core.expose() == by_hand, step);
+        // A shorter output is another one, not the front of a longer one.
+        let by_hand = label::<12>(secret.expose(), "key", context);
+        let core = expand_label::<12>(&secret, "key", context);
+        ensure!(*core.expose() == by_hand, step);
+        ensure!(
+            label::<32>(secret.expose(), "key", context)[..12] != by_hand,
+            step
+        );
+        // More than one block of the construction.
+        let by_hand = label::<77>(secret.expose(), "a label of twenty-eight byte", context);
+        let core = expand_label::<77>(&secret, "a label of twenty-eight byte", context);
+        ensure!(*core.expose() == by_hand, step);
+    }
+    ensure!(label::<32>(secret.expose(), "ab", b"c") != label::<32>(secret.expose(), "a", b"bc"));
+    Ok(())
 }
 
 fn published() -> Result<(), Failure> {
