@@ -1,10 +1,8 @@
 //! The keys, tokens and times that the protocol's cases share. None of them is used anywhere else.
 
-use moorline_core::connection::{Connection, Context, Event, Outcome, Settings};
 use moorline_core::crypto::{EphemeralKey, Hash, PublicKey, Secret, SigningKey};
 use moorline_core::entropy::{Entropy, EntropyError};
 use moorline_core::handshake::{Admission, Gate, Initiator, Offer, Pins, Responder};
-use moorline_core::limits::MAX_HANDSHAKE_LEN;
 use moorline_core::time::{Instant, Now, TimeQuality, UnixMillis};
 use moorline_core::token::{
     AgentScope, Claims, MAX_UNPACKED_LEN, NewClaims, Permissions, Role, TokenKind, TrustAnchor,

@@ -8,12 +8,18 @@
 
 mod case;
 pub mod fixture;
+mod framing;
 mod handshake;
 mod hex;
 mod jws;
+mod message;
 pub mod pair;
 mod primitives;
+pub mod reference;
+mod session;
 mod token;
+pub mod vectors;
+mod websocket;
 
 pub use case::{Case, Failure};
 
@@ -37,6 +43,24 @@ static TABLES: &[&[Case]] = &[
     token::mint::CASES,
     token::tamper::CASES,
     handshake::course::CASES,
+    handshake::tamper::CASES,
+    handshake::offer::CASES,
+    handshake::hub::CASES,
+    handshake::credential::CASES,
+    handshake::order::CASES,
+    handshake::shares::CASES,
+    vectors::CASES,
+    session::frames::CASES,
+    session::tamper::CASES,
+    session::update::CASES,
+    session::update_order::CASES,
+    session::limits::CASES,
+    session::ending::CASES,
+    session::heartbeat::CASES,
+    session::window::CASES,
+    message::CASES,
+    framing::CASES,
+    websocket::CASES,
 ];
 
 /// Iterates over every case, in the order in which they run.

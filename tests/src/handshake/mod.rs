@@ -1,3 +1,11 @@
 //! The handshake: PROTOCOL.md §2, §3 and §6.1.
 
 pub(crate) mod course;
+pub(crate) mod credential;
+mod forge;
+pub(crate) mod hub;
+pub(crate) mod offer;
+pub(crate) mod order;
+pub(crate) mod shares;
+pub(crate) mod stages;
+pub(crate) mod tamper;

@@ -1,0 +1,11 @@
+//! Sessions: PROTOCOL.md §5.
+
+mod bench;
+pub(crate) mod ending;
+pub(crate) mod frames;
+pub(crate) mod heartbeat;
+pub(crate) mod limits;
+pub(crate) mod tamper;
+pub(crate) mod update;
+pub(crate) mod update_order;
+pub(crate) mod window;

@@ -1,0 +1,238 @@
+//! The published example as JSON.
+
+use core::fmt::{self, Write};
+
+use super::{ANSWER, EXPORT_CONTEXT, QUESTION, Refused, Run, refused};
+use crate::Failure;
+use crate::fixture::{HUB, ISSUER, KID, NOW, World};
+use crate::reference::{Keys, frame_keys};
+
+/// Writes the run and the refused examples of the cases' world to `out`.
+///
+/// # Errors
+///
+/// [`Failure`] when the run cannot be derived, or `out` does not take it.
+pub fn write(out: &mut dyn Write) -> Result<(), Failure> {
+    let world = World::new()?;
+    let run = Run::new(&world)?;
+    let refused = refused(&world, &run)?;
+    document(&mut Json::new(out), &run, &refused).map_err(|_| Failure {
+        condition: "the output takes the example",
+        file: file!(),
+        line: line!(),
+        step: 0,
+    })
+}
+
+fn document(json: &mut Json<'_>, run: &Run, refused: &[Refused]) -> fmt::Result {
+    json.open("", '{')?;
+    json.text("name", "moorline-link-v1")?;
+    json.text(
+        "description",
+        "One link in stream form, mode 0, suite 1, from M1 to the sealed close, with one key update; then messages \
+         that must be refused. Byte strings are in hexadecimal. Section numbers are those of core/PROTOCOL.md.",
+    )?;
+    inputs(json, run)?;
+    handshake(json, run)?;
+    session(json, run)?;
+    json.open("refused", '[')?;
+    for example in refused {
+        json.open("", '{')?;
+        json.text("name", example.name)?;
+        json.text("at", example.at.name())?;
+        json.bytes("message", &example.message)?;
+        json.debug("reason", &example.reason)?;
+        json.close('}')?;
+    }
+    json.close(']')?;
+    json.close('}')?;
+    json.out.write_char('\n')
+}
+
+fn inputs(json: &mut Json<'_>, run: &Run) -> fmt::Result {
+    json.open("inputs", '{')?;
+    for (name, scalar) in &run.scalars {
+        json.bytes(name, scalar)?;
+    }
+    json.text(
+        "hedges",
+        "additional data of RFC 6979 section 3.6 in both signatures; the token has none",
+    )?;
+    json.bytes("responder_hedge", &run.hedges[0])?;
+    json.bytes("initiator_hedge", &run.hedges[1])?;
+    json.text("issuer", ISSUER)?;
+    json.text("kid", KID)?;
+    json.text("audience", HUB)?;
+    json.number("responder_time_ms", NOW.0)?;
+    json.bytes("token", &run.token)?;
+    json.close('}')
+}
+
+fn handshake(json: &mut Json<'_>, run: &Run) -> fmt::Result {
+    json.open("handshake", '{')?;
+    json.bytes("initiator_share", &run.shares[0])?;
+    json.bytes("responder_share", &run.shares[1])?;
+    json.bytes("m1", &run.m1)?;
+    json.bytes("th0", &run.agreed.th0)?;
+    json.bytes("m2_clear", &run.agreed.clear)?;
+    json.bytes("th1", &run.agreed.th1)?;
+    json.bytes("early", &run.agreed.early)?;
+    json.bytes("dh", &run.agreed.dh)?;
+    json.bytes("hs", &run.agreed.hs)?;
+    json.keys("m2", &run.answered.responder)?;
+    json.bytes("m2_plaintext", &run.m2_signed)?;
+    json.bytes("th2", &run.answered.th2)?;
+    json.bytes("responder_signature", &run.answered.signature)?;
+    json.bytes("m2", &run.answered.message)?;
+    json.bytes("th3", &run.answered.th3)?;
+    json.keys("m3", &run.answered.initiator)?;
+    json.bytes("m3_plaintext", &run.m3_signed)?;
+    json.bytes("token_hash", &run.token_hash)?;
+    json.bytes("th4", &run.proved.th4)?;
+    json.bytes("initiator_signature", &run.proved.signature)?;
+    json.bytes("m3", &run.proved.message)?;
+    json.bytes("th5", &run.proved.th5)?;
+    json.bytes("master", &run.proved.master)?;
+    json.bytes("fin", &run.proved.fin())?;
+    json.keys("m4", &run.proved.m4_keys())?;
+    json.bytes("m4", &run.m4)?;
+    json.bytes("refuse_in_place_of_m4", &run.refuse)?;
+    json.bytes("exporter", &run.proved.secret("exp"))?;
+    json.text("export_label", "example")?;
+    json.bytes("export_context", EXPORT_CONTEXT)?;
+    json.bytes("exported", &run.proved.export("example", EXPORT_CONTEXT))?;
+    json.close('}')
+}
+
+fn session(json: &mut Json<'_>, run: &Run) -> fmt::Result {
+    json.open("session", '{')?;
+    json.bytes("question", QUESTION)?;
+    json.bytes("answer", ANSWER)?;
+    for (epoch, secrets) in [(0, &run.epoch_0), (1, &run.epoch_1)] {
+        json.open(["epoch_0", "epoch_1"][epoch], '{')?;
+        json.bytes("initiator_secret", &secrets[0])?;
+        json.keys("initiator", &frame_keys(&secrets[0]))?;
+        json.bytes("responder_secret", &secrets[1])?;
+        json.keys("responder", &frame_keys(&secrets[1]))?;
+        json.bytes("resumption_secret", &secrets[2])?;
+        json.close('}')?;
+    }
+    json.open("key_update", '{')?;
+    json.bytes("initiator_scalar", &run.fresh[0])?;
+    json.bytes("initiator_share", &run.fresh_shares[0])?;
+    json.bytes("responder_scalar", &run.fresh[1])?;
+    json.bytes("responder_share", &run.fresh_shares[1])?;
+    json.bytes("dh", &run.step.dh)?;
+    json.bytes("t", &run.step.t)?;
+    json.close('}')?;
+    json.open("frames", '[')?;
+    for (from, what, frame) in &run.frames {
+        json.open("", '{')?;
+        json.text("from", ["initiator", "responder"][*from])?;
+        json.text("what", what)?;
+        json.bytes("frame", frame)?;
+        json.close('}')?;
+    }
+    json.close(']')?;
+    json.close('}')
+}
+
+/// Writes JSON with two blanks of indentation for each level.
+struct Json<'o> {
+    out: &'o mut dyn Write,
+    depth: usize,
+    fresh: bool,
+}
+
+impl<'o> Json<'o> {
+    fn new(out: &'o mut dyn Write) -> Self {
+        Self {
+            out,
+            depth: 0,
+            fresh: true,
+        }
+    }
+
+    /// Begins a member; one without a name is an element.
+    fn begin(&mut self, name: &str) -> fmt::Result {
+        if !self.fresh {
+            self.out.write_char(',')?;
+        }
+        self.fresh = false;
+        self.line()?;
+        if name.is_empty() {
+            Ok(())
+        } else {
+            write!(self.out, "\"{name}\": ")
+        }
+    }
+
+    fn line(&mut self) -> fmt::Result {
+        if self.depth == 0 {
+            return Ok(());
+        }
+        self.out.write_char('\n')?;
+        (0..self.depth).try_for_each(|_| self.out.write_str("  "))
+    }
+
+    fn open(&mut self, name: &str, bracket: char) -> fmt::Result {
+        self.begin(name)?;
+        self.out.write_char(bracket)?;
+        self.depth += 1;
+        self.fresh = true;
+        Ok(())
+    }
+
+    fn close(&mut self, bracket: char) -> fmt::Result {
+        self.depth -= 1;
+        self.fresh = false;
+        if self.depth == 0 {
+            self.out.write_char('\n')?;
+        }
+        self.line()?;
+        self.out.write_char(bracket)
+    }
+
+    fn text(&mut self, name: &str, text: &str) -> fmt::Result {
+        self.begin(name)?;
+        self.out.write_char('"')?;
+        for character in text.chars() {
+            if character == '"' {
+                self.out.write_char('\\')?;
+            }
+            self.out.write_char(character)?;
+        }
+        self.out.write_char('"')
+    }
+
+    fn debug(&mut self, name: &str, value: &dyn fmt::Debug) -> fmt::Result {
+        self.begin(name)?;
+        write!(self.out, "\"{value:?}\"")
+    }
+
+    fn number(&mut self, name: &str, number: u64) -> fmt::Result {
+        self.begin(name)?;
+        write!(self.out, "{number}")
+    }
+
+    fn bytes(&mut self, name: &str, bytes: &[u8]) -> fmt::Result {
+        self.begin(name)?;
+        self.out.write_char('"')?;
+        for byte in bytes {
+            write!(self.out, "{byte:02x}")?;
+        }
+        self.out.write_char('"')
+    }
+
+    fn keys(&mut self, of: &str, keys: &Keys) -> fmt::Result {
+        for (what, bytes) in [("key", &keys.key[..]), ("iv", &keys.iv[..])] {
+            self.begin("")?;
+            write!(self.out, "\"{of}_{what}\": \"")?;
+            for byte in bytes {
+                write!(self.out, "{byte:02x}")?;
+            }
+            self.out.write_char('"')?;
+        }
+        Ok(())
+    }
+}
