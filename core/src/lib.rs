@@ -31,6 +31,17 @@
 
 #![no_std]
 #![forbid(unsafe_code)]
+// What could panic is not written; tests may.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::unreachable,
+        clippy::unwrap_used
+    )
+)]
 
 pub mod connection;
 pub mod crypto;
