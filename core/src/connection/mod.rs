@@ -4,59 +4,23 @@
 //! entropy. It gets back at most one message to send and one event. It asks [`Connection::deadline`] when to call
 //! [`Connection::handle_deadline`], and stops when the event is [`Event::Closed`].
 
+mod facts;
+mod settings;
+
+pub use facts::{Facts, HubClock};
+pub use settings::{Heartbeat, Settings};
+
 use crate::crypto::EphemeralKey;
 use crate::entropy::Entropy;
 use crate::handshake::{
     AwaitM2, AwaitM3, AwaitM4, Established, Gate, Initiator, M3Answer, Responder,
 };
-use crate::limits::HANDSHAKE_MILLIS;
 use crate::message::{Alert, Control, Envelope};
 use crate::reason::{Error, Reason};
 use crate::session::{Delivery, Session};
 use crate::time::{Instant, Now, TimeQuality, UnixMillis};
-use crate::token::{Permissions, VerifiedClaims};
+use crate::token::VerifiedClaims;
 use crate::wire::{FrameType, M1, MessageType, Reject, RejectCode};
-
-/// When a silent peer is asked whether it is there, and when it is given up, in milliseconds of silence.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Heartbeat {
-    /// Silence after which a ping is sent, and sent again.
-    pub ping_after: u64,
-    /// Silence after which the session ends; more than `ping_after`.
-    pub dead_after: u64,
-}
-
-impl Heartbeat {
-    /// Ping after 20 s, give up after 60 s.
-    pub const DEFAULT: Self = Self {
-        ping_after: 20_000,
-        dead_after: 60_000,
-    };
-}
-
-/// How a connection behaves once it is open.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Settings {
-    /// Longest payload of a frame that this end takes, in bytes: what it announced in the handshake.
-    pub max_payload_len: u16,
-    /// Milliseconds that the handshake may take.
-    pub handshake_millis: u64,
-    /// When the peer's silence is acted on.
-    pub heartbeat: Heartbeat,
-    /// Whether a key update of this end mixes in a fresh Diffie-Hellman, which heals a leak and costs two X25519.
-    pub fresh_updates: bool,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            max_payload_len: 1024,
-            handshake_millis: HANDSHAKE_MILLIS,
-            heartbeat: Heartbeat::DEFAULT,
-            fresh_updates: false,
-        }
-    }
-}
 
 /// A connection in stream form.
 #[derive(Debug)]
@@ -86,40 +50,6 @@ enum Stage<'k> {
     AwaitM3(Responder<'k>, AwaitM3),
     Open(Session),
     Closed,
-}
-
-/// What a finished handshake told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Facts {
-    /// What both ends call the session; it is no secret.
-    pub session_id: [u8; 8],
-    /// When the session ends.
-    pub expires: UnixMillis,
-    /// When the session ends, on this end's monotonic clock.
-    pub expires_at: Instant,
-    /// What the initiator may do.
-    pub permissions: Permissions,
-}
-
-/// The responder's clock, authenticated by M2 (PROTOCOL.md §7.2).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct HubClock {
-    /// The civil time.
-    pub time: UnixMillis,
-    /// How sure the responder is of it.
-    pub quality: TimeQuality,
-    /// This end's monotonic clock when `time` held.
-    pub at: Instant,
-    /// By how much `time` may be off: half the round trip in which it came, in milliseconds.
-    pub error: u64,
-}
-
-impl HubClock {
-    /// Returns the civil time at `now`.
-    #[must_use]
-    pub fn at(&self, now: Instant) -> UnixMillis {
-        self.time.plus(now.since(self.at))
-    }
 }
 
 /// What happened.
