@@ -124,6 +124,10 @@ impl HubClock {
 
 /// What happened.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "an event is looked at where it was made; without a heap there is nowhere else to put claims"
+)]
 pub enum Event<'m> {
     /// The handshake is finished and both ends are proved. A responder learns who the initiator is.
     Open(Option<VerifiedClaims>),
@@ -253,94 +257,147 @@ impl<'k> Connection<'k> {
         }
     }
 
+    // A stage's values lie on the stack while that stage is worked on, and not while another one is: so each has a
+    // function that is not merged into its caller. On a device this halves the peak.
+
     fn advance<'m>(
         &mut self,
         message: &'m mut [u8],
         context: &mut Context<'_>,
         out: &mut [u8],
     ) -> Result<Step<'m>, Reason> {
-        let now = context.now;
-        match &mut self.stage {
-            Stage::AwaitM2(wait) => {
-                if message.first() == Some(&MessageType::Reject.code()) {
-                    Reject::parse(message)?;
-                    return Err(Reason::Rejected);
-                }
-                let (next, m3) = wait.handle_m2(message, context.entropy, out)?;
-                let sent = m3.len();
-                self.note_time(next.hub_time(), now.instant);
-                self.stage = Stage::AwaitM4(next);
-                Ok(Step { sent, event: None })
-            }
-            Stage::AwaitM4(wait) => {
-                let established =
-                    wait.handle_m4(message, self.clock.unwrap_or_default().at(now.instant))?;
-                self.open(established, now.instant);
-                Ok(Step {
-                    sent: 0,
-                    event: Some(Event::Open(None)),
-                })
-            }
-            Stage::AwaitM1(responder) => {
-                // No key is made for bytes that are no offer.
-                M1::parse(message)?;
-                let ephemeral = EphemeralKey::generate(context.entropy)?;
-                let (next, m2) =
-                    responder.handle_m1(message, &now, ephemeral, context.entropy, out)?;
-                let sent = m2.len();
-                self.stage = Stage::AwaitM3(*responder, next);
-                Ok(Step { sent, event: None })
-            }
-            Stage::AwaitM3(responder, wait) => {
-                let gate = context.gate.as_deref_mut().ok_or(Reason::NotAdmitted)?;
-                match wait.handle_m3(message, responder, &now, gate, out)? {
-                    M3Answer::Open {
-                        m4,
-                        established,
-                        claims,
-                    } => {
-                        let sent = m4.len();
-                        self.clock = Some(HubClock {
-                            time: now.unix,
-                            quality: now.quality,
-                            at: now.instant,
-                            error: 0,
-                        });
-                        self.open(established, now.instant);
-                        Ok(Step {
-                            sent,
-                            event: Some(Event::Open(Some(claims))),
-                        })
-                    }
-                    M3Answer::Refused { refuse, reason } => {
-                        let sent = refuse.len();
-                        self.stage = Stage::Closed;
-                        let event = Some(Event::Closed(Closure::Refused(reason)));
-                        Ok(Step { sent, event })
-                    }
-                }
-            }
-            Stage::Open(session) => {
-                let handled = session.handle_frame(message, now.instant, context.entropy, out)?;
-                let sent = handled.send.map_or(0, <[u8]>::len);
-                let event = match handled.delivery {
-                    Delivery::Nothing => None,
-                    Delivery::Application(payload) => Some(Event::Application(payload)),
-                    Delivery::Envelope(payload) => Some(Event::Envelope(payload)),
-                    Delivery::Pong(number) => {
-                        let answers = self.ping_pending && number == self.ping_count;
-                        self.ping_pending &= !answers;
-                        answers.then(|| Event::RoundTrip(now.instant.since(self.pinged)))
-                    }
-                    Delivery::Alert(alert) => {
-                        self.stage = Stage::Closed;
-                        Some(Event::Closed(Closure::ByPeer(alert)))
-                    }
-                };
-                Ok(Step { sent, event })
-            }
+        match &self.stage {
+            Stage::AwaitM2(_) => self.handle_m2(message, context, out),
+            Stage::AwaitM4(_) => self.handle_m4(message, context.now.instant),
+            Stage::AwaitM1(_) => self.handle_m1(message, context, out),
+            Stage::AwaitM3(..) => self.handle_m3(message, context, out),
+            Stage::Open(_) => self.handle_frame(message, context, out),
             Stage::Closed => Err(Reason::OutOfPlace),
         }
+    }
+
+    #[inline(never)]
+    fn handle_m2<'m>(
+        &mut self,
+        message: &mut [u8],
+        context: &mut Context<'_>,
+        out: &mut [u8],
+    ) -> Result<Step<'m>, Reason> {
+        let Stage::AwaitM2(wait) = &self.stage else {
+            return Err(Reason::OutOfPlace);
+        };
+        if message.first() == Some(&MessageType::Reject.code()) {
+            Reject::parse(message)?;
+            return Err(Reason::Rejected);
+        }
+        let (next, m3) = wait.handle_m2(message, context.entropy, out)?;
+        let sent = m3.len();
+        self.note_time(next.hub_time(), context.now.instant);
+        self.stage = Stage::AwaitM4(next);
+        Ok(Step { sent, event: None })
+    }
+
+    #[inline(never)]
+    fn handle_m4<'m>(&mut self, message: &mut [u8], now: Instant) -> Result<Step<'m>, Reason> {
+        let Stage::AwaitM4(wait) = &self.stage else {
+            return Err(Reason::OutOfPlace);
+        };
+        let established = wait.handle_m4(message, self.clock.unwrap_or_default().at(now))?;
+        self.open(established, now);
+        Ok(Step {
+            sent: 0,
+            event: Some(Event::Open(None)),
+        })
+    }
+
+    #[inline(never)]
+    fn handle_m1<'m>(
+        &mut self,
+        message: &mut [u8],
+        context: &mut Context<'_>,
+        out: &mut [u8],
+    ) -> Result<Step<'m>, Reason> {
+        let Stage::AwaitM1(responder) = self.stage else {
+            return Err(Reason::OutOfPlace);
+        };
+        // No key is made for bytes that are no offer.
+        M1::parse(message)?;
+        let ephemeral = EphemeralKey::generate(context.entropy)?;
+        let (next, m2) =
+            responder.handle_m1(message, &context.now, ephemeral, context.entropy, out)?;
+        let sent = m2.len();
+        self.stage = Stage::AwaitM3(responder, next);
+        Ok(Step { sent, event: None })
+    }
+
+    #[inline(never)]
+    fn handle_m3<'m>(
+        &mut self,
+        message: &mut [u8],
+        context: &mut Context<'_>,
+        out: &mut [u8],
+    ) -> Result<Step<'m>, Reason> {
+        let Stage::AwaitM3(responder, wait) = &self.stage else {
+            return Err(Reason::OutOfPlace);
+        };
+        let now = context.now;
+        let gate = context.gate.as_deref_mut().ok_or(Reason::NotAdmitted)?;
+        match wait.handle_m3(message, responder, &now, gate, out)? {
+            M3Answer::Open {
+                m4,
+                established,
+                claims,
+            } => {
+                let sent = m4.len();
+                self.clock = Some(HubClock {
+                    time: now.unix,
+                    quality: now.quality,
+                    at: now.instant,
+                    error: 0,
+                });
+                self.open(established, now.instant);
+                Ok(Step {
+                    sent,
+                    event: Some(Event::Open(Some(claims))),
+                })
+            }
+            M3Answer::Refused { refuse, reason } => {
+                let sent = refuse.len();
+                self.stage = Stage::Closed;
+                let event = Some(Event::Closed(Closure::Refused(reason)));
+                Ok(Step { sent, event })
+            }
+        }
+    }
+
+    #[inline(never)]
+    fn handle_frame<'m>(
+        &mut self,
+        message: &'m mut [u8],
+        context: &mut Context<'_>,
+        out: &mut [u8],
+    ) -> Result<Step<'m>, Reason> {
+        let Stage::Open(session) = &mut self.stage else {
+            return Err(Reason::OutOfPlace);
+        };
+        let now = context.now.instant;
+        let handled = session.handle_frame(message, now, context.entropy, out)?;
+        let sent = handled.send.map_or(0, <[u8]>::len);
+        let event = match handled.delivery {
+            Delivery::Nothing => None,
+            Delivery::Application(payload) => Some(Event::Application(payload)),
+            Delivery::Envelope(payload) => Some(Event::Envelope(payload)),
+            Delivery::Pong(number) => {
+                let answers = self.ping_pending && number == self.ping_count;
+                self.ping_pending &= !answers;
+                answers.then(|| Event::RoundTrip(now.since(self.pinged)))
+            }
+            Delivery::Alert(alert) => {
+                self.stage = Stage::Closed;
+                Some(Event::Closed(Closure::ByPeer(alert)))
+            }
+        };
+        Ok(Step { sent, event })
     }
 
     /// Returns when [`Connection::handle_deadline`] is to be called; nothing once the connection is over.
@@ -463,10 +520,12 @@ impl<'k> Connection<'k> {
     /// Ends the connection and wipes its keys. Returns the sealed alert to be sent, when the session was open.
     #[must_use]
     pub fn close<'o>(&mut self, alert: Alert, out: &'o mut [u8]) -> Option<&'o [u8]> {
-        match core::mem::replace(&mut self.stage, Stage::Closed) {
-            Stage::Open(mut session) => session.seal_alert(alert, out),
+        let sealed = match &mut self.stage {
+            Stage::Open(session) => session.seal_alert(alert, out),
             _ => None,
-        }
+        };
+        self.stage = Stage::Closed;
+        sealed
     }
 
     fn open_session(&mut self) -> Result<&mut Session, Error> {
@@ -476,6 +535,7 @@ impl<'k> Connection<'k> {
         }
     }
 
+    #[inline(never)]
     fn open(&mut self, established: Established, now: Instant) {
         let clock = self.clock.unwrap_or_default();
         let left = established.expires.0.saturating_sub(clock.at(now).0);

@@ -16,6 +16,7 @@
 //!       connection   the one type a shell drives
 //!         driver     a connection over embedded-io and embedded-io-async byte streams
 //! message         what travels inside sealed frames
+//! provision       what a device is given before its first boot
 //! websocket       the client's side of RFC 6455, for devices
 //! ```
 //!
@@ -39,6 +40,7 @@ pub mod framing;
 pub mod handshake;
 pub mod limits;
 pub mod message;
+pub mod provision;
 pub mod reason;
 pub mod session;
 pub mod time;

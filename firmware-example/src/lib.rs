@@ -1,13 +1,32 @@
 //! A Moorline agent for a Cortex-M, without a heap.
 //!
-//! The images are in `src/bin/`; what they share is here. [`board`] is the only module that knows the hardware
-//! and the only one with `unsafe` in it: to bring the agent to another board, replace that module.
+//! The images are in `src/bin/`; what they share is here.
+//!
+//! ```text
+//! agent         the life: boot, connect, serve, come back
+//!   identity    what it must have before it sends a byte
+//!   backoff     how long it waits
+//!   exchange    from an envelope to its answer
+//!     commands  the table of commands
+//!   machine, stream   the board as core sees it
+//! board         the hardware
+//! ```
+//!
+//! [`board`] is the only module that knows the hardware and the only one with `unsafe` in it: to bring the agent to
+//! another board, replace that module.
 
 #![no_std]
 #![deny(unsafe_code)]
 
+pub mod agent;
+pub mod backoff;
 #[expect(
     unsafe_code,
     reason = "registers, linker symbols and handlers are reached here and nowhere else"
 )]
 pub mod board;
+pub mod commands;
+pub mod exchange;
+pub mod identity;
+mod machine;
+pub mod stream;

@@ -13,7 +13,7 @@
 //! cli         a commander's side, for people
 //! ```
 //!
-//! Only [`clock`] reads a clock, only [`session`] sees both the protocol and a socket, and only [`hub`] touches routes.
+//! Only `clock` reads a clock, only `session` sees both the protocol and a socket, and only `hub` touches routes.
 
 #![forbid(unsafe_code)]
 

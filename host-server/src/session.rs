@@ -7,20 +7,24 @@ use futures_lite::future;
 use moorline_core::connection::{Closure, Connection, Context, Event, Heartbeat, Settings};
 use moorline_core::entropy::EntropyError;
 use moorline_core::handshake::{Admission, Gate, Responder};
+use moorline_core::limits::MAX_HANDSHAKE_LEN;
 use moorline_core::message::{Alert, AlertCode, Envelope};
 use moorline_core::reason::Reason;
 use moorline_core::token::{AgentId, Claims, MAX_UNPACKED_LEN, Role, TrustAnchors, VerifiedClaims};
-use moorline_core::wire::{Limits as WireLimits, Refuse, RefuseCode};
+use moorline_core::wire::{Limits as WireLimits, Refuse, RefuseCode, Reject, RejectCode};
 
 use crate::clock;
 use crate::config::Config;
 use crate::entropy::{SystemEntropy, random};
-use crate::hub::{Hex, HubHandle, Identity, Input, Output, SessionKey};
+use crate::hub::{Hex, HubHandle, Identity, Input, Output, RETRY_MILLIS, SessionKey};
 use crate::store::{HubKeys, Registry};
-use crate::transport::{Transport, max_message_len};
+use crate::transport::Transport;
 
 /// How long a peer may take to take one message.
 const WRITE_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Seconds after which a stranger that was turned away may come back.
+const OVERLOAD_SECONDS: u8 = 1;
 
 /// Largest transport unit in bytes: streams have none, so the field has its highest value.
 const STREAM_MTU: u16 = u16::MAX;
@@ -63,7 +67,7 @@ enum End {
 /// What a session waits for.
 enum Wake {
     Message(std::io::Result<Option<Vec<u8>>>),
-    Output(Option<Output>),
+    Output(Option<Box<Output>>),
     Deadline,
 }
 
@@ -75,8 +79,9 @@ struct Session<'s, T> {
     /// Held until the handshake is over.
     half_open: Option<crate::door::HalfOpen<'s>>,
     key: Option<SessionKey>,
-    outbox: async_channel::Receiver<Output>,
-    outbox_sender: async_channel::Sender<Output>,
+    outbox: async_channel::Receiver<Box<Output>>,
+    outbox_sender: async_channel::Sender<Box<Output>>,
+    /// Takes what a handshake or the session itself sends; it grows to what is carried to this peer.
     out: Vec<u8>,
 }
 
@@ -109,13 +114,13 @@ impl<'s, T: Transport> Session<'s, T> {
             key: None,
             outbox,
             outbox_sender,
-            out: vec![0; max_message_len(limits.payload_len)],
+            out: vec![0; MAX_HANDSHAKE_LEN],
         }
     }
 
     async fn run(&mut self) -> End {
         let Some(half_open) = self.shared.budget.half_open() else {
-            return End::Refused(Reason::NotAdmitted);
+            return self.turn_away().await;
         };
         self.half_open = Some(half_open);
         let end = loop {
@@ -123,7 +128,7 @@ impl<'s, T: Transport> Session<'s, T> {
                 Wake::Message(Ok(Some(message))) => self.handle_message(message).await,
                 Wake::Message(Ok(None)) => Err(End::Truncated),
                 Wake::Message(Err(error)) => Err(error.into()),
-                Wake::Output(Some(output)) => self.handle_output(output).await,
+                Wake::Output(Some(output)) => self.handle_output(*output).await,
                 Wake::Output(None) => Err(End::ByHub(AlertCode::GoingAway)),
                 Wake::Deadline => self.handle_deadline().await,
             };
@@ -135,6 +140,20 @@ impl<'s, T: Transport> Session<'s, T> {
             self.shared.hub.tell(Input::Closed { session }).await;
         }
         end
+    }
+
+    /// Hints to a stranger that it may come back. No work is done for it.
+    async fn turn_away(&mut self) -> End {
+        let reject = Reject {
+            code: RejectCode::Overload,
+            argument: OVERLOAD_SECONDS,
+        };
+        if let Ok(bytes) = reject.emit(&mut self.out)
+            && let Err(error) = write(self.transport, bytes).await
+        {
+            return error.into();
+        }
+        End::Refused(Reason::NotAdmitted)
     }
 
     async fn wake(&mut self) -> Wake {
@@ -167,18 +186,30 @@ impl<'s, T: Transport> Session<'s, T> {
                 .handle_message(&mut message, &mut context, &mut self.out);
             (outcome, door.session)
         };
+        // The hub knows of the peer before the peer knows that it is in.
+        let mut has_hub = true;
+        if let (Some(Event::Open(Some(claims))), Some(session)) = (&outcome.event, admitted) {
+            let (identity, outbox) = (identity(claims.claims()), self.outbox_sender.clone());
+            tracing::info!(peer = self.peer, name = identity.name(), "authenticated");
+            self.half_open = None;
+            self.key = Some(session);
+            let input = Input::Opened {
+                session,
+                identity,
+                outbox,
+            };
+            has_hub = self.shared.hub.tell(input).await;
+        }
         if let Some(bytes) = outcome.send {
             write(self.transport, bytes).await?;
         }
+        if !has_hub {
+            return self
+                .handle_output(Output::Close(AlertCode::GoingAway, RETRY_MILLIS))
+                .await;
+        }
         match outcome.event {
-            None | Some(Event::RoundTrip(_)) => Ok(()),
-            Some(Event::Open(claims)) => {
-                self.half_open = None;
-                if let (Some(claims), Some(session)) = (claims, admitted) {
-                    self.enter(session, claims.claims()).await;
-                }
-                Ok(())
-            }
+            None | Some(Event::RoundTrip(_) | Event::Open(_)) => Ok(()),
             Some(Event::Envelope(payload)) => {
                 let (Ok(envelope), Some(session)) = (Envelope::parse(payload), self.key) else {
                     return self.fail(AlertCode::Protocol, Reason::Malformed).await;
@@ -206,34 +237,11 @@ impl<'s, T: Transport> Session<'s, T> {
         }
     }
 
-    /// Tells the hub that the peer is here.
-    async fn enter(&mut self, session: SessionKey, claims: &Claims) {
-        let name = claims.subject.as_str().to_owned();
-        let identity = match claims.role {
-            Role::Agent => Identity::Agent {
-                id: AgentId::of(&claims.issuer, &claims.subject),
-                name,
-            },
-            Role::Commander => Identity::Commander {
-                name,
-                permissions: claims.permissions,
-                scope: claims.agents.clone(),
-            },
-        };
-        tracing::info!(peer = self.peer, name = identity.name(), "authenticated");
-        self.key = Some(session);
-        let outbox = self.outbox_sender.clone();
-        self.shared
-            .hub
-            .tell(Input::Opened {
-                session,
-                identity,
-                outbox,
-            })
-            .await;
-    }
-
     async fn handle_output(&mut self, output: Output) -> Result<(), End> {
+        let len = output.frame_len();
+        if self.out.len() < len {
+            self.out.resize(len, 0);
+        }
         let sealed = match &output {
             Output::Envelope {
                 route,
@@ -269,6 +277,12 @@ impl<'s, T: Transport> Session<'s, T> {
                     limit,
                     "a message is longer than the peer takes"
                 );
+                if let (Output::Envelope { route, .. }, Some(session)) = (output, self.key) {
+                    self.shared
+                        .hub
+                        .tell(Input::TooLong { session, route })
+                        .await;
+                }
                 Ok(())
             }
             Err(error) => Err(End::Own(error)),
@@ -298,6 +312,22 @@ impl<'s, T: Transport> Session<'s, T> {
             write(self.transport, frame).await?;
         }
         Err(End::Refused(reason))
+    }
+}
+
+/// Returns who `claims` speak of.
+fn identity(claims: &Claims) -> Identity {
+    let name = claims.subject.as_str().to_owned();
+    match claims.role {
+        Role::Agent => Identity::Agent {
+            id: AgentId::of(&claims.issuer, &claims.subject),
+            name,
+        },
+        Role::Commander => Identity::Commander {
+            name,
+            permissions: claims.permissions,
+            scope: claims.agents.clone(),
+        },
     }
 }
 

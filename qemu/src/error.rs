@@ -31,6 +31,14 @@ pub enum Error {
         /// What the system says.
         source: io::Error,
     },
+    /// A program of this workspace failed.
+    #[error("{program} failed; it says:\n{output}")]
+    Program {
+        /// The program.
+        program: String,
+        /// Its own words.
+        output: String,
+    },
     /// A file could not be read or written.
     #[error("cannot use {}: {source}", path.display())]
     File {

@@ -6,6 +6,7 @@
 //!     log      decodes what it says, with the image's own table
 //!       conformance, bench   judge that
 //!         suite              sums it all up
+//! site         a hub and its peers, by the programs that a user runs
 //! ```
 //!
 //! Invariants: no emulator outlives the value that stands for it; nothing waits without a deadline unless asked
@@ -17,6 +18,7 @@ pub mod bench;
 pub mod conformance;
 pub mod image;
 pub mod setup;
+pub mod site;
 pub mod suite;
 
 mod emulator;

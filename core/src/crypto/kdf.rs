@@ -2,9 +2,9 @@
 
 use hkdf::Hkdf;
 use sha2::Sha256;
-use zeroize::Zeroizing;
 
-use super::{Hash, Mac, Secret};
+use super::mac::secret_mac;
+use super::{Hash, Secret};
 
 /// Longest label with its prefix, and longest context, in bytes.
 const MAX_LABEL_LEN: usize = 32;
@@ -18,7 +18,7 @@ const LABEL_PREFIX: &[u8] = b"ML1 ";
 /// Returns HKDF-Extract of `input` under `salt` (RFC 5869 §2.2).
 #[must_use]
 pub fn extract(salt: &[u8], input: &[u8]) -> Secret<32> {
-    Secret::new(*Mac::of(salt, &[input]).as_bytes())
+    secret_mac(salt, &[input])
 }
 
 /// Fills `output`, at most 8,160 bytes, with HKDF-Expand of `key` and `info` (RFC 5869 §2.3).
@@ -58,15 +58,19 @@ pub fn expand_label<const N: usize>(
     ];
     if N <= 32 {
         // One block of HKDF-Expand is one HMAC: T(1) = HMAC(PRK, info | 0x01). Set up once, not once a call.
-        let block = Zeroizing::new(
-            *Mac::of(
-                secret.expose(),
-                &[info[0], info[1], info[2], info[3], info[4], info[5], &[1]],
-            )
-            .as_bytes(),
-        );
+        let [length, label_head, prefix, label, context_head, context] = info;
+        let parts = [
+            length,
+            label_head,
+            prefix,
+            label,
+            context_head,
+            context,
+            &[1],
+        ];
+        let block = secret_mac(secret.expose(), &parts);
         return Secret::filled_by(|output| {
-            for (to, from) in output.iter_mut().zip(block.iter()) {
+            for (to, from) in output.iter_mut().zip(block.expose()) {
                 *to = *from;
             }
         });

@@ -1,4 +1,4 @@
-//! Drivers of an initiator's [`Connection`] over byte streams.
+//! Drivers of an initiator's [`Connection`](crate::connection::Connection) over byte streams.
 //!
 //! [`Pump`] is the driver without the stream: it says when to write and when to read. [`blocking`] and
 //! [`nonblocking`] do just that, over `embedded-io` and `embedded-io-async`.

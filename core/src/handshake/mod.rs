@@ -17,7 +17,7 @@ mod transcript;
 
 pub use initiator::{AwaitM2, AwaitM4, Initiator, Offer};
 pub use key_schedule::{Exporter, TrafficSecrets};
-pub use pins::Pins;
+pub use pins::{MAX_PINS, Pins};
 pub use responder::{Admission, AwaitM3, Gate, M3Answer, Responder};
 pub use statement::{Label, sign, verify};
 

@@ -5,7 +5,7 @@ use heapless::Vec;
 use crate::crypto::{Hash, PublicKey};
 
 /// Most keys in a set of pins.
-const MAX_PINS: usize = 4;
+pub const MAX_PINS: usize = 4;
 
 /// The keys of one hub that an initiator takes, the preferred one first.
 #[derive(Debug, Clone)]
@@ -46,6 +46,11 @@ impl Pins {
         self.others.push(Pin::new(key)).is_ok()
     }
 
+    /// Iterates over the keys, the preferred one first.
+    pub fn keys(&self) -> impl Iterator<Item = &PublicKey> {
+        self.all().map(|pin| &pin.key)
+    }
+
     /// Returns the hint that names the preferred key in M1.
     pub(super) fn hint(&self) -> [u8; 4] {
         self.first.hash.prefix()
@@ -53,9 +58,12 @@ impl Pins {
 
     /// Returns the pinned key whose hash begins with `key_id`.
     pub(super) fn find(&self, key_id: &[u8; 16]) -> Option<&PublicKey> {
-        core::iter::once(&self.first)
-            .chain(&self.others)
+        self.all()
             .find(|pin| pin.hash.prefix::<16>() == *key_id)
             .map(|pin| &pin.key)
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Pin> {
+        core::iter::once(&self.first).chain(&self.others)
     }
 }

@@ -66,6 +66,10 @@ pub struct AwaitM3 {
 
 /// What M3 led to.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it is made once a session and taken apart at once"
+)]
 pub enum M3Answer<'o> {
     /// The peer is proved and admitted; M4 is to be sent.
     Open {

@@ -52,6 +52,10 @@ pub enum RouteRefusal {
 
 /// What the hub says to a peer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it is made, encoded or read in place, and dropped"
+)]
 pub enum FromHub<'a> {
     /// Answers [`ToHub::ListAgents`].
     Agents {

@@ -1,6 +1,6 @@
 //! The numbers of the credential profile (PROTOCOL.md §4), each with its reason.
 
-/// Longest header in bytes. The longest one that [`mint`](super::mint) writes has 60; the rest is room for the
+/// Longest header in bytes. The longest one that [`mint`](fn@super::mint) writes has 60; the rest is room for the
 /// white space of other issuers.
 pub const MAX_HEADER_LEN: usize = 96;
 

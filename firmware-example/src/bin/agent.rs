@@ -6,7 +6,8 @@
 
 use cortex_m_rt::entry;
 use defmt_semihosting as _;
-use embedded_io::Write;
+use moorline_firmware::agent::Agent;
+use moorline_firmware::agent::MEMORY;
 use moorline_firmware::board::Board;
 use moorline_firmware::board::FAILURE;
 use moorline_firmware::board::exit;
@@ -16,20 +17,11 @@ fn main() -> ! {
     let Some(board) = Board::take() else {
         exit(FAILURE)
     };
-    run(board)
-}
-
-/// Greets, refuses to go on without entropy, and sends back what arrives.
-fn run(mut board: Board) -> ! {
-    defmt::info!("hello after {=u64} us", board.clock.microseconds());
-    if let Err(error) = board.entropy.check() {
-        defmt::error!("no entropy, so no keys: {}", error);
-        exit(FAILURE);
-    }
-    defmt::info!("entropy is good");
-    let mut bytes = [0; 256];
-    loop {
-        let count = board.uart.read_until(&mut bytes, u64::MAX);
-        let Ok(()) = board.uart.write_all(bytes.get(..count).unwrap_or_default());
+    match Agent::boot(board, MEMORY.take()) {
+        Ok(mut agent) => agent.run(),
+        Err(error) => {
+            defmt::error!("cannot start: {}", error);
+            exit(FAILURE)
+        }
     }
 }

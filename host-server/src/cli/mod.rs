@@ -6,6 +6,7 @@
 
 mod enroll;
 mod output;
+mod provision;
 mod send;
 
 use std::path::PathBuf;
@@ -19,6 +20,7 @@ use crate::client::{ClientError, Profile, ProfileError};
 use crate::store::encode_key;
 
 pub use enroll::EnrollArguments;
+pub use provision::ProvisionArguments;
 pub use send::SendArguments;
 
 /// Commands devices over a Moorline hub.
@@ -45,6 +47,8 @@ enum Command {
     Enroll(EnrollArguments),
     /// Shuts a peer out of the hub on this machine and ends its sessions.
     Revoke(RevokeArguments),
+    /// Writes the image that an agent's flash is given: its key, its token and the hub's pin.
+    Provision(ProvisionArguments),
     /// Lists the agents that this commander reaches.
     Agents,
     /// Sends a command to an agent and prints its reply.
@@ -133,6 +137,7 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         }
         Command::Enroll(enroll) => enroll.run(&profile, json),
         Command::Revoke(RevokeArguments { name, data_dir }) => enroll::revoke(name, data_dir, json),
+        Command::Provision(provision) => provision.run(&profile, json),
         Command::Agents => send::agents(&profile, json),
         Command::Send(send) => send.run(&profile, json),
     }

@@ -48,7 +48,7 @@ impl Budget {
 
     /// Returns a place among the handshakes, or nothing when all are taken.
     pub(crate) fn half_open(&self) -> Option<HalfOpen<'_>> {
-        take(&self.handshakes, self.max_handshakes).then_some(HalfOpen(&self.handshakes))
+        take(&self.handshakes, self.max_handshakes).then(|| HalfOpen(&self.handshakes))
     }
 }
 

@@ -42,6 +42,9 @@ const READ_BUFFER_LEN: usize = 4 * 1024;
 /// Bytes that may wait to be written to one WebSocket.
 const MAX_WRITE_BUFFER_LEN: usize = 64 * 1024;
 
+/// The version of the WebSocket protocol (RFC 6455 §4.1).
+const WEBSOCKET_VERSION: &str = "13";
+
 /// The subprotocol (PROTOCOL.md §9.2).
 const SUBPROTOCOL: &str = "moorline.v1";
 
@@ -119,35 +122,32 @@ async fn serve_websocket(upgraded: Upgraded, address: SocketAddr, shared: &Share
     serve(shared, WebSocket::new(stream), &format!("ws {address}")).await;
 }
 
+/// Why a request opens no WebSocket, in words for whoever made it.
+type Refusal = (StatusCode, &'static str);
+
 /// Returns the answer to `request`. What is wrong with it is said; what the hub is, is not.
 fn answer(request: &Request<Incoming>) -> Response<Full<Bytes>> {
-    if request.uri().path() != "/ws" {
-        return plain(StatusCode::NOT_FOUND, "not found\n");
-    }
-    if request.method() != Method::GET || request.version() != Version::HTTP_11 {
-        return plain(
-            StatusCode::BAD_REQUEST,
-            "a WebSocket is asked for by GET over HTTP/1.1\n",
-        );
-    }
-    match accept_key(request.headers()) {
+    match accept_key(request) {
         Ok(accept) => switch(accept),
-        Err(refused) => refused,
+        Err(refusal) => refuse(refusal),
     }
 }
 
-/// Checks the headers of an upgrade, and returns the value of the answer's `Sec-WebSocket-Accept`.
-fn accept_key(headers: &HeaderMap) -> Result<HeaderValue, Response<Full<Bytes>>> {
-    let bad = |why| plain(StatusCode::BAD_REQUEST, why);
+/// Checks an upgrade, and returns the value of the answer's `Sec-WebSocket-Accept`.
+fn accept_key(request: &Request<Incoming>) -> Result<HeaderValue, Refusal> {
+    let bad = |why| (StatusCode::BAD_REQUEST, why);
+    let headers = request.headers();
+    if request.uri().path() != "/ws" {
+        return Err((StatusCode::NOT_FOUND, "not found\n"));
+    }
+    if request.method() != Method::GET || request.version() != Version::HTTP_11 {
+        return Err(bad("a WebSocket is asked for by GET over HTTP/1.1\n"));
+    }
     if !lists(headers, &UPGRADE, "websocket") || !lists(headers, &CONNECTION, "upgrade") {
         return Err(bad("a WebSocket upgrade is expected\n"));
     }
-    if single(headers, &SEC_WEBSOCKET_VERSION) != Some("13") {
-        let mut refused = plain(StatusCode::UPGRADE_REQUIRED, "version 13 is spoken\n");
-        refused
-            .headers_mut()
-            .insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
-        return Err(refused);
+    if single(headers, &SEC_WEBSOCKET_VERSION) != Some(WEBSOCKET_VERSION) {
+        return Err((StatusCode::UPGRADE_REQUIRED, "version 13 is spoken\n"));
     }
     if !lists(headers, &SEC_WEBSOCKET_PROTOCOL, SUBPROTOCOL) {
         return Err(bad("the subprotocol moorline.v1 is expected\n"));
@@ -157,7 +157,7 @@ fn accept_key(headers: &HeaderMap) -> Result<HeaderValue, Response<Full<Bytes>>>
         .get(ORIGIN)
         .map(|_| single(headers, &ORIGIN).unwrap_or_default());
     if origin.is_some_and(|origin| !is_same_origin(origin, single(headers, &HOST))) {
-        return Err(plain(StatusCode::FORBIDDEN, "this origin is not allowed\n"));
+        return Err((StatusCode::FORBIDDEN, "this origin is not allowed\n"));
     }
     let key = single(headers, &SEC_WEBSOCKET_KEY).unwrap_or_default();
     let mut nonce = [0; 16];
@@ -182,14 +182,19 @@ fn switch(accept: HeaderValue) -> Response<Full<Bytes>> {
     response
 }
 
-fn plain(status: StatusCode, text: &'static str) -> Response<Full<Bytes>> {
+fn refuse((status, text): Refusal) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(Bytes::from_static(text.as_bytes())));
     *response.status_mut() = status;
     let text_plain = HeaderValue::from_static("text/plain; charset=utf-8");
-    response.headers_mut().insert(CONTENT_TYPE, text_plain);
-    response
-        .headers_mut()
-        .insert(CONNECTION, HeaderValue::from_static("close"));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, text_plain);
+    headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    if status == StatusCode::UPGRADE_REQUIRED {
+        headers.insert(
+            SEC_WEBSOCKET_VERSION,
+            HeaderValue::from_static(WEBSOCKET_VERSION),
+        );
+    }
     response
 }
 

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use moorline_core::message::AlertCode;
 use moorline_core::token::AgentId;
 
-use super::{Identity, Output, SessionKey};
+use super::{Identity, Outbox, Output, SessionKey};
 
 /// Sessions at a time of one agent, and of one commander (PROTOCOL.md §6.2).
 const AGENT_SESSIONS: usize = 1;
@@ -15,7 +15,7 @@ const COMMANDER_SESSIONS: usize = 4;
 #[derive(Debug)]
 struct Entry {
     identity: Identity,
-    outbox: async_channel::Sender<Output>,
+    outbox: Outbox,
     /// Rises with every session that opens.
     age: u64,
 }
@@ -29,12 +29,7 @@ pub(super) struct Directory {
 
 impl Directory {
     /// Takes a session in. The oldest of the same peer over its number is ended: the newest wins.
-    pub(super) fn open(
-        &mut self,
-        session: SessionKey,
-        identity: Identity,
-        outbox: async_channel::Sender<Output>,
-    ) {
+    pub(super) fn open(&mut self, session: SessionKey, identity: Identity, outbox: Outbox) {
         let allowed = match identity {
             Identity::Agent { .. } => AGENT_SESSIONS,
             Identity::Commander { .. } => COMMANDER_SESSIONS,
@@ -69,7 +64,9 @@ impl Directory {
     /// Tells a session to end and lets it go. Its task hears of it even when its outbox is full.
     pub(super) fn end(&mut self, session: SessionKey, alert: AlertCode, argument: u32) {
         if let Some(entry) = self.sessions.remove(&session) {
-            let _ = entry.outbox.force_send(Output::Close(alert, argument));
+            let _ = entry
+                .outbox
+                .force_send(Box::new(Output::Close(alert, argument)));
         }
     }
 
@@ -97,7 +94,7 @@ impl Directory {
     pub(super) fn tell(&self, session: SessionKey, output: Output) -> bool {
         self.sessions
             .get(&session)
-            .is_some_and(|entry| entry.outbox.try_send(output).is_ok())
+            .is_some_and(|entry| entry.outbox.try_send(Box::new(output)).is_ok())
     }
 
     /// Returns who a session belongs to.

@@ -9,8 +9,12 @@ mod run;
 
 pub(crate) use run::{Hex, Hub, HubHandle};
 
-use moorline_core::message::AlertCode;
+use moorline_core::message::{Alert, AlertCode, ENVELOPE_HEADER_LEN};
 use moorline_core::token::{AgentId, AgentScope, Permissions};
+use moorline_core::wire::FRAME_OVERHEAD;
+
+/// Milliseconds after which peers of a hub that goes away are asked to come back.
+pub(crate) const RETRY_MILLIS: u32 = 2_000;
 
 /// What names a session inside the hub.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -46,6 +50,9 @@ impl Identity {
     }
 }
 
+/// Where the hub leaves what it tells a session. Boxes keep the places that nobody uses small.
+pub(crate) type Outbox = async_channel::Sender<Box<Output>>;
+
 /// What a session tells the hub.
 #[derive(Debug)]
 pub(crate) enum Input {
@@ -53,7 +60,7 @@ pub(crate) enum Input {
     Opened {
         session: SessionKey,
         identity: Identity,
-        outbox: async_channel::Sender<Output>,
+        outbox: Outbox,
     },
     /// It carries an envelope from its peer.
     Envelope {
@@ -61,6 +68,11 @@ pub(crate) enum Input {
         route: [u8; 16],
         channel: u32,
         inner: Vec<u8>,
+    },
+    /// An envelope on this route is longer than its peer takes.
+    TooLong {
+        session: SessionKey,
+        route: [u8; 16],
     },
     /// Its peer asks the hub something.
     Application {
@@ -88,4 +100,16 @@ pub(crate) enum Output {
     Application(Vec<u8>),
     /// To end, with this alert and its argument.
     Close(AlertCode, u32),
+}
+
+impl Output {
+    /// Returns how long the frame is that carries this.
+    pub(crate) fn frame_len(&self) -> usize {
+        let payload = match self {
+            Self::Envelope { inner, .. } => ENVELOPE_HEADER_LEN + inner.len(),
+            Self::Application(message) => message.len(),
+            Self::Close(..) => Alert::LEN,
+        };
+        payload + FRAME_OVERHEAD
+    }
 }

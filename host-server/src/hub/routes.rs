@@ -71,12 +71,16 @@ impl Routes {
         Some(name)
     }
 
-    /// Takes back the last question of the route `name`.
-    pub(super) fn take_back(&mut self, name: &RouteName) {
-        if let Some(route) = self.by_name.get_mut(name) {
-            route.pending.pop();
-        }
+    /// Takes back the last question to `agent` on the route `name`, which never reached it, and returns whose it was.
+    pub(super) fn take_back(&mut self, agent: SessionKey, name: &RouteName) -> Option<Unanswered> {
+        let route = self
+            .by_name
+            .get_mut(name)
+            .filter(|route| route.agent == agent)?;
+        route.pending.pop()?;
+        let (commander, channel) = (route.commander, route.channel);
         self.forget_idle(name);
+        Some(Unanswered { commander, channel })
     }
 
     /// Takes an answer of `agent` on the route `name`, and returns whom it is for. An agent answers only what it was

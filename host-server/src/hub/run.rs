@@ -10,16 +10,13 @@ use moorline_core::token::{AgentId, Permissions};
 
 use super::directory::Directory;
 use super::routes::{Routes, Unanswered};
-use super::{Identity, Input, Output, SessionKey};
+use super::{Identity, Input, Output, RETRY_MILLIS, SessionKey};
 use crate::clock;
 use crate::config::Limits;
 use crate::store::Registry;
 
 /// Inputs that wait for the hub's task; a session that has one more waits itself.
 const INPUT_QUEUE: usize = 1024;
-
-/// Milliseconds after which peers of a hub that goes away are asked to come back.
-const RETRY_MILLIS: u32 = 2_000;
 
 /// Longest message of the hub to a peer's application in bytes: eight agents with names of 32.
 const MAX_APPLICATION_LEN: usize = 1024;
@@ -29,9 +26,9 @@ const MAX_APPLICATION_LEN: usize = 1024;
 pub(crate) struct HubHandle(async_channel::Sender<Input>);
 
 impl HubHandle {
-    /// Tells the hub something; waits while it is busy. Once the hub has ended nothing happens.
-    pub(crate) async fn tell(&self, input: Input) {
-        let _ = self.0.send(input).await;
+    /// Tells the hub something; waits while it is busy. Returns whether there is still a hub.
+    pub(crate) async fn tell(&self, input: Input) -> bool {
+        self.0.send(input).await.is_ok()
     }
 }
 
@@ -131,6 +128,11 @@ impl Hub {
                 }
                 None => {}
             },
+            Input::TooLong { session, route } => {
+                if let Some(asked) = self.routes.take_back(session, &route) {
+                    self.refuse(asked.commander, asked.channel, RouteRefusal::BadMessage);
+                }
+            }
             Input::Application { session, message } => self.answer_peer(session, &message),
             Input::Revoked { name } => self.directory.end_peer(&name, AlertCode::Revoked),
             Input::Drain => {}
@@ -202,7 +204,7 @@ impl Hub {
         ) {
             return Ok(());
         }
-        self.routes.take_back(&route);
+        self.routes.take_back(agent, &route);
         Err(RouteRefusal::Busy)
     }
 

@@ -1,30 +1,39 @@
-//! Boots the agent in QEMU with its serial line on a socket of this program, and talks to it.
+//! Shows the whole line: a hub on this machine, an emulated device, and a commander who talks to it.
 
 #![forbid(unsafe_code)]
 
 use std::io;
-use std::io::Read;
-use std::io::Write;
-use std::net::Ipv4Addr;
-use std::net::TcpListener;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
 use moorline_qemu::Error;
 use moorline_qemu::Qemu;
+use moorline_qemu::Running;
+use moorline_qemu::bench;
+use moorline_qemu::bench::Cost;
 use moorline_qemu::image::Profile;
 use moorline_qemu::image::build_image;
 use moorline_qemu::setup;
+use moorline_qemu::site::Hub;
+use moorline_qemu::site::Site;
+use serde_json::Value;
 
-/// Sets up what is needed, boots the agent's image and exchanges a greeting with it.
+/// Starts a hub, boots a device in QEMU, enrols both ends and runs every command over the sealed line.
 #[derive(Parser)]
 #[command(name = "demo")]
-struct Arguments {}
+struct Arguments {
+    /// Leaves hub and device running, and says what to type in another terminal.
+    #[arg(long)]
+    keep: bool,
+    /// Leaves out the instruction counts, which take half a minute to build.
+    #[arg(long)]
+    no_counts: bool,
+}
 
 fn main() -> ExitCode {
-    let Arguments {} = Arguments::parse();
-    match run() {
+    match run(&Arguments::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("demo: {error}");
@@ -33,45 +42,141 @@ fn main() -> ExitCode {
     }
 }
 
-fn run() -> Result<(), Error> {
+fn run(arguments: &Arguments) -> Result<(), Error> {
     setup::ensure()?;
-    println!(
-        "demo: building the agent for {}",
-        moorline_qemu::image::TARGET
-    );
+    say("building the hub, the command line and the device's image");
+    let site = Site::build()?;
     let image = build_image("agent", Profile::Device)?;
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(line_failed)?;
-    let address = listener.local_addr().map_err(line_failed)?;
-    println!("demo: booting it with its serial line on {address}");
-    let mut running = Qemu::new(image)
-        .serial(address.to_string())
-        .deadline(DEADLINE)
-        .on_line(|line| println!("device: {line}"))
-        .spawn()?;
-    running.wait_for("entropy is good")?;
-    let echoed = greet(&listener).map_err(line_failed)?;
+
+    let hub = site.start_hub(None)?;
+    say(&format!("the hub serves on {}", hub.http()));
+    let flash = site.provision_agent(AGENT)?;
+    say(&format!(
+        "{AGENT} has made its key and is enrolled; the image for its flash has {} bytes",
+        flash.len()
+    ));
+    site.enrol_commander("alice", AGENT)?;
+    say(&format!(
+        "alice has made her key and is enrolled to command {AGENT}"
+    ));
+
+    let device = boot(&image, &hub, flash, arguments.keep)?;
+    for words in COMMANDS {
+        show(words, &send(&site, words)?);
+    }
+    if !arguments.no_counts {
+        show_costs()?;
+    }
+    if arguments.keep {
+        wait_for_enter(&site);
+    }
+    device.stop()?;
+    hub.stop()
+}
+
+fn boot(image: &Path, hub: &Hub, flash: Vec<u8>, keep: bool) -> Result<Running, Error> {
+    say("booting the device with its serial line to the hub");
+    let qemu = Qemu::new(image)
+        .serial(hub.http().to_string())
+        .provision(flash)
+        .on_line(|line| println!("device: {line}"));
+    let qemu = if keep {
+        qemu.without_deadline()
+    } else {
+        qemu.deadline(DEADLINE)
+    };
+    let mut device = qemu.spawn()?;
+    device.wait_for("link open session")?;
+    Ok(device)
+}
+
+fn send(site: &Site, words: &[&str]) -> Result<Value, Error> {
+    let mut arguments = vec!["send", AGENT];
+    arguments.extend(words);
+    site.json("alice", &arguments)
+}
+
+fn show(words: &[&str], reply: &Value) {
+    let number = |name: &str| reply.get(name).and_then(Value::as_u64).unwrap_or(0);
+    println!();
+    say(&format!("alice: {}", words.join(" ")));
+    for (name, value) in reply
+        .get("fields")
+        .and_then(Value::as_object)
+        .into_iter()
+        .flatten()
+    {
+        println!("    {name:24} {value}");
+    }
     println!(
-        "demo: the device sent back {:?}",
-        String::from_utf8_lossy(&echoed)
+        "    {}; {} bytes there, {} bytes back",
+        reply.get("status").and_then(Value::as_str).unwrap_or("?"),
+        number("request_bytes"),
+        number("reply_bytes")
     );
-    running.stop()?;
+}
+
+/// Measures what the line costs the device.
+fn show_costs() -> Result<(), Error> {
+    println!();
+    say("counting the device's instructions");
+    for figure in bench::operations(Profile::Device)? {
+        let Some((_, text)) = COSTS.iter().find(|(name, _)| *name == figure.id.name) else {
+            continue;
+        };
+        if let Cost::Operation { instructions, .. } = figure.cost {
+            println!("    {text:36} {:>12} instructions", grouped(instructions));
+        }
+    }
     Ok(())
 }
 
-fn greet(listener: &TcpListener) -> io::Result<Vec<u8>> {
-    let (mut line, _) = listener.accept()?;
-    line.write_all(GREETING)?;
-    let mut echoed = vec![0; GREETING.len()];
-    line.read_exact(&mut echoed)?;
-    Ok(echoed)
+fn wait_for_enter(site: &Site) {
+    println!();
+    say("hub and device go on; in another terminal, type for example:");
+    let (moorline, home) = (site.moorline().display(), site.home("alice"));
+    let home = home.display();
+    println!("    {moorline} --home {home} agents");
+    println!("    {moorline} --home {home} send {AGENT} led on");
+    say("press Enter here to end");
+    let _ended = io::stdin().read_line(&mut String::new());
 }
 
-fn line_failed(source: io::Error) -> Error {
-    Error::Start {
-        program: "the serial line".into(),
-        source,
+/// Writes `number` with a space after every three digits.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(' ');
+        }
+        text.push(digit);
     }
+    text
 }
 
-const GREETING: &[u8] = b"hello, device";
-const DEADLINE: Duration = Duration::from_secs(60);
+fn say(text: &str) {
+    println!("demo: {text}");
+}
+
+const AGENT: &str = "boiler-1";
+/// Every command of the device.
+const COMMANDS: &[&[&str]] = &[
+    &["ping"],
+    &["echo", "hello, device"],
+    &["info"],
+    &["led", "on"],
+    &["led"],
+    &["led", "off"],
+    &["read"],
+    &["read"],
+];
+/// What is shown of the bench's figures.
+const COSTS: &[(&str, &str)] = &[
+    ("handshake.full", "the handshake, both ends proved"),
+    ("token.verify", "a commander's token verified"),
+    ("frame.seal.64", "64 bytes sealed"),
+    ("frame.seal.1024", "1024 bytes sealed"),
+    ("frame.open.64", "64 bytes opened"),
+];
+const DEADLINE: Duration = Duration::from_secs(300);

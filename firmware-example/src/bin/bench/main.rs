@@ -7,6 +7,7 @@
 #![no_std]
 #![no_main]
 
+mod link;
 mod meter;
 mod operations;
 

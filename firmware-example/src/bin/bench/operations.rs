@@ -7,6 +7,8 @@ use aes_gcm::aead::AeadInOut;
 use hmac::Hmac;
 use hmac::KeyInit;
 use hmac::Mac;
+use moorline_core::connection::Connection;
+use moorline_core::session::Session;
 use p256::ecdsa::Signature;
 use p256::ecdsa::SigningKey;
 use p256::ecdsa::VerifyingKey;
@@ -17,6 +19,7 @@ use sha2::Sha256;
 use x25519_dalek::PublicKey;
 use x25519_dalek::StaticSecret;
 
+use super::link;
 use super::meter::Meter;
 
 /// One operation.
@@ -43,6 +46,8 @@ pub(crate) struct Size {
 pub(crate) static SIZES: &[Size] = &[
     size("state.aes256gcm", size_of::<Aes256Gcm>()),
     size("state.p256.signing-key", size_of::<SigningKey>()),
+    size("state.connection", size_of::<Connection<'static>>()),
+    size("state.session", size_of::<Session>()),
 ];
 
 /// Everything that is run, in the order of the report.
@@ -57,6 +62,16 @@ pub(crate) static OPERATIONS: &[Bench] = &[
     bench("p256.verify", p256_verify),
     bench("x25519.public", x25519_public),
     bench("x25519.shared", x25519_shared),
+    bench("handshake.full", link::handshake_full),
+    bench("handshake.critical", link::handshake_critical),
+    bench("token.verify", link::token_verify),
+    bench("frame.seal.64", link::seal::<64>),
+    bench("frame.seal.256", link::seal::<256>),
+    bench("frame.seal.1024", link::seal::<1024>),
+    bench("frame.open.64", link::open::<64>),
+    bench("frame.open.256", link::open::<256>),
+    bench("frame.open.1024", link::open::<1024>),
+    bench("self_test", self_test),
 ];
 
 const fn bench(name: &'static str, run: fn(&mut Meter<'_>)) -> Bench {
@@ -138,6 +153,11 @@ fn x25519_shared(meter: &mut Meter<'_>) {
     let secret = StaticSecret::from(black_box(SECRET));
     let public = PublicKey::from(&StaticSecret::from(black_box([0x33; 32])));
     black_box(meter.measure(|| secret.diffie_hellman(&public).to_bytes()));
+}
+
+fn self_test(meter: &mut Meter<'_>) {
+    let passed = meter.measure(moorline_core::crypto::self_test);
+    passed.expect("every primitive is right");
 }
 
 fn signing_key() -> SigningKey {

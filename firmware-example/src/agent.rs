@@ -1,0 +1,262 @@
+//! The life of the agent.
+//!
+//! ```text
+//! boot ──> ready ──> upgrade ──> handshake ──> serve
+//!            ^          |            |           |
+//!            └──pause───┴────────────┴───────────┘  link lost
+//! ```
+//!
+//! Everything it works in is static or on the stack.
+
+use core::convert::Infallible;
+
+use moorline_core::connection::Event;
+use moorline_core::connection::Heartbeat;
+use moorline_core::connection::Settings;
+use moorline_core::crypto::EphemeralKey;
+use moorline_core::driver::Buffers;
+use moorline_core::driver::DriverError;
+use moorline_core::driver::blocking::Link;
+use moorline_core::driver::blocking::Machine;
+use moorline_core::driver::blocking::open_websocket;
+use moorline_core::framing::MAX_CLIENT_HEADER_LEN;
+use moorline_core::framing::MAX_RESPONSE_LEN;
+use moorline_core::framing::WebSocketClient;
+use moorline_core::limits::HANDSHAKE_MILLIS;
+use moorline_core::limits::MAX_HANDSHAKE_LEN;
+use moorline_core::reason::Error;
+use moorline_core::wire::FRAME_OVERHEAD;
+use static_cell::ConstStaticCell;
+
+use crate::backoff::Backoff;
+use crate::board::Board;
+use crate::board::Clock;
+use crate::board::Entropy;
+use crate::board::Uart;
+use crate::commands::Devices;
+use crate::commands::Session;
+use crate::exchange;
+use crate::exchange::ReplyMemory;
+use crate::identity::BootError;
+use crate::identity::Identity;
+use crate::stream::Line;
+use crate::stream::LineError;
+
+/// The agent, ready to connect.
+pub struct Agent {
+    identity: Identity,
+    clock: Clock,
+    entropy: Entropy,
+    uart: Uart,
+    devices: Devices,
+    memory: &'static mut Memory,
+    /// The ephemeral key of the next handshake, made while nobody waits for it.
+    spare: Option<EphemeralKey>,
+    opened_ms: Option<u64>,
+}
+
+/// Why a connection ended.
+type Lost = DriverError<LineError>;
+
+impl Agent {
+    /// Checks the board and what it was provisioned with.
+    ///
+    /// # Errors
+    ///
+    /// The first [`BootError`].
+    #[inline(never)]
+    pub fn boot(board: Board, memory: &'static mut Memory) -> Result<Self, BootError> {
+        let Board {
+            clock,
+            mut entropy,
+            leds,
+            provision,
+            sensor,
+            stack,
+            uart,
+        } = board;
+        let identity = Identity::establish(provision, &mut entropy)?;
+        Ok(Self {
+            identity,
+            clock,
+            entropy,
+            uart,
+            devices: Devices {
+                clock,
+                leds,
+                sensor,
+                stack,
+            },
+            memory,
+            spare: None,
+            opened_ms: None,
+        })
+    }
+
+    /// Connects and serves, for ever.
+    pub fn run(&mut self) -> ! {
+        self.make_ready();
+        defmt::info!("agent ready");
+        let mut backoff = Backoff::new();
+        loop {
+            let lost = match self.connect_and_serve() {
+                Ok(never) => match never {},
+                Err(lost) => lost,
+            };
+            defmt::warn!("link lost: {}", lost);
+            let now = self.clock.milliseconds();
+            if self
+                .opened_ms
+                .take()
+                .is_some_and(|opened| now >= opened + STEADY_MS)
+            {
+                backoff = Backoff::new();
+            }
+            self.make_ready();
+            let pause_ms = backoff.next(&lost, &mut self.entropy);
+            defmt::info!("retry in {=u64} ms", pause_ms);
+            self.clock.sleep_until(now + pause_ms);
+        }
+    }
+
+    /// Makes the ephemeral key of the next handshake, unless there is one that was not used.
+    #[inline(never)]
+    fn make_ready(&mut self) {
+        if self.spare.is_none() {
+            // The source has complained already; the handshake asks it again.
+            self.spare = EphemeralKey::generate(&mut self.entropy).ok();
+        }
+    }
+
+    #[inline(never)]
+    fn connect_and_serve(&mut self) -> Result<Infallible, Lost> {
+        let max_payload_len = u16::try_from(MAX_PAYLOAD_LEN).unwrap_or(u16::MAX);
+        let mut line = Line::new(&mut self.uart, self.clock);
+        let mut machine = Machine {
+            clock: &mut self.clock,
+            entropy: &mut self.entropy,
+        };
+        let memory = &mut *self.memory;
+        let dropped = line.drain();
+        if dropped > 0 {
+            defmt::info!("dropped {=usize} stale bytes", dropped);
+        }
+        open_websocket(
+            &mut line,
+            self.identity.host(),
+            UPGRADE_MS,
+            &mut machine,
+            &mut memory.wire,
+        )?;
+        let ephemeral = match self.spare.take() {
+            Some(key) => key,
+            None => EphemeralKey::generate(machine.entropy).map_err(Error::from)?,
+        };
+        let mut link = Link::connect(
+            line,
+            WebSocketClient::new(&mut memory.assembly),
+            self.identity.initiator(max_payload_len),
+            ephemeral,
+            Settings {
+                max_payload_len,
+                handshake_millis: HANDSHAKE_MILLIS,
+                heartbeat: HEARTBEAT,
+                fresh_updates: false,
+            },
+            Buffers {
+                input: &mut memory.input,
+                message: &mut memory.message,
+                wire: &mut memory.wire,
+            },
+            &mut machine,
+        )?;
+        let facts = link.connection().facts();
+        let session = Session {
+            id: facts.map(|facts| facts.session_id).unwrap_or_default(),
+            hub_clock: link.connection().clock().copied().unwrap_or_default(),
+        };
+        self.opened_ms = Some(machine.clock.milliseconds());
+        defmt::info!(
+            "link open session {=u64:016x}, handshake of {=usize} bytes",
+            u64::from_be_bytes(session.id),
+            self.identity.handshake_len()
+        );
+        loop {
+            let answer = link.poll(&mut machine, |event| match event {
+                Event::Envelope(payload) => {
+                    exchange::answer(payload, &session, &mut self.devices, &mut memory.reply)
+                        .inspect_err(|reason| defmt::warn!("no answer: {}", reason))
+                        .ok()
+                }
+                Event::Application(message) => {
+                    defmt::warn!("the hub says {=[u8]:02x}, unasked", message);
+                    None
+                }
+                Event::RoundTrip(millis) => {
+                    defmt::debug!("round trip of {=u64} ms", millis);
+                    None
+                }
+                Event::Open(_) | Event::Closed(_) => None,
+            })?;
+            let Some(answer) = answer.flatten() else {
+                continue;
+            };
+            match link.send_envelope(&memory.reply.envelope(answer), machine.entropy) {
+                // A hub that takes less than was to be said is no reason to part from it.
+                Err(DriverError::Own(error @ Error::PayloadTooLong { .. })) => {
+                    defmt::warn!("answer not sent: {}", error);
+                }
+                sent => sent?,
+            }
+        }
+    }
+}
+
+/// What the agent works in; there is one.
+pub struct Memory {
+    input: [u8; INPUT_LEN],
+    message: [u8; MESSAGE_LEN],
+    wire: [u8; WIRE_LEN],
+    assembly: [u8; MESSAGE_LEN],
+    reply: ReplyMemory,
+}
+
+/// The agent's memory, for who starts it.
+pub static MEMORY: ConstStaticCell<Memory> = ConstStaticCell::new(Memory {
+    input: [0; INPUT_LEN],
+    message: [0; MESSAGE_LEN],
+    wire: [0; WIRE_LEN],
+    assembly: [0; MESSAGE_LEN],
+    reply: ReplyMemory::new(),
+});
+
+/// Longest payload of a frame that the agent takes and sends, in bytes: a command and its answer have room in it.
+pub const MAX_PAYLOAD_LEN: usize = 1024;
+
+/// Longest message in bytes, of the handshake or after it.
+const MESSAGE_LEN: usize = {
+    let frame_len = MAX_PAYLOAD_LEN + FRAME_OVERHEAD;
+    if frame_len > MAX_HANDSHAKE_LEN {
+        frame_len
+    } else {
+        MAX_HANDSHAKE_LEN
+    }
+};
+/// A message with the marks of its framing; before the link is open, the answer to the upgrade.
+const WIRE_LEN: usize = MESSAGE_LEN + MAX_CLIENT_HEADER_LEN;
+const _: () = assert!(WIRE_LEN >= MAX_RESPONSE_LEN);
+/// What is taken from the line at once: a frame of a usual command in one go.
+const INPUT_LEN: usize = 256;
+
+/// Milliseconds that the hub has to answer the upgrade. It answers in one or two; what was sent while nothing was
+/// connected, or before the emulator had its end of the line ready, is lost and must be sent again.
+const UPGRADE_MS: u64 = 3_000;
+/// A serial line does not say that the other end is gone. A ping after 5 s of silence, a second one at 10 s, and at
+/// 12 s, when neither was answered, the hub is given up.
+const HEARTBEAT: Heartbeat = Heartbeat {
+    ping_after: 5_000,
+    dead_after: 12_000,
+};
+/// A session that was open for this long was a good one, and its end is the first failure of a new series. Shorter
+/// ones are a hub that lets nobody stay.
+const STEADY_MS: u64 = 10_000;

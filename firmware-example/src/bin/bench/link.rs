@@ -1,0 +1,171 @@
+//! The operations of the link: the device's side under the meter, the hub's beside it.
+
+use core::hint::black_box;
+
+use moorline_conformance::fixture::Door;
+use moorline_conformance::fixture::FixedEntropy;
+use moorline_conformance::fixture::HUB;
+use moorline_conformance::fixture::NOW;
+use moorline_conformance::fixture::World;
+use moorline_conformance::fixture::at;
+use moorline_conformance::fixture::token;
+use moorline_conformance::pair::Pair;
+use moorline_core::connection::Connection;
+use moorline_core::connection::Context;
+use moorline_core::connection::Event;
+use moorline_core::connection::Settings;
+use moorline_core::crypto::EphemeralKey;
+use moorline_core::limits::MAX_HANDSHAKE_LEN;
+use moorline_core::token::Candidate;
+use moorline_core::token::MAX_UNPACKED_LEN;
+use moorline_core::token::Policy;
+use moorline_core::token::Role;
+
+use super::meter::Meter;
+
+/// The whole handshake: the ephemeral key, M1, M2 to M3, M4.
+pub(super) fn handshake_full(meter: &mut Meter<'_>) {
+    let mut entropy = FixedEntropy::new("initiator");
+    let ephemeral = meter.measure(|| EphemeralKey::generate(&mut entropy));
+    handshake(meter, ephemeral.expect("the entropy is good"), entropy);
+}
+
+/// What is left of the handshake when the ephemeral key was made in idle time.
+pub(super) fn handshake_critical(meter: &mut Meter<'_>) {
+    let mut entropy = FixedEntropy::new("initiator");
+    let ephemeral = EphemeralKey::generate(&mut entropy);
+    handshake(meter, ephemeral.expect("the entropy is good"), entropy);
+}
+
+fn handshake(meter: &mut Meter<'_>, ephemeral: EphemeralKey, mut entropy: FixedEntropy) {
+    let world = World::new().expect("the fixture is sound");
+    let mut token = [0; MAX_UNPACKED_LEN];
+    let token = world.agent_token(&mut token).expect("a token");
+    let mut hub = Hub {
+        connection: Connection::respond(world.responder(), Settings::default(), at(0).instant),
+        entropy: FixedEntropy::new("responder"),
+        out: [0; MAX_HANDSHAKE_LEN],
+    };
+    let mut out = [0; MAX_HANDSHAKE_LEN];
+
+    let initiator = world.initiator(token);
+    let started = meter.measure(|| {
+        Connection::initiate(
+            initiator,
+            ephemeral,
+            Settings::default(),
+            at(0).instant,
+            &mut out,
+        )
+        .map(|(connection, m1)| (connection, m1.len()))
+    });
+    let (mut connection, m1_len) = started.expect("M1 can be written");
+    let m2 = hub.answer(out.get_mut(..m1_len).unwrap_or_default());
+
+    let m3_len = meter.measure(|| {
+        let mut context = Context {
+            now: at(0),
+            entropy: &mut entropy,
+            gate: None,
+        };
+        let outcome = connection.handle_message(m2, &mut context, &mut out);
+        outcome.send.map(<[u8]>::len)
+    });
+    let m3_len = m3_len.expect("the hub is proved");
+    let m4 = hub.answer(out.get_mut(..m3_len).unwrap_or_default());
+
+    let opened = meter.measure(|| {
+        let mut context = Context {
+            now: at(0),
+            entropy: &mut entropy,
+            gate: None,
+        };
+        let outcome = connection.handle_message(m4, &mut context, &mut out);
+        matches!(outcome.event, Some(Event::Open(_)))
+    });
+    assert!(opened, "both ends are proved");
+}
+
+/// The other end, at no charge.
+struct Hub<'k> {
+    connection: Connection<'k>,
+    entropy: FixedEntropy,
+    out: [u8; MAX_HANDSHAKE_LEN],
+}
+
+impl Hub<'_> {
+    fn answer(&mut self, message: &mut [u8]) -> &mut [u8] {
+        let mut door = Door::default();
+        let mut context = Context {
+            now: at(0),
+            entropy: &mut self.entropy,
+            gate: Some(&mut door),
+        };
+        let outcome = self
+            .connection
+            .handle_message(message, &mut context, &mut self.out);
+        let len = outcome.send.map(<[u8]>::len).expect("the hub answers");
+        self.out.get_mut(..len).unwrap_or_default()
+    }
+}
+
+/// A commander's token: JSON, policy and signature.
+pub(super) fn token_verify(meter: &mut Meter<'_>) {
+    let world = World::new().expect("the fixture is sound");
+    let mut buffer = [0; MAX_UNPACKED_LEN];
+    let key = *world.agent.public_key();
+    let token = token(Role::Commander, "alice", key, &world.issuer, &mut buffer);
+    let token = token.expect("the token can be minted");
+    let policy = Policy::link(HUB, NOW);
+    let verified = meter.measure(|| {
+        Candidate::check(&token, &world.anchors, &policy)
+            .and_then(Candidate::verify_signature)
+            .is_ok()
+    });
+    assert!(verified, "the token is good");
+}
+
+/// A whole frame with a payload of `LEN` bytes, under keys that are kept.
+pub(super) fn seal<const LEN: usize>(meter: &mut Meter<'_>) {
+    with_open_pair(|mut pair| {
+        let payload = black_box([0x5A; LEN]);
+        let mut out = [0; MAX_FRAME_LEN];
+        let initiator = &mut pair.initiator.connection;
+        let sealed = meter.measure(|| {
+            let frame = initiator.send_application(&payload, &mut out);
+            frame.map(<[u8]>::len)
+        });
+        black_box(sealed).expect("the session is open");
+    });
+}
+
+/// As [`seal`], for a frame of the hub.
+pub(super) fn open<const LEN: usize>(meter: &mut Meter<'_>) {
+    with_open_pair(|mut pair| {
+        let payload = black_box([0x5A; LEN]);
+        let mut frame = pair.responder.say(&payload).expect("the session is open");
+        let mut out = [0; MAX_HANDSHAKE_LEN];
+        let end = &mut pair.initiator;
+        let mut context = Context {
+            now: at(0),
+            entropy: &mut end.entropy,
+            gate: None,
+        };
+        let connection = &mut end.connection;
+        let opened = meter.measure(|| {
+            let outcome = connection.handle_message(&mut frame, &mut context, &mut out);
+            matches!(outcome.event, Some(Event::Application(_)))
+        });
+        assert!(opened, "the frame is the hub's");
+    });
+}
+
+fn with_open_pair(run: impl FnOnce(Pair<'_>)) {
+    let world = World::new().expect("the fixture is sound");
+    let mut token = [0; MAX_UNPACKED_LEN];
+    let token = world.agent_token(&mut token).expect("a token");
+    run(Pair::open(&world, token, Settings::default()).expect("the handshake succeeds"));
+}
+
+/// The longest payload that is measured, and its frame.
+const MAX_FRAME_LEN: usize = 1100;

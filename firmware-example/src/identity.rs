@@ -1,0 +1,125 @@
+//! Who the device is and whom it takes for its hub: what it must have before it sends a byte.
+
+use moorline_core::crypto::SelfTestError;
+use moorline_core::crypto::SigningKey;
+use moorline_core::crypto::self_test;
+use moorline_core::handshake::Initiator;
+use moorline_core::handshake::Offer;
+use moorline_core::provision::Provision;
+use moorline_core::provision::ProvisionError;
+use moorline_core::token::TokenReason;
+use moorline_core::token::UnverifiedClaims;
+use moorline_core::wire::M1_LEN;
+use moorline_core::wire::M2_LEN;
+use moorline_core::wire::M3_MIN_LEN;
+use moorline_core::wire::M4_LEN;
+
+use crate::board::Entropy;
+use crate::board::EntropyError;
+
+/// What the device was provisioned with, found to be of use.
+pub struct Identity {
+    provision: Provision<'static>,
+    key: SigningKey,
+}
+
+impl Identity {
+    /// Checks the device and what it was provisioned with. The signing key's public half is computed here, once.
+    ///
+    /// # Errors
+    ///
+    /// The first [`BootError`].
+    pub fn establish(provision: &'static [u8], entropy: &mut Entropy) -> Result<Self, BootError> {
+        self_test().map_err(BootError::SelfTest)?;
+        entropy.check().map_err(BootError::Entropy)?;
+        let provision = Provision::parse(provision).map_err(BootError::Provision)?;
+        let key = SigningKey::from_scalar(provision.scalar()).ok_or(BootError::Key)?;
+        let claims = UnverifiedClaims::decode(&provision.token()).map_err(BootError::Token)?;
+        let claims = claims.claims_unverified();
+        if claims.key != *key.public_key() {
+            return Err(BootError::TokenOfAnother);
+        }
+        defmt::info!("this is {=str}", claims.subject.as_str());
+        Ok(Self { provision, key })
+    }
+
+    /// Returns the host that the request for the WebSocket names.
+    pub fn host(&self) -> &'static str {
+        self.provision.host()
+    }
+
+    /// Returns how many bytes the four messages of a handshake have.
+    pub fn handshake_len(&self) -> usize {
+        M1_LEN + M2_LEN + M3_MIN_LEN + self.provision.token().as_bytes().len() + M4_LEN
+    }
+
+    /// Returns the device's side of a handshake that takes payloads of `max_payload_len` bytes.
+    pub fn initiator(&self, max_payload_len: u16) -> Initiator<'_> {
+        Initiator {
+            key: &self.key,
+            token: self.provision.token(),
+            pins: self.provision.pins(),
+            offer: Offer {
+                mtu: MTU,
+                max_payload_len,
+                no_clock: true,
+            },
+        }
+    }
+}
+
+/// Why the device does not start. Each text says what to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BootError {
+    /// A primitive gives a wrong answer.
+    SelfTest(SelfTestError),
+    /// There are no random bytes.
+    Entropy(EntropyError),
+    /// The provisioning image is not there, or not right.
+    Provision(ProvisionError),
+    /// The private key is not one of the curve.
+    Key,
+    /// The token is not within the profile.
+    Token(TokenReason),
+    /// The token names another key than the device's.
+    TokenOfAnother,
+}
+
+impl defmt::Format for BootError {
+    fn format(&self, to: defmt::Formatter<'_>) {
+        match self {
+            Self::SelfTest(error) => {
+                defmt::write!(
+                    to,
+                    "the self-test of {} failed; flash the image again",
+                    error
+                );
+            }
+            Self::Entropy(error) => {
+                defmt::write!(to, "there is no entropy ({}), so there are no keys", error);
+            }
+            Self::Provision(ProvisionError::Blank) => {
+                defmt::write!(
+                    to,
+                    "the device is not provisioned; write its image to flash"
+                );
+            }
+            Self::Provision(error) => defmt::write!(
+                to,
+                "the provisioning image is refused ({}); write it again",
+                error
+            ),
+            Self::Key => defmt::write!(to, "the provisioned key is not one of the curve"),
+            Self::Token(reason) => {
+                defmt::write!(to, "the provisioned token is refused ({})", reason);
+            }
+            Self::TokenOfAnother => defmt::write!(
+                to,
+                "the provisioned token names another key; enroll the device's own"
+            ),
+        }
+    }
+}
+
+/// A stream has no transport unit of its own; this one is announced for paths that have one (PROTOCOL.md §2.2).
+const MTU: u16 = 1500;

@@ -1,0 +1,57 @@
+//! `moorline provision`: the image that a device's flash is given.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use moorline_core::provision::{MAX_PROVISION_LEN, Provision};
+use moorline_core::token::MAX_UNPACKED_LEN;
+use serde_json::json;
+use zeroize::Zeroizing;
+
+use super::{Failure, output};
+use crate::client::Profile;
+use crate::store::{PeerRole, replace};
+
+/// What goes into the image beside the profile.
+#[derive(Debug, Args)]
+pub struct ProvisionArguments {
+    /// Where the image is written; it holds the private key.
+    #[arg(long, short, value_name = "FILE")]
+    out: PathBuf,
+    /// The host that the device's request names, with its port; without it, the one that the agent was enrolled at.
+    #[arg(long, value_name = "HOST:PORT")]
+    host: Option<String>,
+}
+
+impl ProvisionArguments {
+    /// Writes the image of the agent in `profile`.
+    pub(super) fn run(self, profile: &Profile, json: bool) -> Result<(), Failure> {
+        let key = profile.key()?;
+        let credential = profile.credential()?;
+        if credential.role != PeerRole::Agent {
+            let why = format!(
+                "{} is a commander; an image is for an agent",
+                credential.name
+            );
+            return Err(Failure::Usage(why));
+        }
+        let enrolled_at = credential
+            .url
+            .trim_start_matches("ws://")
+            .trim_end_matches("/ws");
+        let host = self.host.as_deref().unwrap_or(enrolled_at);
+        let mut token = [0; MAX_UNPACKED_LEN];
+        let token = credential.token(&mut token)?;
+        let provision = Provision::new(host, credential.pins()?, key.to_scalar(), token)
+            .map_err(|error| Failure::Usage(format!("{host}: not a host: {error:?}")))?;
+        let mut image = Zeroizing::new([0; MAX_PROVISION_LEN]);
+        let image = provision
+            .emit(&mut *image)
+            .map_err(|_| Failure::Usage("the image is too long".into()))?;
+        replace(&self.out, image).map_err(crate::client::ProfileError::from)?;
+        let path = self.out.display().to_string();
+        let value = json!({ "image": path, "bytes": image.len(), "agent": credential.name });
+        let text = format!("{path}: {} bytes for {}", image.len(), credential.name);
+        output::print(json, &value, &text)
+    }
+}

@@ -1,0 +1,252 @@
+//! An agent on core's blocking driver over a real socket.
+//!
+//! It answers `ping`, `led`, `echo TEXT`, `hold` (kept until the next command, and then answered after it), `quit` (it
+//! leaves without an answer) and, to everything else, that it knows no such command.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use embedded_io::ErrorKind;
+use moorline_core::connection::{Event, Settings};
+use moorline_core::crypto::EphemeralKey;
+use moorline_core::driver::Buffers;
+use moorline_core::driver::DriverError;
+use moorline_core::driver::blocking::{Link, Machine, open_websocket};
+use moorline_core::framing::{Delimited, Framing, WebSocketClient};
+use moorline_core::handshake::{Initiator, Offer};
+use moorline_core::message::{
+    Alert, AlertCode, Envelope, Inner, Reply, Request, Response, Status, Value,
+};
+use moorline_core::token::MAX_UNPACKED_LEN;
+use moorline_server::clock;
+use moorline_server::entropy::SystemEntropy;
+
+use crate::world::Peer;
+
+/// How long an agent waits for what a test is sure to send.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Which way an agent comes in.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Way {
+    WebSocket(SocketAddr),
+    Tcp(SocketAddr),
+}
+
+/// How an agent ended.
+pub(crate) type End = DriverError<ErrorKind>;
+
+/// An agent at work.
+pub(crate) struct Agent {
+    thread: Option<JoinHandle<End>>,
+    opened: Receiver<()>,
+}
+
+impl Agent {
+    /// Starts an agent and waits until its link is open.
+    pub(crate) fn start(peer: Peer, way: Way) -> Self {
+        let agent = Self::try_start(peer, way);
+        agent
+            .opened
+            .recv_timeout(PATIENCE)
+            .expect("the agent's link opens");
+        agent
+    }
+
+    /// Starts an agent, whether its link opens or not.
+    pub(crate) fn try_start(peer: Peer, way: Way) -> Self {
+        let (open, opened) = channel();
+        let thread = std::thread::spawn(move || live(&peer, way, &open));
+        Self {
+            thread: Some(thread),
+            opened,
+        }
+    }
+
+    /// Waits until the agent has ended.
+    pub(crate) fn end(mut self) -> End {
+        self.thread
+            .take()
+            .expect("it is joined once")
+            .join()
+            .expect("the agent does not panic")
+    }
+}
+
+fn live(peer: &Peer, way: Way, open: &Sender<()>) -> End {
+    let (Way::WebSocket(address) | Way::Tcp(address)) = way;
+    let stream = TcpStream::connect(address).expect("the hub listens");
+    stream
+        .set_read_timeout(Some(Duration::from_millis(50)))
+        .expect("a socket option");
+    let mut stream = Stream(stream);
+    let (mut clock, mut entropy) = (clock::now, SystemEntropy);
+    let mut machine = Machine {
+        clock: &mut clock,
+        entropy: &mut entropy,
+    };
+    let mut incoming = vec![0; 2048];
+    let lived = match way {
+        Way::Tcp(_) => serve(peer, stream, Delimited::new(&mut *incoming), machine, open),
+        Way::WebSocket(_) => {
+            let mut scratch = vec![0; 512];
+            let opened = open_websocket(&mut stream, "hub", 5_000, &mut machine, &mut scratch);
+            opened.and_then(|()| {
+                serve(
+                    peer,
+                    stream,
+                    WebSocketClient::new(&mut incoming),
+                    machine,
+                    open,
+                )
+            })
+        }
+    };
+    lived.expect_err("an agent serves until something ends it")
+}
+
+fn serve<F: Framing, C: moorline_core::driver::Clock>(
+    peer: &Peer,
+    stream: Stream,
+    framing: F,
+    mut machine: Machine<'_, C, SystemEntropy>,
+    open: &Sender<()>,
+) -> Result<(), End> {
+    let pins = peer.pins();
+    let mut buffer = [0; MAX_UNPACKED_LEN];
+    let token = peer.token(&mut buffer);
+    let offer = Offer {
+        mtu: 1500,
+        max_payload_len: 1024,
+        no_clock: true,
+    };
+    let initiator = Initiator {
+        key: &peer.key,
+        token,
+        pins: &pins,
+        offer,
+    };
+    let ephemeral = EphemeralKey::generate(&mut SystemEntropy).expect("random bytes");
+    let (mut input, mut message, mut wire) = ([0; 256], [0; 1100], [0; 1200]);
+    let buffers = Buffers {
+        input: &mut input,
+        message: &mut message,
+        wire: &mut wire,
+    };
+    let settings = Settings::default();
+    let mut link = Link::connect(
+        stream,
+        framing,
+        initiator,
+        ephemeral,
+        settings,
+        buffers,
+        &mut machine,
+    )?;
+    let _ = open.send(());
+    let mut held: Vec<([u8; 16], u32)> = Vec::new();
+    loop {
+        let asked = link.receive(&mut machine, |event| match event {
+            Event::Envelope(payload) => Asked::read(payload),
+            _ => None,
+        })?;
+        let Some(asked) = asked else { continue };
+        let mut answers = vec![(asked.route, asked.id, asked.reply)];
+        match asked.name.as_str() {
+            "quit" => {
+                link.close(Alert::new(AlertCode::Close), &mut SystemEntropy)?;
+                return Err(DriverError::Truncated);
+            }
+            "hold" => {
+                held.push((asked.route, asked.id));
+                continue;
+            }
+            _ => {}
+        }
+        answers.extend(
+            held.drain(..)
+                .map(|(route, id)| (route, id, Some("held".into()))),
+        );
+        for (route, id, text) in answers {
+            let reply = match &text {
+                Some(text) => Reply::bare(Status::Done).with("text", Value::Text(text)),
+                None => Reply::bare(Status::UnknownCommand),
+            };
+            let mut encoded = [0; 1000];
+            let encoded = Response { id, reply }
+                .encode(&mut encoded)
+                .expect("it fits");
+            let mut inner = [0; 1001];
+            let inner = Inner::Clear(encoded).emit(&mut inner).expect("it fits");
+            let envelope = Envelope {
+                route,
+                channel: 0,
+                inner,
+            };
+            link.send_envelope(&envelope, &mut SystemEntropy)?;
+        }
+    }
+}
+
+/// A request, without the borrow of what it came in.
+struct Asked {
+    route: [u8; 16],
+    id: u32,
+    name: String,
+    reply: Option<String>,
+}
+
+impl Asked {
+    fn read(payload: &[u8]) -> Option<Self> {
+        let envelope = Envelope::parse(payload).ok()?;
+        let Inner::Clear(message) = Inner::parse(envelope.inner).ok()?;
+        let request = Request::decode(message).ok()?;
+        let name = request.command.name.to_owned();
+        let reply = match name.as_str() {
+            "ping" => Some("pong".into()),
+            "led" => Some("lit".into()),
+            "echo" => Some(request.command.arguments.join(" ")),
+            _ => None,
+        };
+        Some(Self {
+            route: envelope.route,
+            id: request.id,
+            name,
+            reply,
+        })
+    }
+}
+
+/// A socket as core's drivers want it: a read that waits too long says so.
+#[derive(Debug)]
+struct Stream(TcpStream);
+
+impl embedded_io::ErrorType for Stream {
+    type Error = ErrorKind;
+}
+
+impl embedded_io::Read for Stream {
+    fn read(&mut self, bytes: &mut [u8]) -> Result<usize, ErrorKind> {
+        self.0.read(bytes).map_err(kind)
+    }
+}
+
+impl embedded_io::Write for Stream {
+    fn write(&mut self, bytes: &[u8]) -> Result<usize, ErrorKind> {
+        self.0.write(bytes).map_err(kind)
+    }
+
+    fn flush(&mut self) -> Result<(), ErrorKind> {
+        self.0.flush().map_err(kind)
+    }
+}
+
+fn kind(error: std::io::Error) -> ErrorKind {
+    match error.kind() {
+        std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut => ErrorKind::TimedOut,
+        _ => ErrorKind::Other,
+    }
+}

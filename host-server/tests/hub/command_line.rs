@@ -1,0 +1,317 @@
+//! The two programs as a person or a script runs them.
+
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+
+use moorline_core::crypto::SigningKey;
+use moorline_core::provision::Provision;
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::agent::{Agent, Way};
+use crate::world::{Peer, World, encode, private_folder};
+
+fn moorline(home: &Path, data_dir: &Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_moorline"))
+        .arg("--home")
+        .arg(home)
+        .args(arguments)
+        .env("MOORLINED_DATA_DIR", data_dir)
+        .output()
+        .expect("the program runs")
+}
+
+fn json(output: &Output) -> Value {
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    serde_json::from_slice(&output.stdout).expect("it is JSON")
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// A commander's folder with a key, enrolled for the agent `boiler`.
+fn enrolled(world: &World, more: &[&str]) -> TempDir {
+    let home = private_folder();
+    assert!(
+        moorline(home.path(), world.folder.path(), &["keygen"])
+            .status
+            .success()
+    );
+    let mut arguments = vec!["enroll", "commander", "alice", "--agent", "boiler"];
+    arguments.extend(more);
+    let output = moorline(home.path(), world.folder.path(), &arguments);
+    assert!(output.status.success(), "{}", stderr(&output));
+    home
+}
+
+#[test]
+fn a_person_makes_a_key_enrols_lists_and_sends() {
+    let world = World::start();
+    let _agent = Agent::start(world.agent("boiler"), Way::WebSocket(world.http));
+    let home = enrolled(&world, &[]);
+    let run = |arguments: &[&str]| moorline(home.path(), world.folder.path(), arguments);
+
+    let agents = run(&["agents"]);
+    assert!(String::from_utf8_lossy(&agents.stdout).starts_with("boiler  online   "));
+    let agents = json(&run(&["agents", "--json"]));
+    assert_eq!(agents[0]["name"], "boiler");
+    assert_eq!(agents[0]["online"], true);
+
+    let reply = run(&["send", "boiler", "echo", "hello", "there"]);
+    assert_eq!(
+        String::from_utf8_lossy(&reply.stdout),
+        "text  hello there\n"
+    );
+    let id = agents[0]["id"].as_str().expect("an id").to_owned();
+    let reply = json(&run(&["send", &id, "ping", "--json"]));
+    assert_eq!(reply["status"], "done");
+    assert_eq!(reply["fields"]["text"], "pong");
+    assert!(reply["request_bytes"].as_u64() > Some(24), "{reply}");
+}
+
+#[test]
+fn every_way_to_fail_has_its_exit_code_and_says_why() {
+    let world = World::start();
+    let _agent = Agent::start(world.agent("boiler"), Way::WebSocket(world.http));
+    let home = enrolled(&world, &["--permission", "agent.command.ping"]);
+    let empty = private_folder();
+    let data_dir = world.folder.path();
+    let nowhere = empty.path().join("nowhere");
+    let cases: [(&Path, &Path, &[&str], i32, &str); 9] = [
+        (
+            home.path(),
+            data_dir,
+            &["send", "boiler", "led", "on"],
+            4,
+            "does not permit",
+        ),
+        (home.path(), data_dir, &["agents"], 4, "does not permit"),
+        (
+            home.path(),
+            data_dir,
+            &["send", "ghost", "ping"],
+            5,
+            "reaches no agent",
+        ),
+        (
+            home.path(),
+            data_dir,
+            &["keygen"],
+            2,
+            "there is a key already",
+        ),
+        (
+            home.path(),
+            data_dir,
+            &["enroll", "commander", "alice"],
+            2,
+            "whom the commander reaches",
+        ),
+        (empty.path(), data_dir, &["agents"], 2, "moorline keygen"),
+        (
+            home.path(),
+            &nowhere,
+            &["enroll", "agent", "x"],
+            3,
+            "is moorlined running",
+        ),
+        (
+            home.path(),
+            data_dir,
+            &["revoke", "ghost"],
+            4,
+            "nobody called",
+        ),
+        (home.path(), data_dir, &["send", "boiler"], 2, "Usage"),
+    ];
+    for (home, data_dir, arguments, code, why) in cases {
+        let output = moorline(home, data_dir, arguments);
+        assert_eq!(
+            output.status.code(),
+            Some(code),
+            "{arguments:?}: {}",
+            stderr(&output)
+        );
+        assert!(
+            stderr(&output).contains(why),
+            "{arguments:?}: {}",
+            stderr(&output)
+        );
+    }
+    let refused = moorline(home.path(), data_dir, &["--json", "send", "ghost", "ping"]);
+    let refused: Value = serde_json::from_slice(&refused.stderr).expect("it is JSON");
+    assert_eq!(refused["exit_code"], 5);
+}
+
+#[test]
+fn an_agent_that_fails_or_stays_silent_has_its_exit_code() {
+    let world = World::start();
+    let _agent = Agent::start(world.agent("boiler"), Way::WebSocket(world.http));
+    let home = enrolled(&world, &[]);
+    let run = |arguments: &[&str]| moorline(home.path(), world.folder.path(), arguments);
+    let unknown = run(&["send", "boiler", "dance"]);
+    assert_eq!(unknown.status.code(), Some(1), "{}", stderr(&unknown));
+    let late = run(&["send", "--timeout", "1", "boiler", "hold"]);
+    assert_eq!(late.status.code(), Some(6), "{}", stderr(&late));
+}
+
+#[test]
+fn a_hub_that_is_gone_is_said_to_be() {
+    let mut world = World::start();
+    let home = enrolled(&world, &[]);
+    world.stop();
+    let output = moorline(home.path(), world.folder.path(), &["agents"]);
+    assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
+}
+
+#[test]
+fn an_agents_image_holds_what_the_device_needs_and_is_for_its_owner_alone() {
+    let world = World::start();
+    let home = private_folder();
+    let image = home.path().join("boiler.img");
+    let run = |arguments: &[&str]| moorline(home.path(), world.folder.path(), arguments);
+    let path = image.to_str().expect("a path");
+    assert_eq!(
+        run(&["provision", "--out", path]).status.code(),
+        Some(2),
+        "there is no key yet"
+    );
+    let key = json(&run(&["--json", "keygen"]));
+    json(&run(&[
+        "--json", "enroll", "agent", "boiler", "--group", "north",
+    ]));
+    let written = json(&run(&["--json", "provision", "--out", path]));
+    let mode = std::fs::metadata(&image)
+        .expect("a file")
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let bytes = std::fs::read(&image).expect("a file");
+    assert_eq!(written["bytes"], bytes.len());
+    let provision = Provision::parse(&bytes).expect("an image");
+    assert_eq!(provision.host(), world.http.to_string());
+    let signing_key = SigningKey::from_scalar(provision.scalar()).expect("a key");
+    assert_eq!(key["public_key"], encode(&signing_key));
+    let odd = run(&["provision", "--out", path, "--host", "a b"]);
+    assert_eq!(odd.status.code(), Some(2), "{}", stderr(&odd));
+
+    let commander = enrolled(&world, &[]);
+    let refused = moorline(
+        commander.path(),
+        world.folder.path(),
+        &["provision", "--out", path],
+    );
+    assert!(
+        stderr(&refused).contains("is a commander"),
+        "{}",
+        stderr(&refused)
+    );
+}
+
+/// The daemon as a program.
+pub(crate) struct Program(pub(crate) Child);
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn moorlined(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_moorlined"));
+    command
+        .args(arguments)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+/// Starts the daemon as a program and waits until it is ready; returns where it serves HTTP.
+pub(crate) fn start_program(data_dir: &Path) -> (Program, SocketAddr) {
+    let arguments = [
+        "--listen",
+        "127.0.0.1:0",
+        "--listen-tcp",
+        "127.0.0.1:0",
+        "--log-format",
+        "json",
+    ];
+    let child = moorlined(&arguments)
+        .env("MOORLINED_DATA_DIR", data_dir)
+        .spawn();
+    let mut program = Program(child.expect("the program runs"));
+    let log = program.0.stderr.take().expect("it is piped");
+    let mut lines = BufReader::new(log).lines().map_while(Result::ok);
+    let ready = lines
+        .find(|line| line.contains("\"ready\""))
+        .expect("it says so");
+    // What it says later is read on, so that it is never kept waiting.
+    std::thread::spawn(move || lines.for_each(drop));
+    let ready: Value = serde_json::from_str(&ready).expect("it is JSON");
+    let http = ready["fields"]["http"].as_str().expect("an address");
+    (program, http.parse().expect("an address"))
+}
+
+#[test]
+fn the_daemon_needs_no_file_and_sigterm_ends_it_with_a_goodbye() {
+    let folder = private_folder();
+    let data_dir = folder.path().join("hub");
+    let (mut program, http) = start_program(&data_dir);
+    let home = private_folder();
+    assert!(
+        moorline(home.path(), &data_dir, &["keygen"])
+            .status
+            .success()
+    );
+    let output = moorline(
+        home.path(),
+        &data_dir,
+        &["--json", "enroll", "agent", "boiler"],
+    );
+    let credential = serde_json::from_value(json(&output)).expect("a credential");
+    let key = moorline_server::store::load_key(&home.path().join("key")).expect("a key");
+    let agent = Agent::start(Peer { key, credential }, Way::WebSocket(http));
+
+    let pid = Pid::from_child(&program.0);
+    kill_process(pid, Signal::TERM).expect("it runs");
+    let end = agent.end();
+    assert!(format!("{end:?}").contains("GoingAway"), "{end:?}");
+    assert!(program.0.wait().expect("it ends").success());
+}
+
+#[test]
+fn check_config_runs_what_the_daemon_runs() {
+    let folder = private_folder();
+    let path = folder.path().join("moorlined.toml");
+    let check = |text: &str| {
+        std::fs::write(&path, text).expect("a file");
+        let path = path.to_str().expect("a path");
+        moorlined(&["check-config", "--config", path])
+            .output()
+            .expect("the program runs")
+    };
+    let good = check("name = \"site-7\"\n[limits]\nconnections = 9\n");
+    assert!(good.status.success(), "{}", stderr(&good));
+    let text = String::from_utf8_lossy(&good.stdout).into_owned();
+    assert!(
+        text.contains("name = \"site-7\"") && text.contains("connections = 9"),
+        "{text}"
+    );
+    let bad = check("[limits]\nconnection = 9\n");
+    assert_eq!(bad.status.code(), Some(2));
+    assert!(
+        stderr(&bad).contains("connection") && stderr(&bad).contains("line 2"),
+        "{}",
+        stderr(&bad)
+    );
+}

@@ -1,0 +1,102 @@
+//! Start, restart and end.
+
+use std::os::unix::fs::PermissionsExt;
+use std::sync::Arc;
+
+use futures_lite::future;
+use moorline_core::connection::Closure;
+use moorline_core::driver::DriverError;
+use moorline_core::message::AlertCode;
+use moorline_server::daemon::{Daemon, StartError};
+
+use crate::agent::{Agent, Way};
+use crate::world::{World, config};
+
+#[test]
+fn a_hub_that_stops_says_a_sealed_goodbye_and_when_to_come_back() {
+    let mut world = World::start();
+    let on_websocket = Agent::start(world.agent("boiler"), Way::WebSocket(world.http));
+    let on_tcp = Agent::start(world.agent("pump"), Way::Tcp(world.tcp));
+    world.stop();
+    for agent in [on_websocket, on_tcp] {
+        match agent.end() {
+            DriverError::Closed(Closure::ByPeer(alert)) => {
+                assert_eq!(alert.code, AlertCode::GoingAway);
+                assert!(alert.argument > 0);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_restart_keeps_keys_and_peers() {
+    let mut world = World::start();
+    let alice = world.commander("alice", "boiler");
+    assert!(alice.connected(async |_| ()).is_ok());
+    world.stop();
+    let again = World::start_in(Arc::clone(&world.folder), |_| {});
+    let url = format!("ws://{}/ws", again.http);
+    assert!(alice.connected_to(&url, async |_| ()).is_ok());
+}
+
+#[test]
+fn secrets_are_for_their_owner_alone() {
+    let world = World::start();
+    world.agent("boiler");
+    for name in ["identity.key", "issuer.key", "peers.json"] {
+        let path = world.folder.path().join(name);
+        let mode = std::fs::metadata(&path).expect(name).permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{name}");
+    }
+}
+
+fn start_error(world: &World) -> StartError {
+    future::block_on(Daemon::start(config(world.folder.path()))).expect_err("it does not start")
+}
+
+#[test]
+fn two_hubs_do_not_share_a_data_directory() {
+    let world = World::start();
+    assert!(matches!(start_error(&world), StartError::Locked(_)));
+}
+
+#[test]
+fn damaged_or_open_files_stop_the_start_with_their_name() {
+    let mut world = World::start();
+    world.agent("boiler");
+    world.stop();
+    let folder = world.folder.path();
+    let issuer = folder.join("issuer.key");
+    let peers = folder.join("peers.json");
+
+    std::fs::set_permissions(&issuer, PermissionsExt::from_mode(0o644)).expect("own file");
+    let error = start_error(&world).to_string();
+    assert!(
+        error.contains("issuer.key") && error.contains("chmod 600"),
+        "{error}"
+    );
+    std::fs::set_permissions(&issuer, PermissionsExt::from_mode(0o600)).expect("own file");
+
+    let good = std::fs::read(&issuer).expect("own file");
+    std::fs::write(&issuer, "not a key\n").expect("own file");
+    let error = start_error(&world).to_string();
+    assert!(
+        error.contains("issuer.key") && error.contains("not a private key"),
+        "{error}"
+    );
+    std::fs::write(&issuer, good).expect("own file");
+
+    std::fs::write(&peers, "{\"boiler\": {}}").expect("own file");
+    let error = start_error(&world).to_string();
+    assert!(
+        error.contains("peers.json") && error.contains("not a registry"),
+        "{error}"
+    );
+    std::fs::remove_file(&peers).expect("own file");
+
+    std::fs::set_permissions(folder, PermissionsExt::from_mode(0o755)).expect("own folder");
+    let error = start_error(&world).to_string();
+    assert!(error.contains("chmod 700"), "{error}");
+    std::fs::set_permissions(folder, PermissionsExt::from_mode(0o700)).expect("own folder");
+}

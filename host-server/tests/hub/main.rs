@@ -1,0 +1,11 @@
+//! The hub in process, on loopback, against real clients and agents. Nothing sleeps: everything waits for an event.
+
+mod agent;
+mod command_line;
+mod documents;
+mod door;
+mod life;
+mod memory;
+mod refusals;
+mod routing;
+mod world;

@@ -1,0 +1,202 @@
+//! A hub of its own for every test, and peers that are enrolled with it.
+
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use futures_lite::future;
+use moorline_core::crypto::SigningKey;
+use moorline_core::handshake::Pins;
+use moorline_core::token::{MAX_UNPACKED_LEN, UnpackedToken};
+use moorline_server::admin::{AdminAnswer, AdminRequest, Credential, ask};
+use moorline_server::client::{Client, ClientError};
+use moorline_server::config::Config;
+use moorline_server::daemon::{Daemon, block_on};
+use moorline_server::entropy::SystemEntropy;
+use moorline_server::store::{PeerRole, Reach};
+use tempfile::TempDir;
+
+/// What a commander may do unless a test says otherwise.
+pub(crate) const ALL: &[&str] = &["agent.command.*", "agent.list"];
+
+/// A hub that serves until it is dropped.
+pub(crate) struct World {
+    pub(crate) folder: Arc<TempDir>,
+    pub(crate) http: SocketAddr,
+    pub(crate) tcp: SocketAddr,
+    stop: Option<async_channel::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl World {
+    /// Starts a hub in a folder of its own.
+    pub(crate) fn start() -> Self {
+        Self::start_with(|_| {})
+    }
+
+    /// Starts a hub with a changed configuration.
+    pub(crate) fn start_with(change: impl FnOnce(&mut Config)) -> Self {
+        Self::start_in(Arc::new(private_folder()), change)
+    }
+
+    /// Starts a hub in the folder of an earlier one.
+    pub(crate) fn start_in(folder: Arc<TempDir>, change: impl FnOnce(&mut Config)) -> Self {
+        let mut config = config(folder.path());
+        change(&mut config);
+        let (stop, stopped) = async_channel::bounded(1);
+        let (ready, addresses) = std::sync::mpsc::channel();
+        let thread = std::thread::spawn(move || {
+            block_on(|executor| {
+                future::block_on(async {
+                    let daemon = Daemon::start(config).await.expect("the hub starts");
+                    let tcp = daemon.tcp_address().expect("it serves TCP");
+                    ready
+                        .send((daemon.http_address(), tcp))
+                        .expect("the test waits");
+                    let stop = async {
+                        let _ = stopped.recv().await;
+                    };
+                    daemon.serve(executor, stop).await;
+                });
+            });
+        });
+        let (http, tcp) = addresses.recv().expect("the hub starts");
+        Self {
+            folder,
+            http,
+            tcp,
+            stop: Some(stop),
+            thread: Some(thread),
+        }
+    }
+
+    /// Stops the hub as SIGTERM does, and waits until it has said goodbye.
+    pub(crate) fn stop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            thread.join().expect("the hub ends well");
+        }
+    }
+
+    /// Asks as an operator.
+    pub(crate) fn ask(&self, request: &AdminRequest) -> AdminAnswer {
+        ask(self.folder.path(), request).expect("the hub answers")
+    }
+
+    /// Enrols an agent in no group.
+    pub(crate) fn agent(&self, name: &str) -> Peer {
+        self.enrol(name, PeerRole::Agent, None, Reach::Nobody, &[])
+    }
+
+    /// Enrols a commander that reaches the agent `agent` and may do everything with it.
+    pub(crate) fn commander(&self, name: &str, agent: &str) -> Peer {
+        self.commander_with(name, Reach::Agents(vec![agent.into()]), ALL)
+    }
+
+    /// Enrols a commander.
+    pub(crate) fn commander_with(&self, name: &str, reach: Reach, permissions: &[&str]) -> Peer {
+        self.enrol(name, PeerRole::Commander, None, reach, permissions)
+    }
+
+    /// Enrols a peer with a new key.
+    pub(crate) fn enrol(
+        &self,
+        name: &str,
+        role: PeerRole,
+        group: Option<&str>,
+        reach: Reach,
+        permissions: &[&str],
+    ) -> Peer {
+        let key = SigningKey::generate(&mut SystemEntropy).expect("random bytes");
+        let request = AdminRequest::Enrol {
+            name: name.into(),
+            role,
+            key: encode(&key),
+            group: group.map(String::from),
+            reach,
+            permissions: permissions.iter().copied().map(String::from).collect(),
+        };
+        match self.ask(&request) {
+            AdminAnswer::Enrolled(credential) => Peer { key, credential },
+            other => panic!("not enrolled: {other:?}"),
+        }
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            // A failed test must say its own reason.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Makes a folder that its owner alone can read, which is gone when dropped.
+pub(crate) fn private_folder() -> TempDir {
+    let mut builder = tempfile::Builder::new();
+    builder
+        .permissions(PermissionsExt::from_mode(0o700))
+        .tempdir()
+        .expect("a folder")
+}
+
+/// Returns a configuration with ports that the system chooses.
+pub(crate) fn config(folder: &Path) -> Config {
+    Config {
+        data_dir: folder.join("."),
+        listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+        listen_tcp: Some(SocketAddr::from(([127, 0, 0, 1], 0))),
+        ..Config::default()
+    }
+}
+
+/// A peer with its key and its credential.
+pub(crate) struct Peer {
+    pub(crate) key: SigningKey,
+    pub(crate) credential: Credential,
+}
+
+impl Peer {
+    pub(crate) fn pins(&self) -> Pins {
+        self.credential.pins().expect("the hub's key is one")
+    }
+
+    pub(crate) fn token<'o>(&self, out: &'o mut [u8; MAX_UNPACKED_LEN]) -> UnpackedToken<'o> {
+        self.credential.token(out).expect("the token is one")
+    }
+
+    /// Connects, and has `work` do what it wants with the connection.
+    pub(crate) fn connected<R>(
+        &self,
+        work: impl AsyncFnOnce(&mut Client<'_>) -> R,
+    ) -> Result<R, ClientError> {
+        self.connected_to(&self.credential.url, work)
+    }
+
+    /// Connects to the hub at `url`.
+    pub(crate) fn connected_to<R>(
+        &self,
+        url: &str,
+        work: impl AsyncFnOnce(&mut Client<'_>) -> R,
+    ) -> Result<R, ClientError> {
+        let pins = self.pins();
+        let mut buffer = [0; MAX_UNPACKED_LEN];
+        let token = self.token(&mut buffer);
+        future::block_on(async {
+            let mut client = Client::connect(url, &self.key, token, &pins).await?;
+            let result = work(&mut client).await;
+            client.close().await;
+            Ok(result)
+        })
+    }
+}
+
+/// Returns the public half of `key` as operators write it.
+pub(crate) fn encode(key: &SigningKey) -> String {
+    use base64ct::{Base64UrlUnpadded, Encoding};
+    Base64UrlUnpadded::encode_string(&key.public_key().to_bytes())
+}

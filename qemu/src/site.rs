@@ -1,0 +1,243 @@
+//! A hub with its peers, set up by the programs that a user runs.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::error::Error;
+use crate::image::build_program;
+
+/// A folder with a hub's data and its peers' homes, and the programs that work on it.
+#[derive(Debug)]
+pub struct Site {
+    folder: TempDir,
+    moorlined: PathBuf,
+    moorline: PathBuf,
+}
+
+/// A daemon that runs. Dropping it kills it.
+#[derive(Debug)]
+pub struct Hub {
+    child: Child,
+    http: SocketAddr,
+}
+
+impl Site {
+    /// Builds the daemon and the command line, and makes an empty folder for them.
+    ///
+    /// # Errors
+    ///
+    /// As [`build_program`]; [`Error::File`].
+    pub fn build() -> Result<Self, Error> {
+        let moorlined = build_program("moorline-server", "moorlined")?;
+        let moorline = build_program("moorline-server", "moorline")?;
+        let folder = TempDir::new().map_err(|source| Error::File {
+            path: std::env::temp_dir(),
+            source,
+        })?;
+        Ok(Self {
+            folder,
+            moorlined,
+            moorline,
+        })
+    }
+
+    /// Returns the command line program.
+    #[must_use]
+    pub fn moorline(&self) -> &Path {
+        &self.moorline
+    }
+
+    /// Returns the hub's data directory.
+    #[must_use]
+    pub fn data_dir(&self) -> PathBuf {
+        self.folder.path().join("hub")
+    }
+
+    /// Returns the home of the peer `name`.
+    #[must_use]
+    pub fn home(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Starts the daemon on loopback, on `port` or on one that the system chooses, and waits until it is ready. What it
+    /// logs is in `hub.log`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Start`]; [`Error::Program`] when it ends before it is ready.
+    pub fn start_hub(&self, port: Option<u16>) -> Result<Hub, Error> {
+        let started = |source| Error::Start {
+            program: "moorlined".into(),
+            source,
+        };
+        let mut child = Command::new(&self.moorlined)
+            .arg("--data-dir")
+            .arg(self.data_dir())
+            .args(["--listen", &format!("127.0.0.1:{}", port.unwrap_or(0))])
+            .args(["--listen-tcp", "127.0.0.1:0", "--log-format", "json"])
+            .stdin(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(started)?;
+        let log = child
+            .stderr
+            .take()
+            .ok_or_else(|| started(std::io::ErrorKind::Other.into()))?;
+        let path = self.folder.path().join("hub.log");
+        let mut file = File::options()
+            .create(true)
+            .append(true)
+            .open(&path)
+            .map_err(|source| Error::File { path, source })?;
+        let mut lines = BufReader::new(log).lines().map_while(Result::ok);
+        let mut said = String::new();
+        let http = lines.by_ref().find_map(|line| {
+            said.push_str(&line);
+            said.push('\n');
+            ready_address(&line)
+        });
+        let Some(http) = http else {
+            let _ = child.wait();
+            return Err(Error::Program {
+                program: "moorlined".into(),
+                output: said,
+            });
+        };
+        // The rest is read on, so that the daemon is never kept waiting.
+        std::thread::spawn(move || {
+            use std::io::Write;
+            for line in lines {
+                let _ = writeln!(file, "{line}");
+            }
+        });
+        Ok(Hub { child, http })
+    }
+
+    /// Runs `moorline` as the peer `name`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Start`].
+    pub fn run<A: AsRef<OsStr>>(&self, name: &str, arguments: &[A]) -> Result<Output, Error> {
+        Command::new(&self.moorline)
+            .arg("--home")
+            .arg(self.home(name))
+            .args(arguments)
+            .env("MOORLINED_DATA_DIR", self.data_dir())
+            .output()
+            .map_err(|source| Error::Start {
+                program: "moorline".into(),
+                source,
+            })
+    }
+
+    /// Runs `moorline --json` as the peer `name` and returns what it prints.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Start`]; [`Error::Program`] with what it says when it fails.
+    pub fn json<A: AsRef<OsStr>>(&self, name: &str, arguments: &[A]) -> Result<Value, Error> {
+        let mut all = vec![OsStr::new("--json")];
+        all.extend(arguments.iter().map(AsRef::as_ref));
+        let output = self.run(name, &all)?;
+        let failed = || Error::Program {
+            program: format!("moorline, as {name},"),
+            output: String::from_utf8_lossy(&output.stderr).into_owned(),
+        };
+        if !output.status.success() {
+            return Err(failed());
+        }
+        serde_json::from_slice(&output.stdout).map_err(|_| failed())
+    }
+
+    /// Enrols the agent `name` with a key of its own, and returns the image for its flash.
+    ///
+    /// # Errors
+    ///
+    /// As [`Site::json`]; [`Error::File`].
+    pub fn provision_agent(&self, name: &str) -> Result<Vec<u8>, Error> {
+        self.json(name, &["keygen"])?;
+        self.json(name, &["enroll", "agent", name])?;
+        let path = self.home(name).join("flash.img");
+        let arguments = [
+            OsStr::new("provision"),
+            OsStr::new("--out"),
+            path.as_os_str(),
+        ];
+        self.json(name, &arguments)?;
+        std::fs::read(&path).map_err(|source| Error::File { path, source })
+    }
+
+    /// Enrols the commander `name`, which reaches the agent `agent`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Site::json`].
+    pub fn enrol_commander(&self, name: &str, agent: &str) -> Result<(), Error> {
+        self.json(name, &["keygen"])?;
+        self.json(name, &["enroll", "commander", name, "--agent", agent])?;
+        Ok(())
+    }
+}
+
+impl Hub {
+    /// Returns where HTTP is served.
+    #[must_use]
+    pub fn http(&self) -> SocketAddr {
+        self.http
+    }
+
+    /// Ends the daemon as a service manager does, and waits until it has said goodbye.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Start`] when it cannot be told; [`Error::Program`] when it ends badly.
+    pub fn stop(mut self) -> Result<(), Error> {
+        let failed = |source| Error::Start {
+            program: "moorlined".into(),
+            source,
+        };
+        kill_process(Pid::from_child(&self.child), Signal::TERM)
+            .map_err(|error| failed(error.into()))?;
+        let status = self.child.wait().map_err(failed)?;
+        if status.success() {
+            Ok(())
+        } else {
+            Err(Error::Program {
+                program: "moorlined".into(),
+                output: status.to_string(),
+            })
+        }
+    }
+
+    /// Kills the daemon where it stands, as a power cut would.
+    pub fn kill(self) {
+        drop(self);
+    }
+}
+
+impl Drop for Hub {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Returns where the daemon serves HTTP, from the line that says that it is ready.
+fn ready_address(line: &str) -> Option<SocketAddr> {
+    let line: Value = serde_json::from_str(line).ok()?;
+    let fields = line.get("fields")?;
+    let is_ready = fields.get("message")?.as_str()? == "ready";
+    is_ready
+        .then(|| fields.get("http")?.as_str()?.parse().ok())
+        .flatten()
+}

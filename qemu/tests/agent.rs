@@ -1,0 +1,254 @@
+//! The agent's image against a hub in this process: handshake, commands, and every way to lose the link.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use moorline_core::message::Alert;
+use moorline_core::message::AlertCode;
+use moorline_core::message::Status;
+use moorline_qemu::Error;
+use moorline_qemu::Level;
+use moorline_qemu::Outcome;
+use moorline_qemu::Qemu;
+use moorline_qemu::Running;
+use moorline_qemu::image::Profile;
+use moorline_qemu::image::build_image;
+
+mod hub;
+
+use hub::Hub;
+
+static AGENT: LazyLock<PathBuf> =
+    LazyLock::new(|| build_image("agent", Profile::Device).expect("the agent builds"));
+
+#[test]
+fn every_command_is_answered() -> Result<(), Error> {
+    let mut hub = Hub::listen();
+    let mut device = boot(&hub)?;
+    let mut peer = hub.welcome();
+    device.wait_for(&format!("link open session {}", peer.session()))?;
+
+    let pong = peer.ask("ping", &[]);
+    assert_eq!((pong.status, pong.fields.len()), (Status::Done, 0));
+
+    let text = "héllo, \"line\"\n";
+    let echo = peer.ask("echo", &[text]);
+    assert_eq!(echo.fields["text"], format!("Text({text:?})"));
+    let long = "x".repeat(950);
+    let echo = peer.ask("echo", &[&long]);
+    assert_eq!(echo.fields["text"], format!("Text({long:?})"));
+
+    let info = peer.ask("info", &[]);
+    let version = format!("Text({:?})", env!("CARGO_PKG_VERSION"));
+    assert_eq!(info.fields["version"], version);
+    assert_eq!(info.int("protocol"), 1);
+    let peak = info.int("stack_peak_bytes");
+    assert!((1_000..32_000).contains(&peak), "{peak}");
+    assert!(info.int("stack_measured_bytes") > peak);
+    let session = u64::from_str_radix(&peer.session(), 16).expect("a number");
+    let session = format!("Bytes({:?})", session.to_be_bytes());
+    assert_eq!(info.fields["session_id"], session);
+    assert!(peer.ask("info", &[]).int("uptime_ms") >= info.int("uptime_ms"));
+
+    for (argument, on) in [("on", true), ("off", false), ("on", true)] {
+        let expected = format!("Bool({on})");
+        assert_eq!(peer.ask("led", &[argument]).fields["on"], expected);
+        assert_eq!(peer.ask("led", &[]).fields["on"], expected);
+    }
+
+    let first = peer.ask("read", &[]).int("temperature_millicelsius");
+    assert!((18_000..=26_000).contains(&first), "{first}");
+    // It changes every few milliseconds.
+    while peer.ask("read", &[]).int("temperature_millicelsius") == first {}
+
+    assert_eq!(peer.ask("fly", &[]).status, Status::UnknownCommand);
+    for (name, arguments) in [
+        ("ping", &["x"][..]),
+        ("echo", &[]),
+        ("echo", &["two", "words"]),
+        ("led", &["maybe"]),
+        ("led", &["on", "off"]),
+        ("info", &["x"]),
+        ("read", &["x"]),
+    ] {
+        let said = peer.ask(name, arguments);
+        assert_eq!(said.status, Status::BadArgument, "{name} {arguments:?}");
+        assert!(said.fields["usage"].contains(name), "{said:?}");
+    }
+    stop(device)
+}
+
+#[test]
+fn what_is_no_request_gets_no_answer_and_does_no_harm() -> Result<(), Error> {
+    let mut hub = Hub::listen();
+    let mut device = boot(&hub)?;
+    let mut peer = hub.welcome();
+    for (inner, reason) in [
+        (&[0x31, 1][..], "no answer: UnknownType"),
+        (&[0x30, 1, 0xFF, 0xFF], "no answer: Malformed"),
+        (&[0x30, 9], "no answer: MessageVersion"),
+        (&[0x30], "no answer: Length"),
+    ] {
+        peer.carry(inner);
+        device.wait_for(reason)?;
+    }
+    assert_eq!(peer.ask("ping", &[]).status, Status::Done);
+    stop(device)
+}
+
+#[test]
+fn a_hub_that_vanishes_is_found_again() -> Result<(), Error> {
+    let mut hub = Hub::listen();
+    let mut device = boot(&hub)?;
+    let peer = hub.welcome();
+    let first = peer.session();
+    device.wait_for(&format!("link open session {first}"))?;
+    // Without a word, as when its process is killed.
+    drop(peer);
+    device.wait_for("link lost: ")?;
+    device.wait_for("retry in ")?;
+    let mut peer = hub.welcome();
+    assert_ne!(peer.session(), first);
+    device.wait_for(&format!("link open session {}", peer.session()))?;
+    assert_eq!(peer.ask("ping", &[]).status, Status::Done);
+    stop(device)
+}
+
+#[test]
+fn a_hub_that_goes_away_says_when_to_come_back() -> Result<(), Error> {
+    let mut hub = Hub::listen();
+    let mut device = boot(&hub)?;
+    let argument = 1_700;
+    hub.welcome().leave(Alert {
+        code: AlertCode::GoingAway,
+        argument,
+    });
+    let lost = device.wait_for("link lost: ")?.message;
+    assert!(
+        lost.contains("GoingAway") && lost.contains("1700"),
+        "{lost}"
+    );
+    let pause = pause(&device.wait_for("retry in ")?.message);
+    assert!((1_700..=2_200).contains(&pause), "{pause}");
+    assert_eq!(hub.welcome().ask("ping", &[]).status, Status::Done);
+    stop(device)
+}
+
+#[test]
+fn a_device_that_another_takes_the_place_of_stays_away_for_a_minute() -> Result<(), Error> {
+    let mut hub = Hub::listen();
+    let mut device = boot(&hub)?;
+    // It does not come back while this test looks, so nothing closes the line.
+    let mut peer = hub.welcome();
+    peer.say_last(Alert::new(AlertCode::Superseded));
+    let pause = pause(&device.wait_for("retry in ")?.message);
+    assert!((60_000..=60_500).contains(&pause), "{pause}");
+    stop(device)
+}
+
+#[test]
+fn a_hub_with_another_key_learns_nothing() -> Result<(), Error> {
+    let mut hub = Hub::listen().with_foreign_key();
+    let mut device = boot(&hub)?;
+    let mut peer = hub.open();
+    peer.step(|_| ()).expect("M1 is answered with M2");
+    let lost = device.wait_for("link lost: ")?.message;
+    assert_eq!(lost, "link lost: Closed(Refused(NotPinned))");
+    // The next bytes are a new request, which is no WebSocket message: M3 never comes.
+    assert_eq!(peer.wait_for_the_end(), 0);
+    stop(device)
+}
+
+#[test]
+fn garbage_on_the_line_is_got_over() -> Result<(), Error> {
+    let mut hub = Hub::listen();
+    let mut device = boot(&hub)?;
+    let mut line = hub.accept();
+    line.write_all(b"\x00\xFF+++ATZ\r\n").expect("a line");
+    hub::answer_request(&mut line, b"SSH-2.0-something else\r\n\r\n\x82\x7E");
+    device.wait_for("link lost: Upgrade(NotHttp)")?;
+    drop(line);
+    let mut peer = hub.welcome();
+    assert_eq!(peer.ask("ping", &[]).status, Status::Done);
+    stop(device)
+}
+
+#[test]
+fn a_server_without_this_service_is_tried_again_later() -> Result<(), Error> {
+    let mut hub = Hub::listen();
+    let mut device = boot(&hub)?;
+    let mut line = hub.accept();
+    hub::answer_request(&mut line, b"HTTP/1.1 503 Service Unavailable\r\n\r\n");
+    device.wait_for("link lost: Upgrade(Status(503))")?;
+    drop(line);
+    let mut peer = hub.welcome();
+    assert_eq!(peer.ask("ping", &[]).status, Status::Done);
+    stop(device)
+}
+
+#[test]
+fn a_device_without_a_right_provisioning_image_does_not_start() -> Result<(), Error> {
+    let hub = Hub::listen();
+    let good = hub.provision();
+    let mut damaged = good.clone();
+    damaged[100] ^= 1;
+    let erased = vec![0xFF; 4096];
+    for (image, report) in [
+        (
+            damaged,
+            "the provisioning image is refused (Checksum); write it again",
+        ),
+        (
+            good[..good.len() - 1].to_vec(),
+            "the provisioning image is refused (Checksum); write it again",
+        ),
+        (
+            erased,
+            "the device is not provisioned; write its image to flash",
+        ),
+    ] {
+        let outcome = Qemu::new(&*AGENT).provision(image).run()?;
+        assert_eq!(outcome.status, Some(1));
+        assert_eq!(last_error(&outcome), format!("cannot start: {report}"));
+    }
+    Ok(())
+}
+
+/// Boots the agent with its line to `hub`.
+fn boot(hub: &Hub) -> Result<Running, Error> {
+    let mut device = Qemu::new(&*AGENT)
+        .provision(hub.provision())
+        .serial(hub.address())
+        .deadline(DEADLINE)
+        .on_line(|line| println!("device: {line}"))
+        .spawn()?;
+    device.wait_for("agent ready")?;
+    Ok(device)
+}
+
+/// Ends a run in which nothing may have gone wrong on the device itself.
+fn stop(device: Running) -> Result<(), Error> {
+    let outcome = device.stop()?;
+    assert!(!outcome.timed_out, "{outcome}");
+    assert_eq!(last_error(&outcome), "");
+    Ok(())
+}
+
+/// Reads `retry in N ms`.
+fn pause(line: &str) -> u64 {
+    let number = line
+        .strip_prefix("retry in ")
+        .and_then(|rest| rest.strip_suffix(" ms"));
+    number.expect("a pause").parse().expect("a number")
+}
+
+fn last_error(outcome: &Outcome) -> &str {
+    let mut lines = outcome.lines.iter().rev();
+    let error = lines.find(|line| line.level == Some(Level::Error));
+    error.map_or("", |line| line.message.as_str())
+}
+
+/// A hub that vanishes is given up after 12 s, and the line comes back a few seconds later.
+const DEADLINE: Duration = Duration::from_secs(120);

@@ -1,0 +1,394 @@
+//! A hub in this process: core's responder behind a WebSocket, with the keys of the conformance fixture.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::io::Read;
+use std::io::Write;
+use std::net::TcpListener;
+use std::net::TcpStream;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+use std::time::Instant;
+
+use moorline_conformance::fixture::FixedEntropy;
+use moorline_conformance::fixture::World;
+use moorline_conformance::fixture::at;
+use moorline_conformance::fixture::signing_key;
+use moorline_core::connection::Connection;
+use moorline_core::connection::Context;
+use moorline_core::connection::Event;
+use moorline_core::connection::Settings;
+use moorline_core::handshake::Admission;
+use moorline_core::handshake::Gate;
+use moorline_core::limits::MAX_HANDSHAKE_LEN;
+use moorline_core::message::Alert;
+use moorline_core::message::Command;
+use moorline_core::message::Envelope;
+use moorline_core::message::Inner;
+use moorline_core::message::Request;
+use moorline_core::message::Response;
+use moorline_core::message::Status;
+use moorline_core::provision::MAX_PROVISION_LEN;
+use moorline_core::provision::Provision;
+use moorline_core::time::Now;
+use moorline_core::token::Claims;
+use moorline_core::token::MAX_UNPACKED_LEN;
+use moorline_core::token::VerifiedClaims;
+use moorline_core::wire::Refuse;
+use tungstenite::Message;
+use tungstenite::WebSocket;
+use tungstenite::handshake::server;
+
+/// A hub that listens.
+pub(crate) struct Hub {
+    world: World,
+    address: String,
+    incoming: mpsc::Receiver<TcpStream>,
+    entropy: FixedEntropy,
+    gate: CountingGate,
+    started: Instant,
+}
+
+impl Hub {
+    /// Listens on a free port of this machine.
+    pub(crate) fn listen() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("an address").to_string();
+        let (sender, incoming) = mpsc::channel();
+        // A thread of its own, so that a wait for a connection has a deadline.
+        thread::spawn(move || {
+            while let Ok((stream, _)) = listener.accept() {
+                if sender.send(stream).is_err() {
+                    break;
+                }
+            }
+        });
+        Self {
+            world: World::new().expect("the fixture is sound"),
+            address,
+            incoming,
+            entropy: FixedEntropy::new("hub in a test"),
+            gate: CountingGate { count: 0 },
+            started: Instant::now(),
+        }
+    }
+
+    /// Takes another static key than the one that the device pinned.
+    pub(crate) fn with_foreign_key(mut self) -> Self {
+        self.world.hub = [signing_key("another hub").expect("the name gives a scalar in range")];
+        self
+    }
+
+    /// Returns where it listens.
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Returns what a device of this hub is provisioned with; a foreign key of the hub is not in it.
+    pub(crate) fn provision(&self) -> Vec<u8> {
+        let mut token = [0; MAX_UNPACKED_LEN];
+        let token = self.world.agent_token(&mut token).expect("a token");
+        let provision = Provision::new(
+            &self.address,
+            self.world.pins.clone(),
+            self.world.agent.to_scalar(),
+            token,
+        );
+        let mut out = [0; MAX_PROVISION_LEN];
+        let image = provision.expect("the address is a host").emit(&mut out);
+        image.expect("the longest image fits").to_vec()
+    }
+
+    /// Waits for a connection.
+    pub(crate) fn accept(&self) -> TcpStream {
+        let stream = self.incoming.recv_timeout(PATIENCE);
+        let stream = stream.expect("the device connects");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        stream
+    }
+
+    /// Waits for a connection that opens a WebSocket; what was left of earlier ones is refused.
+    pub(crate) fn open(&mut self) -> Peer<'_> {
+        let give_up = Instant::now() + PATIENCE;
+        let socket = loop {
+            assert!(Instant::now() < give_up, "no WebSocket was opened");
+            match Line::with_request(self.accept()) {
+                Ok(line) => {
+                    let socket = tungstenite::accept_hdr(line, with_subprotocol);
+                    break socket.expect("the request is for a WebSocket");
+                }
+                Err(error) => println!("hub: no request: {error}"),
+            }
+        };
+        Peer {
+            socket,
+            connection: Connection::respond(
+                self.world.responder(),
+                Settings::default(),
+                now(self.started).instant,
+            ),
+            entropy: &mut self.entropy,
+            gate: &mut self.gate,
+            started: self.started,
+            request_count: 0,
+        }
+    }
+
+    /// As [`Hub::open`], and does the handshake.
+    pub(crate) fn welcome(&mut self) -> Peer<'_> {
+        let mut peer = self.open();
+        while !peer.connection.is_open() {
+            peer.step(|_| ()).expect("the handshake goes on");
+        }
+        peer
+    }
+}
+
+/// One connection of the hub.
+pub(crate) struct Peer<'h> {
+    socket: WebSocket<Line>,
+    connection: Connection<'h>,
+    entropy: &'h mut FixedEntropy,
+    gate: &'h mut CountingGate,
+    started: Instant,
+    request_count: u32,
+}
+
+impl Peer<'_> {
+    /// Returns the id of the session, as the device prints it.
+    pub(crate) fn session(&self) -> String {
+        let facts = self.connection.facts().expect("the session is open");
+        format!("{:016x}", u64::from_be_bytes(facts.session_id))
+    }
+
+    /// Sends a command, waits for its reply and returns it.
+    pub(crate) fn ask(&mut self, name: &str, arguments: &[&str]) -> Said {
+        self.request_count += 1;
+        let id = self.request_count;
+        let request = Request {
+            id,
+            command: Command {
+                name,
+                arguments: arguments.iter().copied().collect(),
+            },
+        };
+        let (mut encoded, mut inner) = ([0; 1024], [0; 1024]);
+        let encoded = request.encode(&mut encoded).expect("the request is short");
+        let inner = Inner::Clear(encoded).emit(&mut inner).expect("it is short");
+        self.carry(inner);
+        loop {
+            let said = self.step(|event| match event {
+                Event::Envelope(payload) => Some(said(payload, id)),
+                _ => None,
+            });
+            if let Some(said) = said.expect("the device answers").flatten() {
+                return said;
+            }
+        }
+    }
+
+    /// Sends an envelope with `inner` in it.
+    pub(crate) fn carry(&mut self, inner: &[u8]) {
+        let envelope = Envelope {
+            route: ROUTE,
+            channel: 0,
+            inner,
+        };
+        let mut out = [0; 1100];
+        let frame = self.connection.send_envelope(&envelope, &mut out);
+        let frame = frame.expect("the session is open").to_vec();
+        self.send(frame).expect("the line is there");
+    }
+
+    /// Says `alert` and leaves.
+    pub(crate) fn leave(mut self, alert: Alert) {
+        self.say_last(alert);
+        // The device is to read the alert before the line is gone.
+        self.wait_for_the_end();
+    }
+
+    /// Says `alert`, and keeps the line.
+    pub(crate) fn say_last(&mut self, alert: Alert) {
+        let mut out = [0; 256];
+        let frame = self.connection.close(alert, &mut out);
+        let frame = frame.expect("the session is open").to_vec();
+        self.send(frame).expect("the line is there");
+    }
+
+    /// Reads until the connection is gone, and returns how many messages came before that.
+    pub(crate) fn wait_for_the_end(&mut self) -> usize {
+        let mut count = 0;
+        while self.socket.read().is_ok() {
+            count += 1;
+        }
+        count
+    }
+
+    /// Answers the next message of the device; returns what `take` makes of the event, or how the line ended.
+    pub(crate) fn step<R>(
+        &mut self,
+        take: impl FnOnce(Event<'_>) -> R,
+    ) -> Result<Option<R>, tungstenite::Error> {
+        let Message::Binary(message) = self.socket.read()? else {
+            return Ok(None);
+        };
+        let mut message = message.to_vec();
+        let mut out = [0; MAX_HANDSHAKE_LEN];
+        let mut context = Context {
+            now: now(self.started),
+            entropy: self.entropy,
+            gate: Some(self.gate),
+        };
+        let outcome = self
+            .connection
+            .handle_message(&mut message, &mut context, &mut out);
+        let answer = outcome.send.map(<[u8]>::to_vec);
+        let taken = outcome.event.map(|event| match event {
+            Event::Closed(closure) => panic!("the hub parts from the device: {closure:?}"),
+            event => take(event),
+        });
+        if let Some(answer) = answer {
+            self.send(answer)?;
+        }
+        Ok(taken)
+    }
+
+    fn send(&mut self, message: Vec<u8>) -> Result<(), tungstenite::Error> {
+        self.socket.send(Message::Binary(message.into()))
+    }
+}
+
+/// What a device replied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Said {
+    /// How the command ended.
+    pub(crate) status: Status,
+    /// The fields, with their values as Rust prints them.
+    pub(crate) fields: BTreeMap<String, String>,
+}
+
+impl Said {
+    /// Returns the whole number in field `name`.
+    pub(crate) fn int(&self, name: &str) -> i64 {
+        let field = self.fields.get(name).map(String::as_str);
+        let digits = field.and_then(|text| text.strip_prefix("Int(")?.strip_suffix(')'));
+        let digits = digits.unwrap_or_else(|| panic!("{name} is a number in {self:?}"));
+        digits.parse().expect("a number")
+    }
+}
+
+fn said(payload: &[u8], id: u32) -> Said {
+    let envelope = Envelope::parse(payload).expect("an envelope");
+    assert_eq!((envelope.route, envelope.channel), (ROUTE, 0));
+    let Inner::Clear(bytes) = Inner::parse(envelope.inner).expect("an inner message");
+    let response = Response::decode(bytes).expect("a response");
+    assert_eq!(response.id, id);
+    let fields = response.reply.fields.iter();
+    Said {
+        status: response.reply.status,
+        fields: fields
+            .map(|field| (field.name.to_owned(), format!("{:?}", field.value)))
+            .collect(),
+    }
+}
+
+/// Admits everyone, to a session of its own.
+struct CountingGate {
+    count: u64,
+}
+
+impl Gate for CountingGate {
+    fn is_revoked(&self, _: &Claims) -> bool {
+        false
+    }
+
+    fn admit(&mut self, claims: &VerifiedClaims) -> Result<Admission, Refuse> {
+        self.count += 1;
+        Ok(Admission {
+            session_id: self.count.to_be_bytes(),
+            permissions: claims.claims().permissions,
+        })
+    }
+}
+
+#[expect(clippy::result_large_err, reason = "the signature is tungstenite's")]
+fn with_subprotocol(
+    request: &server::Request,
+    mut response: server::Response,
+) -> Result<server::Response, server::ErrorResponse> {
+    let asked = request.headers().get("Sec-WebSocket-Protocol");
+    assert_eq!(
+        asked.map(|value| value.as_bytes()),
+        Some(&b"moorline.v1"[..])
+    );
+    assert_eq!(request.uri().path(), "/ws");
+    let headers = response.headers_mut();
+    headers.insert(
+        "Sec-WebSocket-Protocol",
+        "moorline.v1".parse().expect("a value"),
+    );
+    Ok(response)
+}
+
+/// Returns the hub's time.
+fn now(started: Instant) -> Now {
+    at(u64::try_from(started.elapsed().as_millis()).expect("a short test"))
+}
+
+/// Reads the request for a WebSocket off `line` and sends `answer`.
+pub(crate) fn answer_request(line: &mut TcpStream, answer: &[u8]) {
+    read_request(line).expect("a request");
+    line.write_all(answer).expect("the line is there");
+}
+
+/// Reads a request up to its empty line; refuses what does not begin as one.
+fn read_request(line: &mut TcpStream) -> io::Result<Vec<u8>> {
+    let mut request = Vec::new();
+    while !request.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        line.read_exact(&mut byte)?;
+        request.extend(byte);
+        if !request.starts_with(b"GET ".get(..request.len()).unwrap_or(b"GET ")) {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+    }
+    Ok(request)
+}
+
+/// A connection whose request was read before. The device's line gives a byte at a time, which tungstenite takes for
+/// an attack.
+struct Line {
+    request: io::Cursor<Vec<u8>>,
+    stream: TcpStream,
+}
+
+impl Line {
+    fn with_request(mut stream: TcpStream) -> io::Result<Self> {
+        let request = io::Cursor::new(read_request(&mut stream)?);
+        Ok(Self { request, stream })
+    }
+}
+
+impl Read for Line {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        match self.request.read(bytes)? {
+            0 => self.stream.read(bytes),
+            len => Ok(len),
+        }
+    }
+}
+
+impl Write for Line {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.stream.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.stream.flush()
+    }
+}
+
+const ROUTE: [u8; 16] = *b"a route, random.";
+/// Any wait of a test; the device's longest is a third of it.
+const PATIENCE: Duration = Duration::from_secs(60);

@@ -1,0 +1,143 @@
+//! The whole line: the daemon, the command line and the device in QEMU, as a user runs them.
+
+use std::time::Duration;
+
+use moorline_qemu::image::{Profile, build_image};
+use moorline_qemu::site::{Hub, Site};
+use moorline_qemu::{Error, Qemu, Running};
+
+/// No run takes longer; a loaded machine with one core to spare takes a third of it.
+const DEADLINE: Duration = Duration::from_secs(120);
+
+/// Boots the agent with `flash`, its serial line on the hub's WebSocket port.
+fn boot(hub: &Hub, flash: &[u8]) -> Result<Running, Error> {
+    Qemu::new(build_image("agent", Profile::Device)?)
+        .serial(hub.http().to_string())
+        .provision(flash.to_vec())
+        .deadline(DEADLINE)
+        .spawn()
+}
+
+#[test]
+fn a_command_travels_to_the_device_and_its_reply_comes_back() -> Result<(), Error> {
+    let site = Site::build()?;
+    let hub = site.start_hub(None)?;
+    let flash = site.provision_agent("boiler-1")?;
+    site.enrol_commander("alice", "boiler-1")?;
+    let mut device = boot(&hub, &flash)?;
+    device.wait_for("link open")?;
+
+    let agents = site.json("alice", &["agents"])?;
+    assert_eq!(agents[0]["name"], "boiler-1");
+    assert_eq!(agents[0]["online"], true);
+    let send = |arguments: &[&str]| {
+        let mut all = vec!["send", "boiler-1"];
+        all.extend(arguments);
+        site.json("alice", &all)
+    };
+    assert_eq!(send(&["ping"])?["status"], "done");
+    assert_eq!(send(&["echo", "so it is"])?["fields"]["text"], "so it is");
+    let info = send(&["info"])?;
+    assert!(info["fields"]["uptime_ms"].as_u64() > Some(0), "{info}");
+    assert!(
+        info["fields"]["stack_peak_bytes"].as_u64() > Some(0),
+        "{info}"
+    );
+    assert_eq!(send(&["led", "on"])?["fields"]["on"], true);
+    assert_eq!(send(&["led", "off"])?["fields"]["on"], false);
+    assert_ne!(
+        send(&["read"])?["fields"],
+        send(&["read"])?["fields"],
+        "the sensor lives"
+    );
+
+    let unknown = site.run("alice", &["send", "boiler-1", "dance"])?;
+    assert_eq!(unknown.status.code(), Some(1));
+    let odd = site.run("alice", &["send", "boiler-1", "led", "sideways"])?;
+    assert_eq!(odd.status.code(), Some(1));
+    device.stop()?;
+    Ok(())
+}
+
+#[test]
+fn two_commanders_get_their_own_replies_and_a_third_is_refused() -> Result<(), Error> {
+    let site = Site::build()?;
+    let hub = site.start_hub(None)?;
+    let flash = site.provision_agent("boiler-1")?;
+    site.enrol_commander("alice", "boiler-1")?;
+    site.enrol_commander("bob", "boiler-1")?;
+    site.enrol_commander("mallory", "boiler-2")?;
+    let mut device = boot(&hub, &flash)?;
+    device.wait_for("link open")?;
+    std::thread::scope(|scope| {
+        let site = &site;
+        let both = ["alice", "bob"].map(|name| {
+            scope.spawn(move || {
+                for count in 0..5 {
+                    let mine = format!("{name} {count}");
+                    let reply = site.json(name, &["send", "boiler-1", "echo", &mine])?;
+                    assert_eq!(reply["fields"]["text"], mine.as_str());
+                }
+                Ok::<_, Error>(())
+            })
+        });
+        for commander in both {
+            commander.join().expect("no reply of another's")?;
+        }
+        Ok::<_, Error>(())
+    })?;
+    let refused = site.run("mallory", &["send", "boiler-1", "ping"])?;
+    assert_eq!(refused.status.code(), Some(5));
+    device.stop()?;
+    Ok(())
+}
+
+#[test]
+fn a_device_whose_hub_is_killed_reports_it_and_comes_back() -> Result<(), Error> {
+    let site = Site::build()?;
+    let hub = site.start_hub(None)?;
+    let port = hub.http().port();
+    let flash = site.provision_agent("boiler-1")?;
+    site.enrol_commander("alice", "boiler-1")?;
+    let mut device = boot(&hub, &flash)?;
+    device.wait_for("link open")?;
+    assert_eq!(
+        site.json("alice", &["send", "boiler-1", "ping"])?["status"],
+        "done"
+    );
+
+    hub.kill();
+    device.wait_for("link lost")?;
+    let hub = site.start_hub(Some(port))?;
+    device.wait_for("link open")?;
+    assert_eq!(
+        site.json("alice", &["send", "boiler-1", "ping"])?["status"],
+        "done"
+    );
+
+    // A hub that ends in order says so, and the device knows at once.
+    hub.stop()?;
+    device.wait_for("GoingAway")?;
+    let _hub = site.start_hub(Some(port))?;
+    device.wait_for("link open")?;
+    assert_eq!(
+        site.json("alice", &["send", "boiler-1", "ping"])?["status"],
+        "done"
+    );
+    device.stop()?;
+    Ok(())
+}
+
+#[test]
+fn a_device_that_is_revoked_is_shut_out() -> Result<(), Error> {
+    let site = Site::build()?;
+    let hub = site.start_hub(None)?;
+    let flash = site.provision_agent("boiler-1")?;
+    let mut device = boot(&hub, &flash)?;
+    device.wait_for("link open")?;
+    site.json("operator", &["revoke", "boiler-1"])?;
+    device.wait_for("Revoked")?;
+    device.wait_for("RefusedCredential")?;
+    device.stop()?;
+    Ok(())
+}
