@@ -1,6 +1,6 @@
 //! The published example of a link, `core/vectors/link-v1.json`: one run with everything in it.
 //!
-//! [`Run`] derives it with the second derivation of [`crate::reference`]; [`write`] writes it as JSON. The cases
+//! [`Run`] derives it with the second derivation of [`crate::reference`]; [`write()`] writes it as JSON. The cases
 //! hold the published file, this derivation and core to each other.
 
 mod cases;

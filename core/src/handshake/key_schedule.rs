@@ -106,6 +106,12 @@ pub struct TrafficSecrets {
 pub struct Exporter(Secret<32>);
 
 impl Exporter {
+    /// Returns the exporter of `secret`.
+    #[cfg(test)]
+    pub(crate) fn of(secret: Secret<32>) -> Self {
+        Self(secret)
+    }
+
     /// Returns 32 bytes for the purpose `label`, at most 28 bytes long, and the context `context`.
     #[must_use]
     pub fn export(&self, label: &'static str, context: &[u8]) -> Secret<32> {

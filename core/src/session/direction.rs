@@ -54,6 +54,12 @@ impl Sealer {
         self.seq >= SOFT_SEALS || self.sealed_bytes >= SOFT_BYTES
     }
 
+    /// Makes the key look as if it had sealed `count` frames.
+    #[cfg(test)]
+    pub(super) fn wear(&mut self, count: u32) {
+        self.seq = count;
+    }
+
     /// Returns whether no epoch comes after this one.
     pub(super) fn is_last_epoch(&self) -> bool {
         self.epoch >= MAX_EPOCH
@@ -203,5 +209,69 @@ impl Opener {
             payload,
             first_of_next_epoch,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn secret() -> Secret<32> {
+        Secret::new([7; 32])
+    }
+
+    fn sealer_at(seq: u32) -> Sealer {
+        Sealer {
+            seq,
+            ..Sealer::new(secret(), 0, Instant(0))
+        }
+    }
+
+    #[test]
+    fn a_key_seals_up_to_its_hard_limit_and_no_more() {
+        let mut sealer = sealer_at(HARD_SEALS - 1);
+        let mut out = [0; 64];
+        let last = sealer.seal(FrameType::Alert, &[&[0; 5]], &mut out);
+        assert!(last.is_ok());
+        let after = sealer.seal(FrameType::Alert, &[&[0; 5]], &mut out);
+        assert_eq!(after, Err(Error::KeyExhausted));
+        assert_eq!(sealer.sealed_count(), HARD_SEALS);
+    }
+
+    #[test]
+    fn a_number_beyond_the_hard_limit_is_not_opened() {
+        let mut sealer = sealer_at(HARD_SEALS - 1);
+        let mut opener = Opener {
+            seq: HARD_SEALS - 1,
+            ..Opener::new(secret(), 0)
+        };
+        let mut out = [0; 64];
+        let mut frame = [0; 29];
+        let last = sealer.seal(FrameType::Alert, &[&[0; 5]], &mut out);
+        frame.copy_from_slice(last.expect("the last number is free"));
+        assert!(opener.open(&mut frame, None, 1024).is_ok());
+        sealer.seq = 0;
+        let header = FrameHeader {
+            kind: FrameType::Alert,
+            epoch: 0,
+            sealed_len: 21,
+            seq: HARD_SEALS,
+        };
+        frame[..8].copy_from_slice(&header.emit());
+        let opened = opener.open(&mut frame, None, 1024);
+        assert_eq!(opened.err(), Some(Reason::Sequence));
+    }
+
+    #[test]
+    fn a_key_is_worn_after_so_many_frames_or_bytes() {
+        assert!(!sealer_at(SOFT_SEALS - 1).is_worn());
+        assert!(sealer_at(SOFT_SEALS).is_worn());
+        let mut sealer = sealer_at(0);
+        sealer.sealed_bytes = SOFT_BYTES - 21;
+        assert!(!sealer.is_worn());
+        let mut out = [0; 64];
+        let sealed = sealer.seal(FrameType::Alert, &[&[0; 5]], &mut out);
+        assert!(sealed.is_ok());
+        assert!(sealer.is_worn());
     }
 }

@@ -451,3 +451,79 @@ impl Session {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::entropy::EntropyError;
+    use crate::limits::{MAX_EPOCH, SOFT_SEALS};
+
+    /// Entropy that no test here draws on.
+    struct NoEntropy;
+
+    impl Entropy for NoEntropy {
+        fn fill(&mut self, _: &mut [u8]) -> Result<(), EntropyError> {
+            Err(EntropyError)
+        }
+    }
+
+    fn session_in(epoch: u32) -> Session {
+        let secret = || Secret::new([7; 32]);
+        Session {
+            role: Role::Initiator,
+            sealer: Sealer::new(secret(), epoch, Instant(0)),
+            opener: Opener::new(secret(), epoch),
+            resumption: secret(),
+            exporter: Exporter::of(secret()),
+            peer_max_payload_len: 1024,
+            own_max_payload_len: 1024,
+            update: Update::None,
+            settled_since: Instant(0),
+            switched_at: None,
+        }
+    }
+
+    fn wait(session: &mut Session, now: u64) -> Result<bool, Reason> {
+        let mut out = [0; MAX_CONTROL_FRAME_LEN];
+        session
+            .handle_deadline(Instant(now), false, &mut NoEntropy, &mut out)
+            .map(|frame| frame.is_some())
+    }
+
+    #[test]
+    fn the_last_epoch_ends_the_session_when_its_keys_are_due() {
+        let mut session = session_in(MAX_EPOCH);
+        assert_eq!(wait(&mut session, EPOCH_MILLIS - 1), Ok(false));
+        assert_eq!(wait(&mut session, EPOCH_MILLIS), Err(Reason::LastEpoch));
+        let mut session = session_in(MAX_EPOCH - 1);
+        assert_eq!(wait(&mut session, EPOCH_MILLIS), Ok(true));
+    }
+
+    #[test]
+    fn no_key_update_leads_beyond_the_last_epoch() {
+        let mut session = session_in(MAX_EPOCH);
+        let mut out = [0; MAX_CONTROL_FRAME_LEN];
+        let asked = session.update_keys(Instant(5000), false, &mut NoEntropy, &mut out);
+        assert_eq!(asked, Err(Error::NotSettled));
+        let next = MAX_EPOCH + 1;
+        let answered = session.answer_update(next, None, Instant(5000), &mut NoEntropy, &mut out);
+        assert_eq!(answered, Err(Reason::KeyUpdateRate));
+    }
+
+    #[test]
+    fn worn_keys_are_replaced_as_soon_as_the_session_is_settled() {
+        let mut session = session_in(0);
+        assert_eq!(session.deadline(), Instant(EPOCH_MILLIS));
+        session.sealer.wear(SOFT_SEALS);
+        assert_eq!(session.deadline(), Instant(SETTLED_MILLIS));
+        assert_eq!(wait(&mut session, SETTLED_MILLIS - 1), Ok(false));
+        assert_eq!(wait(&mut session, SETTLED_MILLIS), Ok(true));
+    }
+
+    #[test]
+    fn a_session_that_settles_late_has_no_deadline_in_the_past() {
+        let mut session = session_in(0);
+        session.settled_since = Instant(EPOCH_MILLIS);
+        assert_eq!(session.deadline(), Instant(EPOCH_MILLIS + SETTLED_MILLIS));
+    }
+}

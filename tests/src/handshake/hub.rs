@@ -92,7 +92,8 @@ fn with_stages(run: fn(&Stages<'_>, &Forger<'_>) -> Result<(), Failure>) -> Resu
 
 fn fields() -> Result<(), Failure> {
     with_stages(|stages, forger| {
-        let changes: [(fn(&mut Announcement), Reason); 11] = [
+        type Change = fn(&mut Announcement);
+        let changes: [(Change, Reason); 11] = [
             (|says| says.quality = 3, Reason::TimeQuality),
             (|says| says.quality = 255, Reason::TimeQuality),
             (|says| says.mtu = 159, Reason::PeerLimit),

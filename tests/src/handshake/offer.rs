@@ -1,13 +1,16 @@
 //! What a responder takes of M1 (PROTOCOL.md §2.2).
 
+use moorline_core::crypto::SigningKey;
+use moorline_core::entropy::Entropy;
 use moorline_core::reason::Reason;
 use moorline_core::token::MAX_UNPACKED_LEN;
 use moorline_core::wire::{Flags, M1, M2_LEN, Mode, Suite};
 
 use super::stages::{Stages, answer};
-use crate::fixture::{World, ephemeral_key, signing_key};
-use crate::pair::Message;
-use crate::vectors::m1;
+use crate::fixture::{FixedEntropy, World, at, ephemeral_key, signing_key};
+use crate::pair::{Message, copy};
+use crate::reference::{Agreed, m2_clear};
+use crate::vectors::{announcement, m1};
 use crate::{Case, Failure, ensure};
 
 const CLAUSE: &str = "PROTOCOL.md §2.2";
@@ -231,50 +234,49 @@ fn resume() -> Result<(), Failure> {
 }
 
 fn hint() -> Result<(), Failure> {
-    let mut world = World::new()?;
-    let older = signing_key("older hub")?;
-    let keys = [signing_key("hub")?, older];
-    let mut out = [0; 256];
-    let mut offer = offer(&world);
-    world.hub[0] = signing_key("hub")?;
-    let mut responder = world.responder();
-    responder.keys = &keys;
-    let hints = [
-        (keys[0].public_key().hash().prefix::<4>(), 0),
-        (keys[1].public_key().hash().prefix::<4>(), 1),
-        ([0; 4], 0),
-    ];
+    let world = World::new()?;
+    let keys = [signing_key("hub")?, signing_key("older hub")?];
+    let own = ephemeral_key("initiator ephemeral");
+    let share = ephemeral_key("responder ephemeral").share();
+    let names = [0, 1].map(|at: usize| keys[at].public_key().hash());
+    let hints = [(names[0].prefix(), 0), (names[1].prefix(), 1), ([0; 4], 0)];
     for (step, (hint, chosen)) in hints.into_iter().enumerate() {
+        let mut offer = offer(&world);
         offer[HINT_AT..HINT_AT + 4].copy_from_slice(&hint);
-        let own = ephemeral_key("responder ephemeral");
-        let mut entropy = crate::fixture::FixedEntropy::new("responder");
-        let now = crate::fixture::at(0);
-        let m2 = responder.handle_m1(&offer, &now, own, &mut entropy, &mut out);
-        ensure!(m2.is_ok(), step);
-        let m2 = m2.map_or(Message::new(), |(_, m2)| crate::pair::copy(m2));
-        // Whose M2 it is, an initiator finds out that pins one key only.
-        let key = keys[chosen].public_key();
-        let own = ephemeral_key("initiator ephemeral");
-        let clear = crate::reference::m2_clear(1, 0, &ephemeral_key("responder ephemeral").share());
-        let share = ephemeral_key("responder ephemeral").share();
-        let agreed = crate::reference::Agreed::new(&offer, &clear, &own, &share);
-        let mut says = crate::vectors::announcement(&world);
-        says.key_id = key.hash().prefix();
-        let mut entropy = crate::fixture::FixedEntropy::new("responder");
-        let mut hedge = [0; 32];
-        let _ = moorline_core::entropy::Entropy::fill(&mut entropy, &mut hedge);
+        let m2 = answer_with(&world, &keys, &offer);
+        // What the chosen key's answer must be, by the second derivation.
+        let agreed = Agreed::new(&offer, &m2_clear(1, 0, &share), &own, &share);
+        let mut says = announcement(&world);
+        says.key_id = names[chosen].prefix();
+        let named = keys[chosen].public_key().to_bytes();
+        let hedge = first_draw();
         let expected = agreed.map(|agreed| {
             agreed
-                .m2(&says.bytes(), &key.to_bytes(), &keys[chosen], &hedge)
+                .m2(&says.bytes(), &named, &keys[chosen], &hedge)
                 .message
         });
-        ensure!(expected.is_some_and(|expected| expected == m2), step);
+        ensure!(expected.is_some() && expected == m2.ok(), step);
     }
-    responder.keys = &[];
-    let own = ephemeral_key("responder ephemeral");
-    let mut entropy = crate::fixture::FixedEntropy::new("responder");
-    let now = crate::fixture::at(0);
-    let none = responder.handle_m1(&offer, &now, own, &mut entropy, &mut out);
-    ensure!(none.err() == Some(Reason::NotPinned));
+    let none = answer_with(&world, &[], &offer(&world));
+    ensure!(none == Err(Reason::NotPinned));
     Ok(())
+}
+
+/// Returns what a responder with `keys` answers.
+fn answer_with(world: &World, keys: &[SigningKey], m1: &Message) -> Result<Message, Reason> {
+    let mut responder = world.responder();
+    responder.keys = keys;
+    let mut out = [0; M2_LEN];
+    let own = ephemeral_key("responder ephemeral");
+    let mut entropy = FixedEntropy::new("responder");
+    let (_, m2) = responder.handle_m1(m1, &at(0), own, &mut entropy, &mut out)?;
+    Ok(copy(m2))
+}
+
+/// Returns what the responder's signature is hedged with.
+fn first_draw() -> [u8; 32] {
+    let mut hedge = [0; 32];
+    // Fixed entropy always answers.
+    let _ = FixedEntropy::new("responder").fill(&mut hedge);
+    hedge
 }

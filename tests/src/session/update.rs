@@ -42,6 +42,10 @@ pub(crate) static CASES: &[Case] = &[
         not_done_first,
     ),
     case(
+        "a frame under the keys of the next epoch that names another one is refused",
+        wrong_epoch,
+    ),
+    case(
         "a frame cut out before the switch is found by the count in KeyDone",
         cut,
     ),
@@ -194,6 +198,18 @@ fn not_done_first() -> Result<(), Failure> {
         let reason = bench.responder.refusal(&frame);
         ensure!(reason == Some(Reason::KeyUpdate), usize::from(kind));
     }
+    Ok(())
+}
+
+fn wrong_epoch() -> Result<(), Failure> {
+    let (mut bench, done) = switched()?;
+    let [secret, _] = next_secrets(&bench);
+    for epoch in [2, 3, 255] {
+        let frame = frame(&secret, CONTROL, epoch, 0, &control(KEY_DONE, 1));
+        let reason = bench.responder.refusal(&frame);
+        ensure!(reason == Some(Reason::Epoch), usize::from(epoch));
+    }
+    ensure!(bench.responder.hand(&done, 3000).is_ok());
     Ok(())
 }
 

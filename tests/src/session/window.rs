@@ -149,7 +149,7 @@ fn model<const WORDS: usize>(seed: u64, steps: usize) -> Result<(), Failure> {
             Ok(())
         };
         ensure!(window.check(seq) == expected, step);
-        if state % 7 > 0 {
+        if !state.is_multiple_of(7) {
             ensure!(window.commit(seq) == expected, step);
             if expected.is_ok() {
                 seen[place(seq)] = seq;
