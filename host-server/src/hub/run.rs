@@ -1,6 +1,6 @@
 //! The hub's task.
 
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use futures_lite::future;
 use moorline_core::message::{
@@ -96,7 +96,13 @@ impl Hub {
                 outbox,
             } => {
                 tracing::info!(session = %Hex(&session.0), peer = identity.name(), "session open");
+                let is_shut_out = self.is_shut_out(identity.name());
+                let name = identity.name().to_owned();
                 self.directory.open(session, identity, outbox);
+                // It may have been shut out since its token was looked at.
+                if is_shut_out {
+                    self.directory.end_peer(&name, AlertCode::Revoked);
+                }
             }
             Input::Closed { session } => {
                 self.directory.close(session);
@@ -139,6 +145,11 @@ impl Hub {
         }
     }
 
+    fn is_shut_out(&self, name: &str) -> bool {
+        let registry = self.registry.read().unwrap_or_else(PoisonError::into_inner);
+        registry.find(name).is_none_or(|peer| peer.revoked)
+    }
+
     /// Checks that a commander may send this to that agent. What it may not reach is unknown to it.
     fn may_carry(
         &self,
@@ -147,10 +158,7 @@ impl Hub {
         agent: &AgentId,
         inner: &[u8],
     ) -> Result<(), RouteRefusal> {
-        let registry = self
-            .registry
-            .read()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let registry = self.registry.read().unwrap_or_else(PoisonError::into_inner);
         let group = registry
             .agents()
             .find(|(_, id, _)| id == agent)
@@ -251,9 +259,7 @@ impl Hub {
             return;
         }
         let registry = Arc::clone(&self.registry);
-        let registry = registry
-            .read()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let registry = registry.read().unwrap_or_else(PoisonError::into_inner);
         let mut agents: Vec<(AgentId, &str)> = registry
             .agents()
             .filter(|(_, id, group)| {
@@ -298,5 +304,48 @@ impl std::fmt::Display for Hex<'_> {
         self.0
             .iter()
             .try_for_each(|byte| write!(formatter, "{byte:02x}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use moorline_core::token::AgentId;
+
+    use super::*;
+    use crate::store::{Peer, PeerRole, Reach};
+
+    #[test]
+    fn a_peer_that_was_shut_out_on_its_way_in_does_not_stay() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut registry = Registry::open(folder.path(), "moorline").expect("it is empty");
+        let peer = Peer {
+            role: PeerRole::Agent,
+            key: "a key".into(),
+            group: None,
+            reach: Reach::Nobody,
+            permissions: Vec::new(),
+            generation: 1,
+            revoked: false,
+        };
+        registry.enrol("boiler", peer).expect("enrolled");
+        assert!(registry.revoke("boiler").expect("on the disk"));
+        let limits = crate::config::Config::default().limits;
+        let (mut hub, _handle) = Hub::new(Arc::new(RwLock::new(registry)), limits);
+        let (outbox, output) = async_channel::bounded(4);
+        // The gate let it pass before; the hub hears of the revocation first, and of the session after it.
+        let name = "boiler".to_owned();
+        hub.handle(Input::Revoked { name: name.clone() });
+        let id = AgentId::of("moorline", "boiler");
+        hub.handle(Input::Opened {
+            session: SessionKey([1; 8]),
+            identity: Identity::Agent { name, id },
+            outbox,
+        });
+        let told = output.try_recv().expect("it is told");
+        assert!(
+            matches!(*told, Output::Close(AlertCode::Revoked, _)),
+            "{told:?}"
+        );
+        assert_eq!(hub.directory.len(), 0);
     }
 }
