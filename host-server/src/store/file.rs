@@ -26,7 +26,8 @@ pub(crate) fn make_private_dir(path: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Replaces the file `path` by `bytes`, readable by its owner alone. When it returns, the new file is on the disk.
+/// Replaces the file `path` by `bytes`, readable by its owner alone. When it returns, the new file is on the disk; when
+/// it fails, the old one is as it was and nothing is left beside it.
 pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     let io = |error| StoreError::Io {
         path: path.into(),
@@ -37,13 +38,71 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
         _ => Path::new("."),
     };
     let fresh = path.with_extension("new");
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true).mode(0o600);
-    let mut file = options.open(&fresh).map_err(io)?;
-    file.write_all(bytes).map_err(io)?;
-    file.sync_all().map_err(io)?;
-    std::fs::rename(&fresh, path).map_err(io)?;
+    remove_if_there(&fresh).map_err(io)?;
+    let replaced = write_new(&fresh, bytes).and_then(|()| std::fs::rename(&fresh, path));
+    if let Err(error) = replaced {
+        // The first error is the one to tell.
+        let _ = remove_if_there(&fresh);
+        return Err(io(error));
+    }
     File::open(folder)
         .and_then(|folder| folder.sync_all())
         .map_err(io)
+}
+
+/// Writes a file that is not there yet: neither one with wider rights nor a link to elsewhere is written to.
+fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    let mut file = options
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+fn remove_if_there(path: &Path) -> io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::replace;
+
+    #[test]
+    fn what_lies_where_the_new_file_is_written_is_neither_followed_nor_kept() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (path, fresh) = (folder.path().join("a.key"), folder.path().join("a.new"));
+        let elsewhere = folder.path().join("elsewhere");
+        std::fs::write(&elsewhere, "kept").expect("a file");
+        symlink(&elsewhere, &fresh).expect("a link");
+        replace(&path, b"secret").expect("replaced");
+        assert_eq!(std::fs::read(&elsewhere).expect("a file"), b"kept");
+        std::fs::write(&fresh, "").expect("a file");
+        std::fs::set_permissions(&fresh, PermissionsExt::from_mode(0o666)).expect("own file");
+        replace(&path, b"newer").expect("replaced");
+        let mode = std::fs::metadata(&path)
+            .expect("a file")
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o777, 0o600);
+        assert_eq!(std::fs::read(&path).expect("a file"), b"newer");
+        assert!(!fresh.exists());
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_replaced_leaves_nothing_beside_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("a.key");
+        // A folder is never replaced by a file.
+        std::fs::create_dir(&path).expect("a folder");
+        assert!(replace(&path, b"secret").is_err());
+        assert!(!folder.path().join("a.new").exists());
+    }
 }
