@@ -21,10 +21,42 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// Where HTTP with the WebSocket at `/ws` is served.
     pub listen: SocketAddr,
-    /// Where bare TCP is served; nothing switches it off.
+    /// Where bare TCP is served; `"off"` for nowhere.
+    #[serde(with = "address_or_off")]
     pub listen_tcp: Option<SocketAddr>,
     /// What is bounded.
     pub limits: Limits,
+}
+
+/// An address, or the word `off`: TOML has no way to say that a value is absent.
+mod address_or_off {
+    use std::net::SocketAddr;
+
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    const OFF: &str = "off";
+
+    pub(super) fn serialize<S: Serializer>(
+        address: &Option<SocketAddr>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        match address {
+            Some(address) => serializer.collect_str(address),
+            None => serializer.serialize_str(OFF),
+        }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<SocketAddr>, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        if text == OFF {
+            return Ok(None);
+        }
+        let wrong =
+            |_| D::Error::custom("an address such as 127.0.0.1:7444, or \"off\", is expected");
+        text.parse().map(Some).map_err(wrong)
+    }
 }
 
 /// What is bounded.
@@ -238,6 +270,21 @@ mod tests {
     fn a_file_that_is_written_reads_back() {
         let text = toml::to_string(&Config::default()).expect("it is TOML");
         assert_eq!(parse(&text).expect("valid"), Config::default());
+    }
+
+    #[test]
+    fn bare_tcp_can_be_switched_off_and_a_wrong_address_is_said_to_be() {
+        let config = parse("listen_tcp = \"off\"").expect("valid");
+        assert_eq!(config.listen_tcp, None);
+        let text = toml::to_string(&config).expect("it is TOML");
+        assert_eq!(parse(&text).expect("valid"), config);
+        let error = parse("listen_tcp = \"7444\"")
+            .expect_err("no address")
+            .to_string();
+        assert!(
+            error.contains("127.0.0.1:7444") && error.contains("line 1"),
+            "{error}"
+        );
     }
 
     #[test]
