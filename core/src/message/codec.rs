@@ -11,11 +11,8 @@ const MESSAGE_VERSION: u8 = 1;
 
 /// Decodes `bytes`, all of them, and refuses every encoding but the one that [`encode`] gives.
 pub(super) fn decode<'a, T: Serialize + Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Reason> {
-    let (value, rest) = postcard::take_from_bytes::<T>(bytes).map_err(|_| Reason::Malformed)?;
-    if !rest.is_empty() {
-        return Err(Reason::Malformed);
-    }
-    // A varint has spare spellings: encode again, against the bytes that came.
+    let value = postcard::from_bytes::<T>(bytes).map_err(|_| Reason::Malformed)?;
+    // A varint has spare spellings, and bytes may follow: encode again, against all the bytes that came.
     postcard::serialize_with_flavor(&value, Compare(Reader::new(bytes)))
         .map_err(|_| Reason::Malformed)?;
     Ok(value)
