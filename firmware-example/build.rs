@@ -1,9 +1,8 @@
 //! Hands the memory map and the linker scripts to the linker, so that a plain `cargo build` gives a bootable image.
 
-use std::env;
 use std::error::Error;
-use std::fs;
 use std::path::Path;
+use std::{env, fs};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let out = env::var("OUT_DIR")?;

@@ -10,37 +10,23 @@
 
 use core::convert::Infallible;
 
-use moorline_core::connection::Event;
-use moorline_core::connection::Heartbeat;
-use moorline_core::connection::Settings;
+use moorline_core::connection::{Event, Heartbeat, Settings};
 use moorline_core::crypto::EphemeralKey;
-use moorline_core::driver::Buffers;
-use moorline_core::driver::DriverError;
-use moorline_core::driver::blocking::Link;
-use moorline_core::driver::blocking::Machine;
-use moorline_core::driver::blocking::open_websocket;
-use moorline_core::framing::MAX_CLIENT_HEADER_LEN;
-use moorline_core::framing::MAX_RESPONSE_LEN;
-use moorline_core::framing::WebSocketClient;
-use moorline_core::limits::HANDSHAKE_MILLIS;
-use moorline_core::limits::MAX_HANDSHAKE_LEN;
+use moorline_core::driver::blocking::{Link, Machine, open_websocket};
+use moorline_core::driver::{Buffers, DriverError};
+use moorline_core::framing::{MAX_CLIENT_HEADER_LEN, MAX_RESPONSE_LEN, WebSocketClient};
+use moorline_core::limits::{HANDSHAKE_MILLIS, MAX_HANDSHAKE_LEN};
 use moorline_core::reason::Error;
 use moorline_core::wire::FRAME_OVERHEAD;
 use static_cell::ConstStaticCell;
 
 use crate::backoff::Backoff;
-use crate::board::Board;
-use crate::board::Clock;
-use crate::board::Entropy;
-use crate::board::Uart;
-use crate::commands::Devices;
-use crate::commands::Session;
+use crate::board::{Board, Clock, Entropy, Uart};
+use crate::commands::{Devices, Session};
 use crate::exchange;
 use crate::exchange::ReplyMemory;
-use crate::identity::BootError;
-use crate::identity::Identity;
-use crate::stream::Line;
-use crate::stream::LineError;
+use crate::identity::{BootError, Identity};
+use crate::stream::{Line, LineError};
 
 /// The agent, ready to connect.
 pub struct Agent {

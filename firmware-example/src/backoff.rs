@@ -6,8 +6,7 @@
 use moorline_core::connection::Closure;
 use moorline_core::driver::DriverError;
 use moorline_core::entropy::Entropy;
-use moorline_core::message::Alert;
-use moorline_core::message::AlertCode;
+use moorline_core::message::{Alert, AlertCode};
 
 /// The ceiling of the next pause.
 pub struct Backoff {

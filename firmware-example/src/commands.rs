@@ -2,17 +2,10 @@
 
 use moorline_core::connection::HubClock;
 use moorline_core::limits::VERSION;
-use moorline_core::message::Reply;
-use moorline_core::message::Request;
-use moorline_core::message::Status;
-use moorline_core::message::Value;
+use moorline_core::message::{Reply, Request, Status, Value};
 use moorline_core::time::Instant;
 
-use crate::board::Clock;
-use crate::board::Leds;
-use crate::board::MEASURED_STACK_LEN;
-use crate::board::Sensor;
-use crate::board::Stack;
+use crate::board::{Clock, Leds, MEASURED_STACK_LEN, Sensor, Stack};
 
 /// What commands act on.
 pub struct Devices {

@@ -1,19 +1,14 @@
 //! From an envelope to the envelope that answers it.
 
-use moorline_core::message::ENVELOPE_HEADER_LEN;
-use moorline_core::message::Envelope;
-use moorline_core::message::Inner;
-use moorline_core::message::Reply;
-use moorline_core::message::Request;
-use moorline_core::message::Response;
-use moorline_core::message::Status;
+use moorline_core::message::{
+    ENVELOPE_HEADER_LEN, Envelope, Inner, Reply, Request, Response, Status,
+};
 use moorline_core::reason::Reason;
 use moorline_core::wire::TooSmall;
 
 use crate::agent::MAX_PAYLOAD_LEN;
 use crate::commands;
-use crate::commands::Devices;
-use crate::commands::Session;
+use crate::commands::{Devices, Session};
 
 /// Where an answer is put together.
 pub struct ReplyMemory {

@@ -1,21 +1,12 @@
 //! Who the device is and whom it takes for its hub: what it must have before it sends a byte.
 
-use moorline_core::crypto::SelfTestError;
-use moorline_core::crypto::SigningKey;
-use moorline_core::crypto::self_test;
-use moorline_core::handshake::Initiator;
-use moorline_core::handshake::Offer;
-use moorline_core::provision::Provision;
-use moorline_core::provision::ProvisionError;
-use moorline_core::token::TokenReason;
-use moorline_core::token::UnverifiedClaims;
-use moorline_core::wire::M1_LEN;
-use moorline_core::wire::M2_LEN;
-use moorline_core::wire::M3_MIN_LEN;
-use moorline_core::wire::M4_LEN;
+use moorline_core::crypto::{SelfTestError, SigningKey, self_test};
+use moorline_core::handshake::{Initiator, Offer};
+use moorline_core::provision::{Provision, ProvisionError};
+use moorline_core::token::{TokenReason, UnverifiedClaims};
+use moorline_core::wire::{M1_LEN, M2_LEN, M3_MIN_LEN, M4_LEN};
 
-use crate::board::Entropy;
-use crate::board::EntropyError;
+use crate::board::{Entropy, EntropyError};
 
 /// What the device was provisioned with, found to be of use.
 pub struct Identity {

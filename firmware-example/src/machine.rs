@@ -1,10 +1,8 @@
 //! The board as core sees it: a source of entropy and a clock.
 
 use moorline_core::driver;
-use moorline_core::entropy::Entropy;
-use moorline_core::entropy::EntropyError;
-use moorline_core::time::Instant;
-use moorline_core::time::Now;
+use moorline_core::entropy::{Entropy, EntropyError};
+use moorline_core::time::{Instant, Now};
 
 use crate::board;
 

@@ -3,13 +3,9 @@
 use core::convert::Infallible;
 use core::fmt;
 
-use embedded_io::ErrorKind;
-use embedded_io::ErrorType;
-use embedded_io::Read;
-use embedded_io::Write;
+use embedded_io::{ErrorKind, ErrorType, Read, Write};
 
-use crate::board::Clock;
-use crate::board::Uart;
+use crate::board::{Clock, Uart};
 
 /// The serial line to the hub. A read that gets nothing for [`READ_MS`] says so, and deadlines are attended to.
 pub struct Line<'u> {

@@ -32,7 +32,8 @@ pub struct Config {
 mod address_or_off {
     use std::net::SocketAddr;
 
-    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serializer};
 
     const OFF: &str = "off";
 

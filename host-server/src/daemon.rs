@@ -11,7 +11,8 @@ use futures_lite::{StreamExt, future};
 use moorline_core::crypto::{SelfTestError, self_test};
 use moorline_core::token::{TokenReason, TrustAnchor, TrustAnchorError, TrustAnchors};
 use rustix::fs::{FlockOperation, flock};
-use smol::net::{TcpListener, unix::UnixListener};
+use smol::net::TcpListener;
+use smol::net::unix::UnixListener;
 
 use crate::admin;
 use crate::config::Config;

@@ -8,8 +8,7 @@ use std::time::Duration;
 
 use crate::emulator::Qemu;
 use crate::error::Error;
-use crate::image::Profile;
-use crate::image::build_image;
+use crate::image::{Profile, build_image};
 use crate::log::LogLine;
 
 /// What the device says about one case.
@@ -246,9 +245,8 @@ const DEADLINE: Duration = Duration::from_secs(600);
 
 #[cfg(test)]
 mod tests {
-    use crate::log::Level;
-
     use super::*;
+    use crate::log::Level;
 
     #[test]
     fn accepts_each_case_once_and_the_right_closing() {

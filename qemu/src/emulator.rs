@@ -3,17 +3,14 @@
 use std::io;
 use std::io::Write;
 use std::path::PathBuf;
-use std::process::Command;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use tempfile::NamedTempFile;
 
 use crate::error::Error;
-use crate::log::Decoder;
-use crate::log::LogLine;
-use crate::running::Outcome;
-use crate::running::Running;
+use crate::log::{Decoder, LogLine};
+use crate::running::{Outcome, Running};
 
 /// A run of one image, described. [`Qemu::spawn`] starts it.
 pub struct Qemu {

@@ -1,10 +1,8 @@
 //! Device images, and the programs beside them, built by cargo.
 
-use std::env;
-use std::fmt;
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::{env, fmt};
 
 use serde::Deserialize;
 

@@ -28,9 +28,5 @@ mod running;
 
 pub use emulator::Qemu;
 pub use error::Error;
-pub use log::Decoder;
-pub use log::Level;
-pub use log::Location;
-pub use log::LogLine;
-pub use running::Outcome;
-pub use running::Running;
+pub use log::{Decoder, Level, Location, LogLine};
+pub use running::{Outcome, Running};

@@ -1,19 +1,13 @@
 //! What a device says: frames of defmt on standard output, decoded with the table in its image.
 
-use std::fmt;
-use std::fs;
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::{fmt, fs};
 
-use defmt_decoder::DecodeError;
-use defmt_decoder::Frame;
-use defmt_decoder::Locations;
-use defmt_decoder::Table;
+use defmt_decoder::{DecodeError, Frame, Locations, Table};
+pub use defmt_parser::Level;
 
 use crate::error::Error;
 use crate::image::workspace_root;
-
-pub use defmt_parser::Level;
 
 /// One message of a device.
 #[derive(Debug, Clone, PartialEq, Eq)]

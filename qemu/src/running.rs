@@ -1,27 +1,17 @@
 //! An image that runs, and what became of it.
 
-use std::fmt;
-use std::io;
 use std::io::Read;
-use std::process::Child;
-use std::process::ChildStderr;
-use std::process::ChildStdout;
-use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::MutexGuard;
-use std::sync::PoisonError;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering;
-use std::sync::mpsc;
-use std::thread;
+use std::process::{Child, ChildStderr, ChildStdout};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
+use std::{fmt, io, thread};
 
 use tempfile::NamedTempFile;
 
 use crate::error::Error;
-use crate::log::Decoder;
-use crate::log::LogLine;
+use crate::log::{Decoder, LogLine};
 
 /// An image that runs. Dropping it ends the run.
 ///

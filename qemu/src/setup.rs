@@ -3,15 +3,12 @@
 //! Whatever is installed is announced first, and what cannot be installed is an error that says what to type.
 
 use std::io;
-use std::path::Path;
-use std::path::PathBuf;
-use std::process::Command;
-use std::process::Stdio;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use crate::emulator::PROGRAM;
 use crate::error::Error;
-use crate::image::TARGET;
-use crate::image::workspace_root;
+use crate::image::{TARGET, workspace_root};
 
 /// Installs what is missing, and says on standard error what it finds and does.
 ///

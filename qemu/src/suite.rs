@@ -1,22 +1,15 @@
 //! The stages of the whole test suite, and their sum.
 
-use std::fmt;
-use std::io;
-use std::io::BufRead;
-use std::io::BufReader;
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read};
 use std::ops::AddAssign;
-use std::process::Command;
-use std::process::Stdio;
-use std::thread;
+use std::process::{Command, Stdio};
+use std::{fmt, io, thread};
 
-use crate::bench;
 use crate::bench::Budget;
-use crate::conformance;
 use crate::conformance::Verdict;
 use crate::error::Error;
-use crate::image::cargo;
-use crate::image::workspace_root;
+use crate::image::{cargo, workspace_root};
+use crate::{bench, conformance};
 
 /// How many checks passed and failed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

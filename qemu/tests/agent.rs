@@ -5,16 +5,9 @@ use std::path::PathBuf;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use moorline_core::message::Alert;
-use moorline_core::message::AlertCode;
-use moorline_core::message::Status;
-use moorline_qemu::Error;
-use moorline_qemu::Level;
-use moorline_qemu::Outcome;
-use moorline_qemu::Qemu;
-use moorline_qemu::Running;
-use moorline_qemu::image::Profile;
-use moorline_qemu::image::build_image;
+use moorline_core::message::{Alert, AlertCode, Status};
+use moorline_qemu::image::{Profile, build_image};
+use moorline_qemu::{Error, Level, Outcome, Qemu, Running};
 
 mod hub;
 

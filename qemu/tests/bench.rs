@@ -1,9 +1,8 @@
 //! The bench image under the instruction counter.
 
-use moorline_qemu::Error;
-use moorline_qemu::bench;
 use moorline_qemu::bench::Cost;
 use moorline_qemu::image::Profile;
+use moorline_qemu::{Error, bench};
 
 #[test]
 fn the_meter_counts_instructions_and_counts_them_the_same_twice() -> Result<(), Error> {

@@ -1,26 +1,15 @@
 //! Device images in QEMU, as the runner sees them.
 
-use std::io::Read;
-use std::io::Write;
-use std::net::TcpListener;
-use std::net::TcpStream;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::Command;
-use std::sync::LazyLock;
-use std::sync::mpsc;
-use std::time::Duration;
-use std::time::Instant;
+use std::sync::{LazyLock, mpsc};
+use std::time::{Duration, Instant};
 
-use moorline_qemu::Error;
-use moorline_qemu::Level;
-use moorline_qemu::Outcome;
-use moorline_qemu::Qemu;
-use moorline_qemu::Running;
-use moorline_qemu::conformance;
 use moorline_qemu::conformance::Verdict;
-use moorline_qemu::image::Profile;
-use moorline_qemu::image::build_image;
-use moorline_qemu::image::build_program;
+use moorline_qemu::image::{Profile, build_image, build_program};
+use moorline_qemu::{Error, Level, Outcome, Qemu, Running, conformance};
 
 /// The image that does what its first provisioning byte says.
 static FAULTY: LazyLock<PathBuf> =

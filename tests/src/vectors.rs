@@ -7,13 +7,12 @@ mod cases;
 mod json;
 mod refused;
 
+pub(crate) use cases::CASES;
+pub use json::write;
 use moorline_core::crypto::{EphemeralKey, Share};
 use moorline_core::entropy::Entropy;
 use moorline_core::limits::MAX_HANDSHAKE_LEN;
 use moorline_core::token::MAX_UNPACKED_LEN;
-
-pub(crate) use cases::CASES;
-pub use json::write;
 pub(crate) use refused::{Refused, refused};
 
 use crate::fixture::{FixedEntropy, LIMITS, NOW, SESSION_ID, World, ephemeral_key, secret};

@@ -5,10 +5,9 @@ mod frame_keys;
 mod replay;
 mod update;
 
-pub use replay::SlidingWindow;
-
 use direction::{Opener, Sealer};
 use frame_keys::{EpochSecrets, NextEpoch};
+pub use replay::SlidingWindow;
 use update::Update;
 
 use crate::crypto::Secret;

@@ -3,11 +3,10 @@
 use heapless::{String, Vec};
 
 use super::agent_id::{AGENT_ID_LEN, AgentId};
-use super::base64url;
 use super::limits::{MAX_AGENT_COUNT, MAX_SUBJECT_LEN};
 use super::members::{Members, OneOrMany};
 use super::reason::{Member, TokenReason};
-use super::text;
+use super::{base64url, text};
 
 /// Which agents a commander may reach: the claim `agt`.
 ///

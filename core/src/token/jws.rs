@@ -3,11 +3,12 @@
 //! What this layer accepts is a signed text, not a credential: a peer is judged by
 //! [`Candidate`](super::Candidate) only.
 
+use super::base64url;
 use super::header::ALGORITHM;
 use super::members::Members;
+use super::mint::MintError;
 use super::reason::{Member, TokenReason};
 use super::unpacked::{AssembleError, UnpackedToken};
-use super::{base64url, mint::MintError};
 use crate::crypto::{Hash, Hasher, PublicKey, SigningKey};
 
 /// Returns the hash of the signing input (RFC 7515 §5.1): the parts' base64url texts with a dot between.

@@ -1,10 +1,8 @@
 //! Making tokens, for issuers.
 
 use super::agents::AgentScope;
-use super::base64url;
 use super::claims::{TokenKind, UnverifiedClaims};
 use super::header::ALGORITHM;
-use super::jws;
 use super::limits::{
     MAX_AUDIENCE_LEN, MAX_HEADER_LEN, MAX_ISSUER_LEN, MAX_KID_LEN, MAX_PAYLOAD_LEN,
     MAX_SUBJECT_LEN, TOKEN_ID_LEN,
@@ -12,8 +10,8 @@ use super::limits::{
 use super::permissions::Permissions;
 use super::reason::{Member, TokenReason};
 use super::role::Role;
-use super::text;
 use super::unpacked::UnpackedToken;
+use super::{base64url, jws, text};
 use crate::crypto::{PublicKey, SigningKey};
 use crate::wire::{TooSmall, Writer};
 

@@ -3,7 +3,6 @@
 use heapless::{String, Vec};
 
 use super::agents::AgentScope;
-use super::base64url;
 use super::claims::{Claims, TokenKind};
 use super::header::Header;
 use super::limits::{
@@ -14,7 +13,7 @@ use super::members::{Members, OneOrMany};
 use super::permissions::Permissions;
 use super::reason::{Member, TokenReason};
 use super::role::Role;
-use super::text;
+use super::{base64url, text};
 use crate::crypto::PublicKey;
 
 /// Length of a coordinate of a point in bytes.

@@ -6,11 +6,8 @@
 
 use cortex_m_rt::entry;
 use defmt_semihosting as _;
-use moorline_firmware::agent::Agent;
-use moorline_firmware::agent::MEMORY;
-use moorline_firmware::board::Board;
-use moorline_firmware::board::FAILURE;
-use moorline_firmware::board::exit;
+use moorline_firmware::agent::{Agent, MEMORY};
+use moorline_firmware::board::{Board, FAILURE, exit};
 
 #[entry]
 fn main() -> ! {

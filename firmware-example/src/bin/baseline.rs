@@ -7,9 +7,7 @@
 use cortex_m_rt::entry;
 use defmt_semihosting as _;
 use embedded_io::Write;
-use moorline_firmware::board::Board;
-use moorline_firmware::board::FAILURE;
-use moorline_firmware::board::exit;
+use moorline_firmware::board::{Board, FAILURE, exit};
 
 #[entry]
 fn main() -> ! {

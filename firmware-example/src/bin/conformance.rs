@@ -6,10 +6,7 @@
 
 use cortex_m_rt::entry;
 use defmt_semihosting as _;
-use moorline_firmware::board::Board;
-use moorline_firmware::board::FAILURE;
-use moorline_firmware::board::SUCCESS;
-use moorline_firmware::board::exit;
+use moorline_firmware::board::{Board, FAILURE, SUCCESS, exit};
 
 #[entry]
 fn main() -> ! {

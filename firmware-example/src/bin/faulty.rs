@@ -6,13 +6,8 @@
 
 use cortex_m_rt::entry;
 use defmt_semihosting as _;
-use embedded_io::Read;
-use embedded_io::Write;
-use moorline_firmware::board::Board;
-use moorline_firmware::board::FAILURE;
-use moorline_firmware::board::SUCCESS;
-use moorline_firmware::board::exit;
-use moorline_firmware::board::sleep_unless;
+use embedded_io::{Read, Write};
+use moorline_firmware::board::{Board, FAILURE, SUCCESS, exit, sleep_unless};
 
 #[entry]
 fn main() -> ! {

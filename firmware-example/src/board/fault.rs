@@ -1,11 +1,9 @@
 //! What happens when the program is wrong: a report, and the end of the run.
 
 use core::panic::PanicInfo;
-use core::sync::atomic::AtomicBool;
-use core::sync::atomic::Ordering;
+use core::sync::atomic::{AtomicBool, Ordering};
 
-use cortex_m_rt::ExceptionFrame;
-use cortex_m_rt::exception;
+use cortex_m_rt::{ExceptionFrame, exception};
 
 use super::exit;
 use super::register::Register;

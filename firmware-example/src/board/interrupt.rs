@@ -4,9 +4,7 @@ use cortex_m::interrupt::InterruptNumber;
 use cortex_m::peripheral::NVIC;
 use cortex_m_rt::exception;
 
-use super::clock;
-use super::exit;
-use super::uart;
+use super::{clock, exit, uart};
 
 /// Lets the interrupts of the board through.
 pub(super) fn unmask() {

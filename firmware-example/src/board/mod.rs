@@ -15,29 +15,18 @@ mod sensor;
 mod stack;
 mod uart;
 
-use core::sync::atomic::AtomicBool;
-use core::sync::atomic::Ordering;
+use core::sync::atomic::{AtomicBool, Ordering};
 
+pub use clock::{Clock, TICKS_PER_SECOND, Ticks};
 use cortex_m::Peripherals;
 use critical_section::CriticalSection;
-
-pub use clock::Clock;
-pub use clock::TICKS_PER_SECOND;
-pub use clock::Ticks;
-pub use entropy::Entropy;
-pub use entropy::EntropyError;
-pub use exit::FAILURE;
-pub use exit::HARD_FAULT;
-pub use exit::PANICKED;
-pub use exit::SUCCESS;
-pub use exit::exit;
+pub use entropy::{Entropy, EntropyError};
+pub use exit::{FAILURE, HARD_FAULT, PANICKED, SUCCESS, exit};
 pub use led::Leds;
 pub use provision::provision;
 pub use sensor::Sensor;
-pub use stack::MEASURED_STACK_LEN;
-pub use stack::Stack;
-pub use uart::RECEIVE_RING_LEN;
-pub use uart::Uart;
+pub use stack::{MEASURED_STACK_LEN, Stack};
+pub use uart::{RECEIVE_RING_LEN, Uart};
 
 /// The parts of the board, each owned by whoever holds it.
 pub struct Board {

@@ -1,7 +1,6 @@
 //! What the device was provisioned with.
 
-use core::ptr;
-use core::slice;
+use core::{ptr, slice};
 
 /// Returns the provisioning region: the last MiB of the code memory, which the linker leaves alone.
 ///

@@ -3,16 +3,11 @@
 //! Received bytes go into a ring of [`RECEIVE_RING_LEN`]. When the ring is full the byte stays in the UART and
 //! its interrupt is switched off until a reader has made room; what the hardware loses meanwhile is counted.
 
-use core::cell::Cell;
-use core::cell::RefCell;
+use core::cell::{Cell, RefCell};
 use core::convert::Infallible;
 
-use critical_section::CriticalSection;
-use critical_section::Mutex;
-use embedded_io::ErrorType;
-use embedded_io::Read;
-use embedded_io::ReadReady;
-use embedded_io::Write;
+use critical_section::{CriticalSection, Mutex};
+use embedded_io::{ErrorType, Read, ReadReady, Write};
 use heapless::Deque;
 
 use super::clock::Clock;

@@ -6,9 +6,8 @@ mod client;
 mod server;
 
 pub use client::{AdminError, ask};
-pub(crate) use server::{bind, serve};
-
 use serde::{Deserialize, Serialize};
+pub(crate) use server::{bind, serve};
 
 use crate::store::{PeerRole, Reach};
 

@@ -4,7 +4,8 @@ use std::path::Path;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use futures_lite::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, future, io::BufReader};
+use futures_lite::io::BufReader;
+use futures_lite::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, future};
 use smol::net::unix::{UnixListener, UnixStream};
 
 use super::{AdminAnswer, AdminRequest, Credential, MAX_LINE_LEN, SOCKET_NAME};

@@ -13,15 +13,14 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+pub use enroll::EnrollArguments;
 use moorline_core::message::RouteRefusal;
+pub use provision::ProvisionArguments;
+pub use send::SendArguments;
 
 use crate::admin::AdminError;
 use crate::client::{ClientError, Profile, ProfileError};
 use crate::store::encode_key;
-
-pub use enroll::EnrollArguments;
-pub use provision::ProvisionArguments;
-pub use send::SendArguments;
 
 /// Commands devices over a Moorline hub.
 #[derive(Debug, Parser)]

@@ -5,15 +5,14 @@ mod http;
 mod http_io;
 mod tcp;
 
-pub(crate) use budget::{Budget, HalfOpen};
-pub(crate) use http::serve_http;
-pub(crate) use tcp::serve_tcp;
-
 use std::future::Future;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+pub(crate) use budget::{Budget, HalfOpen};
+pub(crate) use http::serve_http;
 use smol::net::{TcpListener, TcpStream};
+pub(crate) use tcp::serve_tcp;
 
 /// How long the door stays shut after the system refused to give a socket.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

@@ -7,11 +7,10 @@ mod directory;
 mod routes;
 mod run;
 
-pub(crate) use run::{Hex, Hub, HubHandle};
-
 use moorline_core::message::{Alert, AlertCode, ENVELOPE_HEADER_LEN};
 use moorline_core::token::{AgentId, AgentScope, Permissions};
 use moorline_core::wire::FRAME_OVERHEAD;
+pub(crate) use run::{Hex, Hub, HubHandle};
 
 /// Milliseconds after which peers of a hub that goes away are asked to come back.
 pub(crate) const RETRY_MILLIS: u32 = 2_000;

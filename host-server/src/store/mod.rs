@@ -5,14 +5,13 @@ mod key_file;
 mod keys;
 mod registry;
 
+use std::path::PathBuf;
+
+pub(crate) use file::{make_private_dir, replace};
 pub use key_file::{KeyFileError, create_key, load_key};
 pub use keys::HubKeys;
 pub use registry::{Peer, PeerRole, Reach, Registry, RegistryError};
-
-pub(crate) use file::{make_private_dir, replace};
 pub(crate) use registry::{decode_key, encode_key};
-
-use std::path::PathBuf;
 
 /// Why something could not be stored or read back.
 #[derive(Debug, thiserror::Error)]

@@ -12,9 +12,8 @@ use std::time::Duration;
 use embedded_io::ErrorKind;
 use moorline_core::connection::{Event, Settings};
 use moorline_core::crypto::EphemeralKey;
-use moorline_core::driver::Buffers;
-use moorline_core::driver::DriverError;
 use moorline_core::driver::blocking::{Link, Machine, open_websocket};
+use moorline_core::driver::{Buffers, DriverError};
 use moorline_core::framing::{Delimited, Framing, WebSocketClient};
 use moorline_core::handshake::{Initiator, Offer};
 use moorline_core::message::{

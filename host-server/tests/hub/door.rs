@@ -4,9 +4,9 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-use async_tungstenite::tungstenite::{
-    Message, client::IntoClientRequest, connect, http::HeaderValue,
-};
+use async_tungstenite::tungstenite::client::IntoClientRequest;
+use async_tungstenite::tungstenite::http::HeaderValue;
+use async_tungstenite::tungstenite::{Message, connect};
 use moorline_core::message::Status;
 
 use crate::agent::{Agent, Way};

@@ -3,23 +3,14 @@
 //! `qemu/budget.toml` is part of the source: a change that costs more than its figure allows fails, and a new
 //! number is committed with its reason beside it.
 
-use std::collections::BTreeMap;
-use std::collections::BTreeSet;
-use std::fmt;
-use std::fs;
-use std::path::Path;
-use std::path::PathBuf;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::{fmt, fs};
 
 use serde::Deserialize;
-use toml_edit::ArrayOfTables;
-use toml_edit::DocumentMut;
-use toml_edit::Item;
-use toml_edit::Table;
-use toml_edit::Value;
+use toml_edit::{ArrayOfTables, DocumentMut, Item, Table, Value};
 
-use super::Cost;
-use super::Figure;
-use super::FigureId;
+use super::{Cost, Figure, FigureId};
 use crate::error::Error;
 use crate::image::workspace_root;
 

@@ -9,17 +9,14 @@ mod sections;
 use std::fmt;
 use std::time::Duration;
 
+pub use budget::{Budget, Judgement};
+pub use sections::Sections;
 use serde::Serialize;
 
 use crate::emulator::Qemu;
 use crate::error::Error;
-use crate::image::Profile;
-use crate::image::build_image;
+use crate::image::{Profile, build_image};
 use crate::log::LogLine;
-
-pub use budget::Budget;
-pub use budget::Judgement;
-pub use sections::Sections;
 
 /// What tells one figure from another.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -3,12 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use object::Object;
-use object::ObjectSection;
-use object::SectionFlags;
-use object::SectionKind;
-use object::elf::SHF_ALLOC;
-use object::elf::SHF_WRITE;
+use object::elf::{SHF_ALLOC, SHF_WRITE};
+use object::{Object, ObjectSection, SectionFlags, SectionKind};
 
 use crate::error::Error;
 

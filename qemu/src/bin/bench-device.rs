@@ -5,12 +5,8 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use moorline_qemu::Error;
-use moorline_qemu::bench;
-use moorline_qemu::bench::Budget;
-use moorline_qemu::bench::Cost;
-use moorline_qemu::bench::Figure;
-use moorline_qemu::setup;
+use moorline_qemu::bench::{Budget, Cost, Figure};
+use moorline_qemu::{Error, bench, setup};
 use serde::Serialize;
 
 /// Measures instructions, stack, flash and RAM of the device under QEMU's instruction counter.

@@ -8,16 +8,10 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
-use moorline_qemu::Error;
-use moorline_qemu::Qemu;
-use moorline_qemu::Running;
-use moorline_qemu::bench;
 use moorline_qemu::bench::Cost;
-use moorline_qemu::image::Profile;
-use moorline_qemu::image::build_image;
-use moorline_qemu::setup;
-use moorline_qemu::site::Hub;
-use moorline_qemu::site::Site;
+use moorline_qemu::image::{Profile, build_image};
+use moorline_qemu::site::{Hub, Site};
+use moorline_qemu::{Error, Qemu, Running, bench, setup};
 use serde_json::Value;
 
 /// Starts a hub, boots a device in QEMU, enrols both ends and runs every command over the sealed line.

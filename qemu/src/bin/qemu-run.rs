@@ -9,10 +9,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
-use moorline_qemu::Error;
-use moorline_qemu::Level;
-use moorline_qemu::LogLine;
-use moorline_qemu::Qemu;
+use moorline_qemu::{Error, Level, LogLine, Qemu};
 
 /// Runs a device image in QEMU and prints what it says; ends with the device's own status.
 #[derive(Parser)]

@@ -5,10 +5,8 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use moorline_qemu::Error;
-use moorline_qemu::setup;
-use moorline_qemu::suite;
 use moorline_qemu::suite::Tally;
+use moorline_qemu::{Error, setup, suite};
 
 /// Runs every test on the host and on the device in QEMU, and sums them up.
 #[derive(Parser)]

@@ -1,44 +1,23 @@
 //! A hub in this process: core's responder behind a WebSocket, with the keys of the conformance fixture.
 
 use std::collections::BTreeMap;
-use std::io;
-use std::io::Read;
-use std::io::Write;
-use std::net::TcpListener;
-use std::net::TcpStream;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc;
-use std::thread;
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+use std::{io, thread};
 
-use moorline_conformance::fixture::FixedEntropy;
-use moorline_conformance::fixture::World;
-use moorline_conformance::fixture::at;
-use moorline_conformance::fixture::signing_key;
-use moorline_core::connection::Connection;
-use moorline_core::connection::Context;
-use moorline_core::connection::Event;
-use moorline_core::connection::Settings;
-use moorline_core::handshake::Admission;
-use moorline_core::handshake::Gate;
+use moorline_conformance::fixture::{FixedEntropy, World, at, signing_key};
+use moorline_core::connection::{Connection, Context, Event, Settings};
+use moorline_core::handshake::{Admission, Gate};
 use moorline_core::limits::MAX_HANDSHAKE_LEN;
-use moorline_core::message::Alert;
-use moorline_core::message::Command;
-use moorline_core::message::Envelope;
-use moorline_core::message::Inner;
-use moorline_core::message::Request;
-use moorline_core::message::Response;
-use moorline_core::message::Status;
-use moorline_core::provision::MAX_PROVISION_LEN;
-use moorline_core::provision::Provision;
+use moorline_core::message::{Alert, Command, Envelope, Inner, Request, Response, Status};
+use moorline_core::provision::{MAX_PROVISION_LEN, Provision};
 use moorline_core::time::Now;
-use moorline_core::token::Claims;
-use moorline_core::token::MAX_UNPACKED_LEN;
-use moorline_core::token::VerifiedClaims;
+use moorline_core::token::{Claims, MAX_UNPACKED_LEN, VerifiedClaims};
 use moorline_core::wire::Refuse;
-use tungstenite::Message;
-use tungstenite::WebSocket;
 use tungstenite::handshake::server;
+use tungstenite::{Message, WebSocket};
 
 /// A hub that listens.
 pub(crate) struct Hub {

@@ -2,24 +2,12 @@
 
 use core::hint::black_box;
 
-use moorline_conformance::fixture::Door;
-use moorline_conformance::fixture::FixedEntropy;
-use moorline_conformance::fixture::HUB;
-use moorline_conformance::fixture::NOW;
-use moorline_conformance::fixture::World;
-use moorline_conformance::fixture::at;
-use moorline_conformance::fixture::token;
+use moorline_conformance::fixture::{Door, FixedEntropy, HUB, NOW, World, at, token};
 use moorline_conformance::pair::Pair;
-use moorline_core::connection::Connection;
-use moorline_core::connection::Context;
-use moorline_core::connection::Event;
-use moorline_core::connection::Settings;
+use moorline_core::connection::{Connection, Context, Event, Settings};
 use moorline_core::crypto::EphemeralKey;
 use moorline_core::limits::MAX_HANDSHAKE_LEN;
-use moorline_core::token::Candidate;
-use moorline_core::token::MAX_UNPACKED_LEN;
-use moorline_core::token::Policy;
-use moorline_core::token::Role;
+use moorline_core::token::{Candidate, MAX_UNPACKED_LEN, Policy, Role};
 
 use super::meter::Meter;
 

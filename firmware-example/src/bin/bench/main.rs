@@ -13,14 +13,9 @@ mod operations;
 
 use cortex_m_rt::entry;
 use defmt_semihosting as _;
-use moorline_firmware::board::Board;
-use moorline_firmware::board::FAILURE;
-use moorline_firmware::board::SUCCESS;
-use moorline_firmware::board::exit;
-
 use meter::Meter;
-use operations::OPERATIONS;
-use operations::SIZES;
+use moorline_firmware::board::{Board, FAILURE, SUCCESS, exit};
+use operations::{OPERATIONS, SIZES};
 
 #[entry]
 fn main() -> ! {

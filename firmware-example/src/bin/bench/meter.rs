@@ -1,7 +1,6 @@
 //! The meter that an operation runs under.
 
-use moorline_firmware::board::Clock;
-use moorline_firmware::board::Stack;
+use moorline_firmware::board::{Clock, Stack};
 
 /// Sums the instructions and finds the deepest stack of the parts of one operation.
 ///

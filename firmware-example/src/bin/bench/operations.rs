@@ -4,20 +4,13 @@ use core::hint::black_box;
 
 use aes_gcm::Aes256Gcm;
 use aes_gcm::aead::AeadInOut;
-use hmac::Hmac;
-use hmac::KeyInit;
-use hmac::Mac;
+use hmac::{Hmac, KeyInit, Mac};
 use moorline_core::connection::Connection;
 use moorline_core::session::Session;
-use p256::ecdsa::Signature;
-use p256::ecdsa::SigningKey;
-use p256::ecdsa::VerifyingKey;
-use p256::ecdsa::signature::Signer;
-use p256::ecdsa::signature::Verifier;
-use sha2::Digest;
-use sha2::Sha256;
-use x25519_dalek::PublicKey;
-use x25519_dalek::StaticSecret;
+use p256::ecdsa::signature::{Signer, Verifier};
+use p256::ecdsa::{Signature, SigningKey, VerifyingKey};
+use sha2::{Digest, Sha256};
+use x25519_dalek::{PublicKey, StaticSecret};
 
 use super::link;
 use super::meter::Meter;
