@@ -7,7 +7,7 @@ use embedded_io::{ErrorKind, ErrorType, Read, Write};
 
 use crate::board::{Clock, Uart};
 
-/// The serial line to the hub. A read that gets nothing for [`READ_MS`] says so, and deadlines are attended to.
+/// The serial line to the hub. A read that gets nothing for `READ_MS` says so, and deadlines are attended to.
 pub struct Line<'u> {
     uart: &'u mut Uart,
     clock: Clock,
@@ -19,7 +19,7 @@ impl<'u> Line<'u> {
         Self { uart, clock }
     }
 
-    /// Reads and drops what arrives until nothing does for [`QUIET_MS`], or [`DRAIN_MS`] have passed; returns how
+    /// Reads and drops what arrives until nothing does for `QUIET_MS`, or `DRAIN_MS` have passed; returns how
     /// many bytes were dropped.
     ///
     /// What is on its way belongs to a connection that is over.
