@@ -1,4 +1,4 @@
-//! The commands that this device knows. To add one, add a line to [`COMMANDS`] and a function.
+//! The commands that this device knows. To add one, add a line to `COMMANDS` and a function.
 
 use moorline_core::connection::HubClock;
 use moorline_core::limits::VERSION;
