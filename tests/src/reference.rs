@@ -4,7 +4,7 @@
 //! core never makes: messages that are sealed and signed as they should be and say what they should not.
 
 use moorline_core::crypto::{
-    AeadKey, EphemeralKey, Hash, Mac, Secret, Share, SigningKey, expand, extract,
+    AeadKey, EphemeralKey, Hash, Mac, Secret, Share, SigningKey, Suite, expand, extract,
 };
 
 use crate::pair::Message;
@@ -68,7 +68,11 @@ impl Keys {
         for part in plaintext {
             extend(&mut body, part);
         }
-        let cipher = AeadKey::new(&Secret::new(self.key), Secret::new(self.iv));
+        let cipher = AeadKey::new(
+            Suite::Aes256Gcm,
+            &Secret::new(self.key),
+            Secret::new(self.iv),
+        );
         let tag = cipher.seal_in_place(seq, &whole_aad, &mut body);
         extend(&mut message, clear);
         extend(&mut message, &body);

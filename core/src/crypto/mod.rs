@@ -1,7 +1,7 @@
 //! Primitives behind types of our own, and the types of secrets.
 //!
 //! Nothing outside this module names a cryptographic library. The primitives are those of
-//! PROTOCOL.md §1: SHA-256, HMAC, HKDF, X25519, ECDSA over P-256 and AES-256-GCM.
+//! PROTOCOL.md §1: SHA-256, HMAC, HKDF, X25519, ECDSA over P-256, AES-256-GCM and ChaCha20-Poly1305.
 
 mod aead;
 mod agreement;
@@ -11,6 +11,7 @@ mod mac;
 mod secret;
 mod self_test;
 mod signature;
+mod suite;
 
 pub use aead::{AeadKey, Sealed, TAG_LEN};
 pub use agreement::{EphemeralKey, SHARE_LEN, Share};
@@ -23,3 +24,4 @@ pub use self_test::{SelfTestError, self_test};
 pub use signature::{
     PUBLIC_KEY_LEN, PublicKey, SIGNATURE_LEN, Signature, SignatureError, SigningKey,
 };
+pub use suite::Suite;

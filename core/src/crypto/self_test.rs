@@ -2,7 +2,7 @@
 
 use super::{
     AeadKey, EphemeralKey, Hash, Mac, PublicKey, Sealed, Secret, Share, Signature, SigningKey,
-    TAG_LEN, expand, extract,
+    Suite, TAG_LEN, expand, extract,
 };
 
 /// The primitive that gave a wrong answer. Nothing may be done with the crate then.
@@ -21,9 +21,9 @@ pub enum SelfTestError {
     Sign,
     /// ECDSA P-256 verification, of a right or of a wrong signature.
     Verify,
-    /// AES-256-GCM sealing.
+    /// AES-256-GCM or ChaCha20-Poly1305 sealing.
     Seal,
-    /// AES-256-GCM opening, of a right or of a wrong tag.
+    /// AES-256-GCM or ChaCha20-Poly1305 opening, of a right or of a wrong tag.
     Open,
 }
 
@@ -49,9 +49,16 @@ struct Answers {
     signed: [u8; 64],
     /// A signature that verifies; it is not one that the code under test made.
     verified: [u8; 64],
-    sealed: [u8; 60],
+    aes_gcm: AeadAnswer<60>,
+    chacha_poly: AeadAnswer<114>,
+}
+
+/// What an AEAD makes of a plaintext of `N` bytes, and back.
+#[derive(Debug, Clone)]
+struct AeadAnswer<const N: usize> {
+    sealed: [u8; N],
     tag: [u8; TAG_LEN],
-    opened: [u8; 60],
+    opened: [u8; N],
 }
 
 const ANSWERS: Answers = Answers {
@@ -78,12 +85,25 @@ const ANSWERS: Answers = Answers {
          019f4113742a2b14bd25926b49c649155f267e60d3814b4c0cc84250e46f0083",
     ),
     // McGrew and Viega, The Galois/Counter Mode of Operation, appendix B, test case 16.
-    sealed: hex(
-        "522dc1f099567d07f47f37a32a84427d643a8cdcbfe5c0c97598a2bd2555d1aa\
-         8cb08e48590dbb3da7b08b1056828838c5f61e6393ba7a0abcc9f662",
-    ),
-    tag: hex("76fc6ece0f4e1768cddf8853bb2d551b"),
-    opened: AEAD_PLAINTEXT,
+    aes_gcm: AeadAnswer {
+        sealed: hex(
+            "522dc1f099567d07f47f37a32a84427d643a8cdcbfe5c0c97598a2bd2555d1aa\
+             8cb08e48590dbb3da7b08b1056828838c5f61e6393ba7a0abcc9f662",
+        ),
+        tag: hex("76fc6ece0f4e1768cddf8853bb2d551b"),
+        opened: AES_GCM_QUESTION.plaintext,
+    },
+    // RFC 8439 §2.8.2.
+    chacha_poly: AeadAnswer {
+        sealed: hex(
+            "d31a8d34648e60db7b86afbc53ef7ec2a4aded51296e08fea9e2b5a736ee62d6\
+             3dbea45e8ca9671282fafb69da92728b1a71de0a9e060b2905d6a5b67ecd3b36\
+             92ddbd7f2d778b8c9803aee328091b58fab324e4fad675945585808b4831d7bc\
+             3ff4def08e4b7a9de576d26586cec64b6116",
+        ),
+        tag: hex("1ae10b594f09e26a7e902ecbd0600691"),
+        opened: CHACHA_POLY_QUESTION.plaintext,
+    },
 };
 
 /// RFC 7748 §6.1, Alice's private key.
@@ -103,13 +123,34 @@ const PUBLIC_KEY: [u8; 65] = hex("04\
      60fed4ba255a9d31c961eb74c6356d68c049b8923b61fa6ce669622e60f29fb6\
      7903fe1008b8bc99a41ae9e95628bc64f2f1b20c2d7e9f5177a3c294d4462299");
 
-const AEAD_KEY: [u8; 32] = hex("feffe9928665731c6d6a8f9467308308feffe9928665731c6d6a8f9467308308");
-const AEAD_IV: [u8; 12] = hex("cafebabefacedbaddecaf888");
-const AEAD_AAD: [u8; 20] = hex("feedfacedeadbeeffeedfacedeadbeefabaddad2");
-const AEAD_PLAINTEXT: [u8; 60] = hex(
-    "d9313225f88406e5a55909c5aff5269a86a7a9531534f7da2e4c303d8a318a72\
-     1c3c0c95956809532fcf0e2449a6b525b16aedf5aa0de657ba637b39",
-);
+/// What an AEAD is asked to seal.
+struct AeadQuestion<const A: usize, const N: usize> {
+    suite: Suite,
+    key: [u8; 32],
+    iv: [u8; 12],
+    aad: [u8; A],
+    plaintext: [u8; N],
+}
+
+const AES_GCM_QUESTION: AeadQuestion<20, 60> = AeadQuestion {
+    suite: Suite::Aes256Gcm,
+    key: hex("feffe9928665731c6d6a8f9467308308feffe9928665731c6d6a8f9467308308"),
+    iv: hex("cafebabefacedbaddecaf888"),
+    aad: hex("feedfacedeadbeeffeedfacedeadbeefabaddad2"),
+    plaintext: hex(
+        "d9313225f88406e5a55909c5aff5269a86a7a9531534f7da2e4c303d8a318a72\
+         1c3c0c95956809532fcf0e2449a6b525b16aedf5aa0de657ba637b39",
+    ),
+};
+
+const CHACHA_POLY_QUESTION: AeadQuestion<12, 114> = AeadQuestion {
+    suite: Suite::ChaCha20Poly1305,
+    key: hex("808182838485868788898a8b8c8d8e8f909192939495969798999a9b9c9d9e9f"),
+    iv: hex("070000004041424344454647"),
+    aad: hex("50515253c0c1c2c3c4c5c6c7"),
+    plaintext: *b"Ladies and Gentlemen of the class of '99: If I could offer you only one tip for \
+                  the future, sunscreen would be it.",
+};
 
 impl Answers {
     /// Asks every primitive and compares; the first that answers otherwise is the error.
@@ -121,7 +162,8 @@ impl Answers {
             .ok_or(SelfTestError::Agreement)?;
         require(*agreed.expose() == self.agreed, SelfTestError::Agreement)?;
         self.check_signature()?;
-        self.check_aead()
+        AES_GCM_QUESTION.check(&self.aes_gcm)?;
+        CHACHA_POLY_QUESTION.check(&self.chacha_poly)
     }
 
     fn check_symmetric(&self) -> Result<(), SelfTestError> {
@@ -155,15 +197,17 @@ impl Answers {
             SelfTestError::Verify,
         )
     }
+}
 
-    fn check_aead(&self) -> Result<(), SelfTestError> {
-        let key = AeadKey::new(&Secret::new(AEAD_KEY), Secret::new(AEAD_IV));
-        let mut buffer = AEAD_PLAINTEXT;
+impl<const A: usize, const N: usize> AeadQuestion<A, N> {
+    fn check(&self, answer: &AeadAnswer<N>) -> Result<(), SelfTestError> {
+        let key = AeadKey::new(self.suite, &Secret::new(self.key), Secret::new(self.iv));
+        let mut buffer = self.plaintext;
         let Sealed(tag) = key
-            .seal_in_place(0, &AEAD_AAD, &mut buffer)
+            .seal_in_place(0, &self.aad, &mut buffer)
             .ok_or(SelfTestError::Seal)?;
         require(
-            buffer == self.sealed && tag == self.tag,
+            buffer == answer.sealed && tag == answer.tag,
             SelfTestError::Seal,
         )?;
         let mut wrong_tag = tag;
@@ -171,10 +215,10 @@ impl Answers {
             *last ^= 1;
         }
         let mut copy = buffer;
-        let is_opened = key.open_in_place(0, &AEAD_AAD, &mut copy, &wrong_tag);
+        let is_opened = key.open_in_place(0, &self.aad, &mut copy, &wrong_tag);
         require(!is_opened, SelfTestError::Open)?;
-        let is_opened = key.open_in_place(0, &AEAD_AAD, &mut buffer, &tag);
-        require(is_opened && buffer == self.opened, SelfTestError::Open)
+        let is_opened = key.open_in_place(0, &self.aad, &mut buffer, &tag);
+        require(is_opened && buffer == answer.opened, SelfTestError::Open)
     }
 }
 
@@ -239,8 +283,17 @@ mod tests {
         each_wrong_byte_stops(|answers| &mut answers.agreed, SelfTestError::Agreement);
         each_wrong_byte_stops(|answers| &mut answers.signed, SelfTestError::Sign);
         each_wrong_byte_stops(|answers| &mut answers.verified, SelfTestError::Verify);
-        each_wrong_byte_stops(|answers| &mut answers.sealed, SelfTestError::Seal);
-        each_wrong_byte_stops(|answers| &mut answers.tag, SelfTestError::Seal);
-        each_wrong_byte_stops(|answers| &mut answers.opened, SelfTestError::Open);
+        each_wrong_byte_stops(|answers| &mut answers.aes_gcm.sealed, SelfTestError::Seal);
+        each_wrong_byte_stops(|answers| &mut answers.aes_gcm.tag, SelfTestError::Seal);
+        each_wrong_byte_stops(|answers| &mut answers.aes_gcm.opened, SelfTestError::Open);
+        each_wrong_byte_stops(
+            |answers| &mut answers.chacha_poly.sealed,
+            SelfTestError::Seal,
+        );
+        each_wrong_byte_stops(|answers| &mut answers.chacha_poly.tag, SelfTestError::Seal);
+        each_wrong_byte_stops(
+            |answers| &mut answers.chacha_poly.opened,
+            SelfTestError::Open,
+        );
     }
 }

@@ -12,7 +12,7 @@
 
 use super::transcript::{AfterM1, AfterM2, AfterM2Clear, AfterM3};
 use crate::crypto::{
-    AeadKey, EphemeralKey, Hash, Mac, Secret, Share, expand_hash, expand_label, extract,
+    AeadKey, EphemeralKey, Hash, Mac, Secret, Share, Suite, expand_hash, expand_label, extract,
 };
 use crate::reason::Reason;
 
@@ -122,6 +122,7 @@ impl Exporter {
 
 fn aead_key(secret: &Secret<32>, key: &'static str, iv: &'static str, context: &Hash) -> AeadKey {
     AeadKey::new(
+        Suite::Aes256Gcm,
         &expand_hash(secret, key, context),
         expand_label(secret, iv, context.as_bytes()),
     )

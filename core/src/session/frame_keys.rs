@@ -1,13 +1,14 @@
 //! From the secret of one epoch to its frame key, and to the secrets of the next epoch (PROTOCOL.md §5.4).
 
 use crate::crypto::{
-    AeadKey, EphemeralKey, Hash, Secret, Share, expand_hash, expand_label, extract,
+    AeadKey, EphemeralKey, Hash, Secret, Share, Suite, expand_hash, expand_label, extract,
 };
 use crate::reason::Reason;
 
 /// Returns the key that frames of the epoch of `secret` are sealed under.
 pub(super) fn frame_key(secret: &Secret<32>) -> AeadKey {
     AeadKey::new(
+        Suite::Aes256Gcm,
         &expand_label(secret, "key", b""),
         expand_label(secret, "iv", b""),
     )

@@ -128,9 +128,13 @@ fn repeated() -> Result<(), Failure> {
 
 /// Returns the payload of the responder's frame `sent` of epoch 0.
 fn opened(bench: &Bench, seq: u32, sent: &Message) -> Message {
-    use moorline_core::crypto::{AeadKey, Secret};
+    use moorline_core::crypto::{AeadKey, Secret, Suite};
     let keys = crate::reference::frame_keys(&bench.responder.secret);
-    let key = AeadKey::new(&Secret::new(keys.key), Secret::new(keys.iv));
+    let key = AeadKey::new(
+        Suite::Aes256Gcm,
+        &Secret::new(keys.key),
+        Secret::new(keys.iv),
+    );
     let (header, sealed) = sent.split_at(8);
     let (ciphertext, tag) = sealed.split_at(sealed.len() - 16);
     let mut payload = crate::pair::copy(ciphertext);

@@ -4,6 +4,7 @@ use core::hint::black_box;
 
 use aes_gcm::Aes256Gcm;
 use aes_gcm::aead::AeadInOut;
+use chacha20poly1305::ChaCha20Poly1305;
 use hmac::{Hmac, KeyInit, Mac};
 use moorline_core::connection::Connection;
 use moorline_core::session::Session;
@@ -38,6 +39,7 @@ pub(crate) struct Size {
 /// The values that a device keeps, in the order of the report.
 pub(crate) static SIZES: &[Size] = &[
     size("state.aes256gcm", size_of::<Aes256Gcm>()),
+    size("state.chacha20poly1305", size_of::<ChaCha20Poly1305>()),
     size("state.p256.signing-key", size_of::<SigningKey>()),
     size("state.connection", size_of::<Connection<'static>>()),
     size("state.session", size_of::<Session>()),
@@ -50,6 +52,7 @@ pub(crate) static OPERATIONS: &[Bench] = &[
     bench("hmac-sha256.256", hmac_256),
     bench("aes256gcm.key", aes256gcm_key),
     bench("aes256gcm.seal.256", aes256gcm_seal_256),
+    bench("chacha20poly1305.seal.256", chacha20poly1305_seal_256),
     bench("p256.key", p256_key),
     bench("p256.sign", p256_sign),
     bench("p256.verify", p256_verify),
@@ -110,6 +113,16 @@ fn aes256gcm_key(meter: &mut Meter<'_>) {
 
 fn aes256gcm_seal_256(meter: &mut Meter<'_>) {
     let cipher = Aes256Gcm::new(&black_box(SECRET).into());
+    let nonce = black_box([7; 12]).into();
+    let mut buffer = black_box([0x5A; 256]);
+    let tag = meter.measure(|| {
+        cipher.encrypt_inout_detached(&nonce, &[1, 2, 3], buffer.as_mut_slice().into())
+    });
+    black_box(tag.expect("256 bytes are not too long"));
+}
+
+fn chacha20poly1305_seal_256(meter: &mut Meter<'_>) {
+    let cipher = ChaCha20Poly1305::new(&black_box(SECRET).into());
     let nonce = black_box([7; 12]).into();
     let mut buffer = black_box([0x5A; 256]);
     let tag = meter.measure(|| {
