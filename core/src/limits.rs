@@ -46,3 +46,15 @@ pub const MAX_UPDATE_SENDS: u8 = 5;
 
 /// Milliseconds after a switch of keys within which a peer may not ask for the next one (PROTOCOL.md §5.4).
 pub const MIN_EPOCH_MILLIS: u64 = 1_000;
+
+/// Fewest sequence numbers that a replay window of datagrams judges (PROTOCOL.md §5.2).
+pub const MIN_WINDOW: u16 = 64;
+
+/// Most sequence numbers that a replay window of datagrams judges (PROTOCOL.md §5.2).
+pub const MAX_WINDOW: u16 = 2048;
+
+/// Seconds for which a ticket may be used at most (PROTOCOL.md §2.8).
+pub const MAX_TICKET_SECONDS: u32 = 86_400;
+
+/// Most tickets that follow each other without a full handshake (PROTOCOL.md §2.8).
+pub const MAX_TICKET_CHAIN: u8 = 64;

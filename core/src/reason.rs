@@ -54,8 +54,18 @@ pub enum Reason {
     TimeQuality,
     /// A limit announced by the peer is too small or too large.
     PeerLimit,
-    /// The responder's confirmation is not right.
+    /// The confirmation of the other end is not right.
     Confirmation,
+    /// The proof that the initiator has the ticket's secret is not right.
+    Binder,
+    /// The ticket was used up, revoked or dropped while the handshake went on.
+    TicketGone,
+    /// The token is that of another agent than the one that is wanted.
+    OtherAgent,
+    /// The token does not reach this agent.
+    OutOfScope,
+    /// This end does not know the time, and judges no token without it.
+    NoTime,
     /// The session would have ended before it began.
     SessionExpired,
     /// The token was refused.
@@ -68,6 +78,8 @@ pub enum Reason {
     RefusedCredential,
     /// The responder is overloaded.
     RefusedOverload,
+    /// The responder does not know the time.
+    RefusedNoTime,
     /// The responder sent a hint that it does not take this handshake; nobody vouches for the hint.
     Rejected,
     /// The handshake took too long.

@@ -15,6 +15,7 @@ use moorline_core::crypto::EphemeralKey;
 use moorline_core::driver::blocking::{Link, Machine, open_websocket};
 use moorline_core::driver::{Buffers, DriverError};
 use moorline_core::framing::{MAX_CLIENT_HEADER_LEN, MAX_RESPONSE_LEN, WebSocketClient};
+use moorline_core::handshake::Ticket;
 use moorline_core::limits::{HANDSHAKE_MILLIS, MAX_HANDSHAKE_LEN};
 use moorline_core::reason::Error;
 use moorline_core::wire::FRAME_OVERHEAD;
@@ -38,6 +39,8 @@ pub struct Agent {
     memory: &'static mut Memory,
     /// The ephemeral key of the next handshake, made while nobody waits for it.
     spare: Option<EphemeralKey>,
+    /// What the last session left for the next handshake, which then needs no signature.
+    ticket: Option<Ticket>,
     opened_ms: Option<u64>,
 }
 
@@ -75,6 +78,7 @@ impl Agent {
             },
             memory,
             spare: None,
+            ticket: None,
             opened_ms: None,
         })
     }
@@ -138,10 +142,12 @@ impl Agent {
             Some(key) => key,
             None => EphemeralKey::generate(machine.entropy).map_err(Error::from)?,
         };
+        // It is offered once: after an attempt that fails the next is in full.
+        let ticket = self.ticket.take();
         let mut link = Link::connect(
             line,
             WebSocketClient::new(&mut memory.assembly),
-            self.identity.initiator(max_payload_len),
+            self.identity.initiator(max_payload_len, ticket.as_ref()),
             ephemeral,
             Settings {
                 max_payload_len,
@@ -162,12 +168,21 @@ impl Agent {
             hub_clock: link.connection().clock().copied().unwrap_or_default(),
         };
         self.opened_ms = Some(machine.clock.milliseconds());
-        defmt::info!(
-            "link open session {=u64:016x}, handshake of {=usize} bytes",
-            u64::from_be_bytes(session.id),
-            self.identity.handshake_len()
-        );
+        let number = u64::from_be_bytes(session.id);
+        if link.connection().facts().is_some_and(|facts| facts.resumed) {
+            defmt::info!("link open session {=u64:016x}, resumed", number);
+        } else {
+            let len = self.identity.handshake_len();
+            defmt::info!(
+                "link open session {=u64:016x}, handshake of {=usize} bytes",
+                number,
+                len
+            );
+        }
         loop {
+            if let Some(ticket) = link.take_ticket() {
+                self.ticket = Some(ticket);
+            }
             let answer = link.poll(&mut machine, |event| match event {
                 Event::Envelope(payload) => {
                     exchange::answer(payload, &session, &mut self.devices, &mut memory.reply)

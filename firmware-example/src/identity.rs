@@ -1,10 +1,10 @@
 //! Who the device is and whom it takes for its hub: what it must have before it sends a byte.
 
 use moorline_core::crypto::{SelfTestError, SigningKey, self_test};
-use moorline_core::handshake::{Initiator, Offer};
+use moorline_core::handshake::{Initiator, Offer, Ticket, Wanted};
 use moorline_core::provision::{Provision, ProvisionError};
 use moorline_core::token::{TokenReason, UnverifiedClaims};
-use moorline_core::wire::{M1_LEN, M2_LEN, M3_MIN_LEN, M4_LEN};
+use moorline_core::wire::{Form, M1_LEN, M2_LEN, M3_MIN_LEN, M4_LEN, SuiteList};
 
 use crate::board::{Entropy, EntropyError};
 
@@ -39,18 +39,26 @@ impl Identity {
         self.provision.host()
     }
 
-    /// Returns how many bytes the four messages of a handshake have.
+    /// Returns how many bytes the four messages of a full handshake have.
     pub fn handshake_len(&self) -> usize {
         M1_LEN + M2_LEN + M3_MIN_LEN + self.provision.token().as_bytes().len() + M4_LEN
     }
 
-    /// Returns the device's side of a handshake that takes payloads of `max_payload_len` bytes.
-    pub fn initiator(&self, max_payload_len: u16) -> Initiator<'_> {
+    /// Returns the device's side of a handshake that takes payloads of `max_payload_len` bytes and rests on `ticket`,
+    /// if the hub takes it.
+    pub fn initiator<'k>(
+        &'k self,
+        max_payload_len: u16,
+        ticket: Option<&'k Ticket>,
+    ) -> Initiator<'k> {
         Initiator {
             key: &self.key,
             token: self.provision.token(),
-            pins: self.provision.pins(),
+            wanted: Wanted::Hub(self.provision.pins(), Form::Stream),
+            ticket,
             offer: Offer {
+                suites: SuiteList::CHACHA_FIRST,
+                wants_ticket: true,
                 mtu: MTU,
                 max_payload_len,
                 no_clock: true,

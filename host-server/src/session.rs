@@ -6,12 +6,14 @@ use std::time::Duration;
 use futures_lite::future;
 use moorline_core::connection::{Closure, Connection, Context, Event, Heartbeat, Settings};
 use moorline_core::entropy::EntropyError;
-use moorline_core::handshake::{Admission, Gate, Responder};
+use moorline_core::handshake::{Admission, Gate, Place, Responder};
 use moorline_core::limits::MAX_HANDSHAKE_LEN;
 use moorline_core::message::{Alert, AlertCode, Envelope};
 use moorline_core::reason::Reason;
 use moorline_core::token::{AgentId, Claims, MAX_UNPACKED_LEN, Role, TrustAnchors, VerifiedClaims};
-use moorline_core::wire::{Limits as WireLimits, Refuse, RefuseCode, Reject, RejectCode};
+use moorline_core::wire::{
+    Form, Limits as WireLimits, Refuse, RefuseCode, Reject, RejectCode, SuiteList,
+};
 
 use crate::clock;
 use crate::config::Config;
@@ -92,6 +94,8 @@ impl<'s, T: Transport> Session<'s, T> {
             keys: &shared.keys.identities,
             anchors: &shared.anchors,
             audience: &shared.config.name,
+            suites: SuiteList::AES_FIRST,
+            place: Place::Link(Form::Stream),
             limits: WireLimits {
                 mtu: STREAM_MTU,
                 max_payload_len: limits.payload_len,
@@ -109,7 +113,7 @@ impl<'s, T: Transport> Session<'s, T> {
             shared,
             transport,
             peer,
-            connection: Connection::respond(responder, settings, clock::instant()),
+            connection: Connection::respond(responder, None, settings, clock::instant()),
             half_open: None,
             key: None,
             outbox,
@@ -148,7 +152,7 @@ impl<'s, T: Transport> Session<'s, T> {
             code: RejectCode::Overload,
             argument: OVERLOAD_SECONDS,
         };
-        if let Ok(bytes) = reject.emit(&mut self.out)
+        if let Ok(bytes) = reject.emit(0, &mut self.out)
             && let Err(error) = write(self.transport, bytes).await
         {
             return error.into();
@@ -291,10 +295,14 @@ impl<'s, T: Transport> Session<'s, T> {
 
     async fn handle_deadline(&mut self) -> Result<(), End> {
         let outcome = {
+            let mut door = Door {
+                shared: self.shared,
+                session: None,
+            };
             let mut context = Context {
                 now: clock::now(),
                 entropy: &mut SystemEntropy,
-                gate: None,
+                gate: Some(&mut door),
             };
             self.connection.handle_deadline(&mut context, &mut self.out)
         };

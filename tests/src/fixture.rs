@@ -1,14 +1,17 @@
 //! The keys, tokens and times that the protocol's cases share. None of them is used anywhere else.
 
+use heapless::Vec;
 use moorline_core::crypto::{EphemeralKey, Hash, PublicKey, Secret, SigningKey};
 use moorline_core::entropy::{Entropy, EntropyError};
-use moorline_core::handshake::{Admission, Gate, Initiator, Offer, Pins, Responder};
+use moorline_core::handshake::{
+    Admission, Gate, Initiator, Offer, Pins, Place, Responder, TicketRecord, Wanted,
+};
 use moorline_core::time::{Instant, Now, TimeQuality, UnixMillis};
 use moorline_core::token::{
     AgentScope, Claims, MAX_UNPACKED_LEN, NewClaims, Permissions, Role, TokenKind, TrustAnchor,
     TrustAnchors, UnpackedToken, VerifiedClaims, mint,
 };
-use moorline_core::wire::{Limits, Refuse, RefuseCode};
+use moorline_core::wire::{Form, Limits, Refuse, RefuseCode, SuiteList, TICKET_ID_LEN};
 
 use crate::Failure;
 
@@ -26,6 +29,9 @@ pub const NOW: UnixMillis = UnixMillis(1_767_225_600_000);
 
 /// The session id that [`Door`] gives.
 pub const SESSION_ID: [u8; 8] = *b"session1";
+
+/// How many tickets a [`Door`] has room for.
+pub const MAX_TICKETS: usize = 2;
 
 /// What every end takes.
 pub const LIMITS: Limits = Limits {
@@ -158,22 +164,27 @@ impl World {
             keys: &self.hub,
             anchors: &self.anchors,
             audience: HUB,
+            suites: SuiteList::AES_FIRST,
             limits: LIMITS,
+            place: Place::Link(Form::Stream),
         }
     }
 
     /// Returns the agent's side.
     pub fn initiator<'k>(&'k self, token: UnpackedToken<'k>) -> Initiator<'k> {
         let offer = Offer {
+            suites: SuiteList::DEFAULT,
             mtu: 1500,
             max_payload_len: 1024,
             no_clock: true,
+            wants_ticket: false,
         };
         Initiator {
             key: &self.agent,
             token,
-            pins: &self.pins,
+            wanted: Wanted::Hub(&self.pins, Form::Stream),
             offer,
+            ticket: None,
         }
     }
 
@@ -193,7 +204,7 @@ impl World {
 }
 
 /// A gate that admits everyone, no one, or no one that it looks up.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Door {
     /// Whether every token is revoked.
     pub revoked: bool,
@@ -201,9 +212,29 @@ pub struct Door {
     pub full: bool,
     /// How many peers were admitted.
     pub admitted: usize,
+    /// The tickets that were given; none are when there is no room.
+    pub tickets: Vec<TicketRecord, MAX_TICKETS>,
+    /// Whether tickets are given.
+    pub gives_tickets: bool,
 }
 
 impl Gate for Door {
+    fn find_ticket(&self, id: &[u8; TICKET_ID_LEN]) -> Option<TicketRecord> {
+        self.tickets
+            .iter()
+            .find(|ticket| ticket.id() == id)
+            .cloned()
+    }
+
+    fn redeem_ticket(&mut self, id: &[u8; TICKET_ID_LEN]) -> Option<TicketRecord> {
+        let place = self.tickets.iter().position(|ticket| ticket.id() == id)?;
+        Some(self.tickets.swap_remove(place))
+    }
+
+    fn keep_ticket(&mut self, record: TicketRecord) -> bool {
+        self.gives_tickets && self.tickets.push(record).is_ok()
+    }
+
     fn is_revoked(&self, _: &Claims) -> bool {
         self.revoked
     }

@@ -48,6 +48,7 @@ static TABLES: &[&[Case]] = &[
     handshake::hub::CASES,
     handshake::credential::CASES,
     handshake::order::CASES,
+    handshake::resume::CASES,
     handshake::shares::CASES,
     vectors::CASES,
     session::frames::CASES,

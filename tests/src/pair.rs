@@ -2,6 +2,7 @@
 
 use heapless::Vec;
 use moorline_core::connection::{Closure, Connection, Context, Event, Settings};
+use moorline_core::handshake::{Initiator, Responder};
 use moorline_core::limits::MAX_HANDSHAKE_LEN;
 use moorline_core::token::UnpackedToken;
 
@@ -126,13 +127,27 @@ impl<'k> Pair<'k> {
         token: UnpackedToken<'k>,
         settings: Settings,
     ) -> Result<Self, Failure> {
+        let (initiator, responder) = (world.initiator(token), world.responder());
+        Self::between(initiator, responder, Door::default(), settings, 0)
+    }
+
+    /// Returns these two ends before the first message is delivered, at `millis`.
+    pub fn between(
+        initiator: Initiator<'k>,
+        responder: Responder<'k>,
+        door: Door,
+        settings: Settings,
+        millis: u64,
+    ) -> Result<Self, Failure> {
         let mut out = [0; MAX_HANDSHAKE_LEN];
-        let start = at(0).instant;
+        let start = at(millis);
+        let mut entropy = FixedEntropy::new("initiator");
         let started = Connection::initiate(
-            world.initiator(token),
+            initiator,
             ephemeral_key("initiator ephemeral"),
             settings,
-            start,
+            &start,
+            &mut entropy,
             &mut out,
         );
         let Ok((connection, m1)) = started else {
@@ -145,13 +160,13 @@ impl<'k> Pair<'k> {
         };
         let initiator = End {
             connection,
-            entropy: FixedEntropy::new("initiator"),
+            entropy,
             door: Door::default(),
         };
         let responder = End {
-            connection: Connection::respond(world.responder(), settings, start),
+            connection: Connection::respond(responder, None, settings, start.instant),
             entropy: FixedEntropy::new("responder"),
-            door: Door::default(),
+            door,
         };
         Ok(Self {
             initiator,
@@ -167,13 +182,22 @@ impl<'k> Pair<'k> {
         settings: Settings,
     ) -> Result<Self, Failure> {
         let mut pair = Self::start(world, token, settings)?;
-        let (m2, _) = pair.responder.hand(&pair.m1, 0);
-        let (m3, _) = pair.initiator.hand(&m2.unwrap_or_default(), 0);
-        let (m4, seen) = pair.responder.hand(&m3.unwrap_or_default(), 0);
-        ensure!(seen == Seen::Open);
-        let (none, seen) = pair.initiator.hand(&m4.unwrap_or_default(), 0);
-        ensure!(seen == Seen::Open && none.is_none());
+        pair.finish(0)?;
         Ok(pair)
+    }
+
+    /// Delivers all messages of the handshake, undisturbed, at `millis`; returns M2, M3 and what follows.
+    pub fn finish(&mut self, millis: u64) -> Result<[Message; 3], Failure> {
+        let (m2, _) = self.responder.hand(&self.m1, millis);
+        let m2 = m2.unwrap_or_default();
+        let (m3, _) = self.initiator.hand(&m2, millis);
+        let m3 = m3.unwrap_or_default();
+        let (m4, seen) = self.responder.hand(&m3, millis);
+        ensure!(seen == Seen::Open);
+        let m4 = m4.unwrap_or_default();
+        let (none, seen) = self.initiator.hand(&m4, millis);
+        ensure!(seen == Seen::Open && none.is_none());
+        Ok([m2, m3, m4])
     }
 }
 

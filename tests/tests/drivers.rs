@@ -79,7 +79,8 @@ struct Line<'k> {
 
 impl<'k> Line<'k> {
     fn new(world: &'k World, form: Form) -> Self {
-        let connection = Connection::respond(world.responder(), Settings::default(), at(0).instant);
+        let connection =
+            Connection::respond(world.responder(), None, Settings::default(), at(0).instant);
         let hub = Hub {
             connection,
             entropy: FixedEntropy::new("responder"),

@@ -14,6 +14,8 @@ pub struct Facts {
     pub expires_at: Instant,
     /// What the initiator may do.
     pub permissions: Permissions,
+    /// Whether the session rests on a ticket of an earlier one.
+    pub resumed: bool,
 }
 
 /// The responder's clock, authenticated by M2 (PROTOCOL.md §7.2).

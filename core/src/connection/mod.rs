@@ -13,14 +13,15 @@ pub use settings::{Heartbeat, Settings};
 use crate::crypto::EphemeralKey;
 use crate::entropy::Entropy;
 use crate::handshake::{
-    AwaitM2, AwaitM3, AwaitM4, Established, Gate, Initiator, M3Answer, Responder,
+    AwaitM2, AwaitM3, AwaitM4, AwaitRefusal, Established, Gate, Initiator, M2Answer, M3Answer,
+    Responder, Role, Terms, Ticket, TicketOrigin, give_ticket,
 };
-use crate::message::{Alert, Control, Envelope};
+use crate::message::{Alert, Control, Envelope, Welcome};
 use crate::reason::{Error, Reason};
 use crate::session::{Delivery, Session};
 use crate::time::{Instant, Now, TimeQuality, UnixMillis};
 use crate::token::VerifiedClaims;
-use crate::wire::{FrameType, M1, MessageType, Reject, RejectCode};
+use crate::wire::{FrameType, Line, MessageType, NewTicket, Reject, RejectCode, TICKET_ID_LEN};
 
 /// A connection in stream form.
 #[derive(Debug)]
@@ -35,18 +36,24 @@ pub struct Connection<'k> {
     ping_pending: bool,
     clock: Option<HubClock>,
     facts: Option<Facts>,
+    /// What the tickets of this session have in common, at an initiator.
+    origin: Option<TicketOrigin>,
+    /// The newest ticket that was given and not taken away by the shell.
+    ticket: Option<Ticket>,
+    /// The name of the ticket that this responder gave last.
+    outstanding: Option<[u8; TICKET_ID_LEN]>,
+    /// Whether that ticket is to be replaced.
+    ticket_due: bool,
+    resumed: bool,
 }
 
 /// Where a connection stands.
 #[derive(Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "a device holds one connection in a static; boxing it is not possible without a heap"
-)]
 enum Stage<'k> {
     AwaitM2(AwaitM2<'k>),
     AwaitM4(AwaitM4),
-    AwaitM1(Responder<'k>),
+    AwaitWelcome(Session, AwaitRefusal),
+    AwaitM1(Responder<'k>, Option<EphemeralKey>),
     AwaitM3(Responder<'k>, AwaitM3),
     Open(Session),
     Closed,
@@ -111,17 +118,24 @@ impl<'k> Connection<'k> {
         initiator: Initiator<'k>,
         ephemeral: EphemeralKey,
         settings: Settings,
-        now: Instant,
+        now: &Now,
+        entropy: &mut dyn Entropy,
         out: &'o mut [u8],
     ) -> Result<(Self, &'o [u8]), Error> {
-        let (wait, m1) = AwaitM2::start(initiator, ephemeral, out)?;
-        Ok((Self::new(Stage::AwaitM2(wait), settings, now), m1))
+        let (wait, m1) = AwaitM2::start(initiator, ephemeral, now, entropy, out)?;
+        Ok((Self::new(Stage::AwaitM2(wait), settings, now.instant), m1))
     }
 
-    /// Returns the responder's connection, which waits for M1.
+    /// Returns the responder's connection, which waits for M1. `ephemeral` may have been made ahead, in idle time; it
+    /// serves this handshake alone. One is made when there is none.
     #[must_use]
-    pub fn respond(responder: Responder<'k>, settings: Settings, now: Instant) -> Self {
-        Self::new(Stage::AwaitM1(responder), settings, now)
+    pub fn respond(
+        responder: Responder<'k>,
+        ephemeral: Option<EphemeralKey>,
+        settings: Settings,
+        now: Instant,
+    ) -> Self {
+        Self::new(Stage::AwaitM1(responder, ephemeral), settings, now)
     }
 
     fn new(stage: Stage<'k>, settings: Settings, now: Instant) -> Self {
@@ -135,7 +149,17 @@ impl<'k> Connection<'k> {
             ping_pending: false,
             clock: None,
             facts: None,
+            origin: None,
+            ticket: None,
+            outstanding: None,
+            ticket_due: false,
+            resumed: false,
         }
+    }
+
+    /// Takes away the newest ticket that the responder gave. It is kept as the initiator's key is.
+    pub fn take_ticket(&mut self) -> Option<Ticket> {
+        self.ticket.take()
     }
 
     /// Returns whether application messages may be sent.
@@ -199,7 +223,8 @@ impl<'k> Connection<'k> {
         match &self.stage {
             Stage::AwaitM2(_) => self.handle_m2(message, context, out),
             Stage::AwaitM4(_) => self.handle_m4(message, context.now.instant),
-            Stage::AwaitM1(_) => self.handle_m1(message, context, out),
+            Stage::AwaitWelcome(..) => self.handle_welcome(message, context, out),
+            Stage::AwaitM1(..) => self.handle_m1(message, context, out),
             Stage::AwaitM3(..) => self.handle_m3(message, context, out),
             Stage::Open(_) => self.handle_frame(message, context, out),
             Stage::Closed => Err(Reason::OutOfPlace),
@@ -217,13 +242,25 @@ impl<'k> Connection<'k> {
             return Err(Reason::OutOfPlace);
         };
         if message.first() == Some(&MessageType::Reject.code()) {
-            Reject::parse(message)?;
+            Reject::parse(message, wait.id())?;
             return Err(Reason::Rejected);
         }
-        let (next, m3) = wait.handle_m2(message, context.entropy, out)?;
+        let (answer, m3) = wait.handle_m2(message, &context.now, context.entropy, out)?;
         let sent = m3.len();
-        self.note_time(next.hub_time(), context.now.instant);
-        self.stage = Stage::AwaitM4(next);
+        let now = context.now.instant;
+        match answer {
+            M2Answer::Full(next) => {
+                self.note_time(next.hub_time(), now);
+                self.stage = Stage::AwaitM4(next);
+            }
+            M2Answer::Resumed(next) => {
+                self.note_time(next.hub_time(), now);
+                let (established, refusal) = next.into_session();
+                self.resumed = true;
+                let session = self.session_of(established, now);
+                self.stage = Stage::AwaitWelcome(session, refusal);
+            }
+        }
         Ok(Step { sent, event: None })
     }
 
@@ -232,12 +269,37 @@ impl<'k> Connection<'k> {
         let Stage::AwaitM4(wait) = &self.stage else {
             return Err(Reason::OutOfPlace);
         };
-        let established = wait.handle_m4(message, self.clock.unwrap_or_default().at(now))?;
-        self.open(established, now);
-        Ok(Step {
-            sent: 0,
-            event: Some(Event::Open(None)),
-        })
+        let (established, terms) =
+            wait.handle_m4(message, self.clock.unwrap_or_default().at(now))?;
+        let session = self.session_of(established, now);
+        Ok(self.open(session, &terms, now, None))
+    }
+
+    /// The first frame of a resumed session says what M4 says in others; a REFUSE may come in its place.
+    #[inline(never)]
+    fn handle_welcome<'m>(
+        &mut self,
+        message: &'m mut [u8],
+        context: &mut Context<'_>,
+        out: &mut [u8],
+    ) -> Result<Step<'m>, Reason> {
+        let Stage::AwaitWelcome(session, refusal) = &mut self.stage else {
+            return Err(Reason::OutOfPlace);
+        };
+        if message.first() == Some(&MessageType::Refuse.code()) {
+            return Err(refusal.handle_refuse(message)?);
+        }
+        let now = context.now.instant;
+        let handled = session.handle_frame(message, now, context.entropy, out)?;
+        let Delivery::Welcome(welcome) = handled.delivery else {
+            return Err(Reason::OutOfPlace);
+        };
+        let terms = welcome.terms()?;
+        terms.check(self.clock.unwrap_or_default().at(now))?;
+        match core::mem::replace(&mut self.stage, Stage::Closed) {
+            Stage::AwaitWelcome(session, _) => Ok(self.open(session, &terms, now, None)),
+            _ => Err(Reason::OutOfPlace),
+        }
     }
 
     #[inline(never)]
@@ -247,14 +309,13 @@ impl<'k> Connection<'k> {
         context: &mut Context<'_>,
         out: &mut [u8],
     ) -> Result<Step<'m>, Reason> {
-        let Stage::AwaitM1(responder) = self.stage else {
+        let Stage::AwaitM1(responder, ephemeral) = &mut self.stage else {
             return Err(Reason::OutOfPlace);
         };
-        // No key is made for bytes that are no offer.
-        M1::parse(message)?;
-        let ephemeral = EphemeralKey::generate(context.entropy)?;
+        let gate = context.gate.as_deref().ok_or(Reason::NotAdmitted)?;
+        let (responder, ephemeral) = (*responder, ephemeral.take());
         let (next, m2) =
-            responder.handle_m1(message, &context.now, ephemeral, context.entropy, out)?;
+            responder.handle_m1(message, &context.now, ephemeral, gate, context.entropy, out)?;
         let sent = m2.len();
         self.stage = Stage::AwaitM3(responder, next);
         Ok(Step { sent, event: None })
@@ -272,24 +333,32 @@ impl<'k> Connection<'k> {
         };
         let now = context.now;
         let gate = context.gate.as_deref_mut().ok_or(Reason::NotAdmitted)?;
-        match wait.handle_m3(message, responder, &now, gate, out)? {
+        match wait.handle_m3(message, responder, &now, gate, context.entropy, out)? {
             M3Answer::Open {
                 m4,
                 established,
+                terms,
                 claims,
             } => {
-                let sent = m4.len();
+                let sent = m4.map(|m4| m4.len());
+                self.resumed = sent.is_none();
                 self.clock = Some(HubClock {
                     time: now.unix,
                     quality: now.quality,
                     at: now.instant,
                     error: 0,
                 });
-                self.open(established, now.instant);
-                Ok(Step {
-                    sent,
-                    event: Some(Event::Open(Some(claims))),
-                })
+                self.outstanding = terms.ticket.map(|ticket| ticket.id);
+                let mut session = self.session_of(established, now.instant);
+                let sent = match sent {
+                    Some(sent) => sent,
+                    None => {
+                        let welcome = Control::Welcome(Welcome::new(&terms));
+                        session.seal_control(&welcome, out)?.len()
+                    }
+                };
+                let step = self.open(session, &terms, now.instant, Some(claims));
+                Ok(Step { sent, ..step })
             }
             M3Answer::Refused { refuse, reason } => {
                 let sent = refuse.len();
@@ -313,6 +382,7 @@ impl<'k> Connection<'k> {
         let now = context.now.instant;
         let handled = session.handle_frame(message, now, context.entropy, out)?;
         let sent = handled.send.map_or(0, <[u8]>::len);
+        self.ticket_due |= session.take_healed() && self.outstanding.is_some();
         let event = match handled.delivery {
             Delivery::Nothing => None,
             Delivery::Application(payload) => Some(Event::Application(payload)),
@@ -322,6 +392,19 @@ impl<'k> Connection<'k> {
                 self.ping_pending &= !answers;
                 answers.then(|| Event::RoundTrip(now.since(self.pinged)))
             }
+            Delivery::Ticket(new) => {
+                let settled = session.peer_epoch() == session.epoch();
+                if new.life == 0 || self.origin.is_none() {
+                    return Err(Reason::Malformed);
+                }
+                // Where a key update crosses it, the two ends do not agree on what it is made of.
+                if settled {
+                    self.note_ticket(&new, now);
+                }
+                None
+            }
+            // It is said once, before anything else.
+            Delivery::Welcome(_) => return Err(Reason::OutOfPlace),
             Delivery::Alert(alert) => {
                 self.stage = Stage::Closed;
                 Some(Event::Closed(Closure::ByPeer(alert)))
@@ -335,6 +418,8 @@ impl<'k> Connection<'k> {
     pub fn deadline(&self) -> Option<Instant> {
         match &self.stage {
             Stage::Closed => None,
+            // What is due at once.
+            Stage::Open(_) if self.ticket_due => Some(Instant(0)),
             Stage::Open(session) => {
                 let heartbeat = self.settings.heartbeat;
                 let ping = self.heard.max(self.pinged).plus(heartbeat.ping_after);
@@ -383,6 +468,9 @@ impl<'k> Connection<'k> {
         let Stage::Open(session) = &mut self.stage else {
             return Ok(0);
         };
+        if self.ticket_due {
+            return self.replace_ticket(context, out);
+        }
         let heartbeat = self.settings.heartbeat;
         if now >= self.heard.plus(heartbeat.dead_after) {
             return Err(Reason::Silent);
@@ -400,6 +488,44 @@ impl<'k> Connection<'k> {
                 .len());
         }
         Ok(0)
+    }
+
+    /// Replaces the ticket that this responder gave: a thief of the keys before the last update has its secret.
+    #[inline(never)]
+    fn replace_ticket(
+        &mut self,
+        context: &mut Context<'_>,
+        out: &mut [u8],
+    ) -> Result<usize, Reason> {
+        self.ticket_due = false;
+        let (Stage::Open(session), Some(gate), Some(facts), Some(id)) = (
+            &mut self.stage,
+            context.gate.as_deref_mut(),
+            &self.facts,
+            self.outstanding.take(),
+        ) else {
+            return Ok(0);
+        };
+        let record = gate.redeem_ticket(&id).and_then(|record| record.followed());
+        let Some(record) = record.filter(|_| session.is_settled()) else {
+            return Ok(0);
+        };
+        let (resumption, now) = (session.resumption(), &context.now);
+        let ticket = give_ticket(
+            record,
+            resumption,
+            facts.expires,
+            now,
+            gate,
+            context.entropy,
+        );
+        let Some(ticket) = ticket else {
+            return Ok(0);
+        };
+        self.outstanding = Some(ticket.id);
+        Ok(session
+            .seal_control(&Control::TicketNew(ticket), out)?
+            .len())
     }
 
     /// Seals a message for the peer's application into `out`.
@@ -465,21 +591,58 @@ impl<'k> Connection<'k> {
         }
     }
 
+    /// Returns the session that `established` leads to, and notes what its tickets have in common.
     #[inline(never)]
-    fn open(&mut self, established: Established, now: Instant) {
+    fn session_of(&mut self, established: Established, now: Instant) -> Session {
+        self.origin = match established.role {
+            Role::Initiator => Some(TicketOrigin {
+                suite: established.suite,
+                responder: established.responder,
+                agent: match established.line {
+                    Line::Channel(agent) => Some(agent),
+                    Line::Stream | Line::Datagram => None,
+                },
+                max_payload_len: self.settings.max_payload_len,
+            }),
+            Role::Responder => None,
+        };
+        Session::new(established, self.settings.max_payload_len, now)
+    }
+
+    #[inline(never)]
+    fn open<'m>(
+        &mut self,
+        session: Session,
+        terms: &Terms,
+        now: Instant,
+        claims: Option<VerifiedClaims>,
+    ) -> Step<'m> {
         let clock = self.clock.unwrap_or_default();
-        let left = established.expires.0.saturating_sub(clock.at(now).0);
+        let left = terms.expires.0.saturating_sub(clock.at(now).0);
         self.facts = Some(Facts {
-            session_id: established.session_id,
-            expires: established.expires,
+            session_id: terms.session_id,
+            expires: terms.expires,
             expires_at: now.plus(left),
-            permissions: established.permissions,
+            permissions: terms.permissions,
+            resumed: self.resumed,
         });
-        self.stage = Stage::Open(Session::new(
-            established,
-            self.settings.max_payload_len,
-            now,
-        ));
+        self.stage = Stage::Open(session);
+        if let Some(new) = &terms.ticket {
+            self.note_ticket(new, now);
+        }
+        Step {
+            sent: 0,
+            event: Some(Event::Open(claims)),
+        }
+    }
+
+    /// Makes the ticket that the responder gave.
+    fn note_ticket(&mut self, new: &NewTicket, now: Instant) {
+        let clock = self.clock.unwrap_or_default();
+        if let (Stage::Open(session), Some(origin)) = (&self.stage, &self.origin) {
+            let expires = clock.at(now).plus(u64::from(new.life) * 1000);
+            self.ticket = Some(Ticket::new(new, session.resumption(), origin, expires));
+        }
     }
 
     /// Notes the hub's clock, which was read somewhere in the round trip that ends at `now` (PROTOCOL.md §7.2).
@@ -500,7 +663,7 @@ impl<'k> Connection<'k> {
 
     fn fail<'o>(&mut self, reason: Reason, out: &'o mut [u8]) -> Outcome<'static, 'o> {
         let event = Some(Event::Closed(Closure::Refused(reason)));
-        let unanswered_offer = matches!(self.stage, Stage::AwaitM1(_));
+        let unanswered_offer = matches!(self.stage, Stage::AwaitM1(..));
         if unanswered_offer && reason == Reason::Version {
             self.stage = Stage::Closed;
             let reject = Reject {
@@ -508,7 +671,7 @@ impl<'k> Connection<'k> {
                 argument: 0,
             };
             return Outcome {
-                send: reject.emit(out).ok().map(|bytes| &*bytes),
+                send: reject.emit(0, out).ok().map(|bytes| &*bytes),
                 event,
             };
         }

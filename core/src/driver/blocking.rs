@@ -7,7 +7,7 @@ use crate::connection::{Connection, Event, Settings};
 use crate::crypto::EphemeralKey;
 use crate::entropy::Entropy;
 use crate::framing::{Framing, MAX_RESPONSE_LEN, UpgradeKey, emit_request, parse_response};
-use crate::handshake::Initiator;
+use crate::handshake::{Initiator, Ticket};
 use crate::message::{Alert, Envelope};
 use crate::reason::Error;
 use crate::wire::TooSmall;
@@ -116,6 +116,11 @@ impl<'k, 'b, S: Read + Write, F: Framing> Link<'k, 'b, S, F> {
     #[must_use]
     pub fn connection(&self) -> &Connection<'k> {
         self.pump.connection()
+    }
+
+    /// Takes away the newest ticket that the hub gave. It is kept as the key is.
+    pub fn take_ticket(&mut self) -> Option<Ticket> {
+        self.pump.take_ticket()
     }
 
     /// Waits for the next event and returns what `take` makes of it.

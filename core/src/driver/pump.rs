@@ -5,7 +5,7 @@ use crate::connection::{Connection, Context, Event, Settings};
 use crate::crypto::EphemeralKey;
 use crate::entropy::Entropy;
 use crate::framing::{Framing, Progress};
-use crate::handshake::Initiator;
+use crate::handshake::{Initiator, Ticket};
 use crate::message::{Alert, Envelope};
 use crate::reason::Error;
 use crate::time::Now;
@@ -63,7 +63,7 @@ impl<'k, 'b, F: Framing> Pump<'k, 'b, F> {
             wire,
         } = buffers;
         let (connection, m1) =
-            Connection::initiate(initiator, ephemeral, settings, now.instant, message)?;
+            Connection::initiate(initiator, ephemeral, settings, &now, entropy, message)?;
         let write = framing.emit(m1, entropy, wire)?.len();
         let buffers = Buffers {
             input,
@@ -85,6 +85,11 @@ impl<'k, 'b, F: Framing> Pump<'k, 'b, F> {
     #[must_use]
     pub fn connection(&self) -> &Connection<'k> {
         &self.connection
+    }
+
+    /// Takes away the newest ticket that the hub gave.
+    pub fn take_ticket(&mut self) -> Option<Ticket> {
+        self.connection.take_ticket()
     }
 
     /// Returns the first `len` bytes to be written.

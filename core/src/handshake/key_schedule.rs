@@ -1,16 +1,20 @@
 //! The key schedule (PROTOCOL.md §3.4). Each stage consumes the one before.
 //!
 //! ```text
-//! 0^32 -Extract-> early -"derived"(th0)-+
-//!                                       Extract(dh)-> hs -"derived"(th5)-+
-//!                                        |  "r key"(th1)  M2             Extract(0^32)-> master
-//!                                        |  "i key"(th3)  M3               |  "m4 key"(th5)  M4
-//!                                                                          |  "fin"(th5)     FIN
-//!                                                                          |  "i2r", "r2i"   traffic secrets
-//!                                                                          |  "exp", "res"   exporter, resumption
+//! psk or 0^32 -Extract-> early -"res binder"  binder in M1
+//!                          |
+//!                     "derived"(th0)-+
+//!                                    Extract(dh)-> hs -"derived"(th5)-+
+//!                                     |  "r key"(th1)  M2             Extract(0^32)-> master
+//!                                     |  "i key"(th3)  M3               |  "m4 key"(th5)  M4
+//!                                     |  "r fin"(th2), "i fin"(th4)     |  "fin"(th5)     FIN
+//!                                     |     without signatures          |  "i2r", "r2i"   traffic secrets
+//!                                                                       |  "exp", "res"   exporter, resumption
 //! ```
 
-use super::transcript::{AfterM1, AfterM2, AfterM2Clear, AfterM3};
+use super::transcript::{
+    AfterM1, AfterM2, AfterM2Clear, AfterM3, AtInitiatorProof, AtResponderProof,
+};
 use crate::crypto::{
     AeadKey, EphemeralKey, Hash, Mac, Secret, Share, Suite, expand_hash, expand_label, extract,
 };
@@ -19,38 +23,81 @@ use crate::reason::Reason;
 /// The pre-shared key of a handshake that has none.
 const NO_PSK: [u8; 32] = [0; 32];
 
-/// The secret that both shares give.
+/// What there is before the shares.
 #[derive(Debug)]
-pub(super) struct HandshakeSecret(Secret<32>);
+pub(super) struct Early(Secret<32>);
 
-impl HandshakeSecret {
+impl Early {
+    /// Returns the stage of a handshake with signatures.
+    pub(super) fn without_secret() -> Self {
+        Self(extract(&[0; 32], &NO_PSK))
+    }
+
+    /// Returns the stage of a handshake that rests on a ticket's secret.
+    pub(super) fn of_ticket(secret: &Secret<32>) -> Self {
+        Self(extract(&[0; 32], secret.expose()))
+    }
+
+    /// Returns the proof, over all of M1 before it, that the initiator has the ticket's secret.
+    pub(super) fn binder(&self, before_binder: &Hash) -> Mac {
+        let key = expand_label::<32>(&self.0, "res binder", b"");
+        Mac::of(key.expose(), &[before_binder.as_bytes()])
+    }
+
     /// Agrees with `peer` and mixes the result with the transcript.
     pub(super) fn agree(
+        &self,
+        suite: Suite,
         ephemeral: &EphemeralKey,
         peer: &Share,
         th0: &AfterM1,
-    ) -> Result<Self, Reason> {
+    ) -> Result<HandshakeSecret, Reason> {
         let shared = ephemeral.agree(peer).ok_or(Reason::ZeroSharedSecret)?;
-        let early = extract(&[0; 32], &NO_PSK);
-        let salt = expand_hash(&early, "derived", &th0.0);
-        Ok(Self(extract(salt.expose(), shared.expose())))
+        let salt = expand_hash(&self.0, "derived", &th0.0);
+        let secret = extract(salt.expose(), shared.expose());
+        Ok(HandshakeSecret { secret, suite })
+    }
+}
+
+/// The secret that both shares give.
+#[derive(Debug)]
+pub(super) struct HandshakeSecret {
+    secret: Secret<32>,
+    suite: Suite,
+}
+
+impl HandshakeSecret {
+    /// Returns the suite that was chosen.
+    pub(super) fn suite(&self) -> Suite {
+        self.suite
     }
 
     /// Returns the key of M2 and of a REFUSE.
     pub(super) fn responder_key(&self, th1: &AfterM2Clear) -> AeadKey {
-        aead_key(&self.0, "r key", "r iv", &th1.0)
+        aead_key(self.suite, &self.secret, "r key", "r iv", &th1.0)
     }
 
     /// Returns the key of M3.
     pub(super) fn initiator_key(&self, th3: &AfterM2) -> AeadKey {
-        aead_key(&self.0, "i key", "i iv", &th3.0)
+        aead_key(self.suite, &self.secret, "i key", "i iv", &th3.0)
+    }
+
+    /// Returns the responder's confirmation in a handshake without signatures.
+    pub(super) fn responder_fin(&self, th2: &AtResponderProof) -> Mac {
+        confirmation(&self.secret, "r fin", &th2.0)
+    }
+
+    /// Returns the initiator's confirmation in a handshake without signatures.
+    pub(super) fn initiator_fin(&self, th4: &AtInitiatorProof) -> Mac {
+        confirmation(&self.secret, "i fin", &th4.0)
     }
 
     /// Returns the secret that both proofs are under.
     pub(super) fn to_master(&self, th5: &AfterM3) -> Master {
-        let salt = expand_hash(&self.0, "derived", &th5.0);
+        let salt = expand_hash(&self.secret, "derived", &th5.0);
         Master {
             secret: extract(salt.expose(), &NO_PSK),
+            suite: self.suite,
             th5: *th5,
         }
     }
@@ -60,19 +107,24 @@ impl HandshakeSecret {
 #[derive(Debug)]
 pub(super) struct Master {
     secret: Secret<32>,
+    suite: Suite,
     th5: AfterM3,
 }
 
 impl Master {
+    /// Returns the suite that was chosen.
+    pub(super) fn suite(&self) -> Suite {
+        self.suite
+    }
+
     /// Returns the key of M4.
     pub(super) fn m4_key(&self) -> AeadKey {
-        aead_key(&self.secret, "m4 key", "m4 iv", &self.th5.0)
+        aead_key(self.suite, &self.secret, "m4 key", "m4 iv", &self.th5.0)
     }
 
     /// Returns the confirmation in M4.
     pub(super) fn fin(&self) -> Mac {
-        let key = expand_hash(&self.secret, "fin", &self.th5.0);
-        Mac::of(key.expose(), &[self.th5.0.as_bytes()])
+        confirmation(&self.secret, "fin", &self.th5.0)
     }
 
     /// Returns the transcript that the secret is of.
@@ -86,7 +138,7 @@ impl Master {
         TrafficSecrets {
             initiator_to_responder: secret("i2r"),
             responder_to_initiator: secret("r2i"),
-            resumption: secret("res"),
+            resumption: ResumptionSecret(secret("res")),
             exporter: Exporter(secret("exp")),
         }
     }
@@ -97,8 +149,19 @@ impl Master {
 pub struct TrafficSecrets {
     pub(crate) initiator_to_responder: Secret<32>,
     pub(crate) responder_to_initiator: Secret<32>,
-    pub(crate) resumption: Secret<32>,
+    pub(crate) resumption: ResumptionSecret,
     pub(crate) exporter: Exporter,
+}
+
+/// What the tickets of a session are made of. It changes with every key update.
+#[derive(Debug)]
+pub(crate) struct ResumptionSecret(pub(crate) Secret<32>);
+
+impl ResumptionSecret {
+    /// Returns the secret of the ticket with this nonce.
+    pub(crate) fn ticket(&self, nonce: &[u8]) -> Secret<32> {
+        expand_label(&self.0, "ticket", nonce)
+    }
 }
 
 /// Gives the application secrets that both ends of this one session share (PROTOCOL.md §3.5).
@@ -120,9 +183,21 @@ impl Exporter {
     }
 }
 
-fn aead_key(secret: &Secret<32>, key: &'static str, iv: &'static str, context: &Hash) -> AeadKey {
+/// Returns the code of `transcript` under the key that `label` names.
+fn confirmation(secret: &Secret<32>, label: &'static str, transcript: &Hash) -> Mac {
+    let key = expand_hash(secret, label, transcript);
+    Mac::of(key.expose(), &[transcript.as_bytes()])
+}
+
+fn aead_key(
+    suite: Suite,
+    secret: &Secret<32>,
+    key: &'static str,
+    iv: &'static str,
+    context: &Hash,
+) -> AeadKey {
     AeadKey::new(
-        Suite::Aes256Gcm,
+        suite,
         &expand_hash(secret, key, context),
         expand_label(secret, iv, context.as_bytes()),
     )

@@ -8,23 +8,32 @@
 //! responder:  Responder --M1--> AwaitM3 --M3--> Established
 //! ```
 
+mod gate;
 mod initiator;
 mod key_schedule;
 mod pins;
 mod responder;
 mod statement;
+mod ticket;
 mod transcript;
 
-pub use initiator::{AwaitM2, AwaitM4, Initiator, Offer};
+pub use gate::{Admission, Gate};
+pub use initiator::{
+    AwaitM2, AwaitM4, AwaitRefusal, AwaitWelcome, Initiator, M2Answer, Offer, Wanted, WantedAgent,
+};
+pub(crate) use key_schedule::ResumptionSecret;
 pub use key_schedule::{Exporter, TrafficSecrets};
 pub use pins::{MAX_PINS, Pins};
-pub use responder::{Admission, AwaitM3, Gate, M3Answer, Responder};
+pub(crate) use responder::give_ticket;
+pub use responder::{AwaitM3, M3Answer, OwnToken, Place, Responder};
 pub use statement::{Label, sign, verify};
+pub use ticket::{MAX_TICKET_RECORD_LEN, TICKET_LEN, Ticket, TicketRecord};
+pub(crate) use ticket::{TicketOrigin, ticket_life};
 
-use crate::crypto::{AeadKey, HASH_LEN, Hash, TAG_LEN};
+use crate::crypto::{AeadKey, HASH_LEN, Hash, Suite, TAG_LEN};
 use crate::reason::Reason;
-use crate::time::UnixMillis;
-use crate::token::Permissions;
+pub use crate::wire::Terms;
+use crate::wire::{ConnectionIds, Line};
 
 /// The sequence number of a REFUSE under the key of M2 (PROTOCOL.md §3.4); 1 is reserved.
 const REFUSE_SEQ: u64 = 2;
@@ -44,16 +53,18 @@ pub enum Role {
 pub struct Established {
     /// This end's role.
     pub role: Role,
+    /// What frames are sealed with.
+    pub suite: Suite,
+    /// What the session runs over.
+    pub line: Line,
+    /// Both ends' connection ids.
+    pub ids: ConnectionIds,
     /// The secrets of both directions.
     pub secrets: TrafficSecrets,
     /// Longest payload of a frame that the peer takes, in bytes.
     pub peer_max_payload_len: u16,
-    /// What both ends call the session.
-    pub session_id: [u8; 8],
-    /// When the session ends.
-    pub expires: UnixMillis,
-    /// What the initiator may do.
-    pub permissions: Permissions,
+    /// The hash of the responder's key.
+    pub responder: Hash,
 }
 
 /// Length of what stands clear before a sealed part: head and connection id.

@@ -5,6 +5,9 @@ use serde::{Deserialize, Serialize};
 use super::codec;
 use crate::limits::MIN_PAYLOAD_LEN;
 use crate::reason::Reason;
+use crate::time::UnixMillis;
+use crate::token::Permissions;
+use crate::wire::{NewTicket, Terms};
 
 /// A control message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,11 +35,59 @@ pub enum Control {
     Ping(u32),
     /// Answers a [`Control::Ping`].
     Pong(u32),
+    /// The responder's first frame after a handshake without signatures.
+    Welcome(Welcome),
+    /// What the next handshake may rest on, in place of the ticket before it.
+    TicketNew(NewTicket),
+}
+
+/// What M4 says, in a session that has none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Welcome {
+    /// What both ends call the session in their logs; it is no secret.
+    session_id: [u8; 8],
+    /// When the session ends, in milliseconds since 1970.
+    expires: u64,
+    /// What the initiator may do.
+    permissions: u32,
+    /// What the next handshake may rest on.
+    ticket: Option<NewTicket>,
+}
+
+impl Welcome {
+    /// Returns the message that says `terms`.
+    #[must_use]
+    pub fn new(terms: &Terms) -> Self {
+        Self {
+            session_id: terms.session_id,
+            expires: terms.expires.0,
+            permissions: terms.permissions.bits(),
+            ticket: terms.ticket,
+        }
+    }
+
+    /// Returns what it says.
+    ///
+    /// # Errors
+    ///
+    /// [`Reason::Malformed`] for a permission or a ticket that does not exist.
+    pub fn terms(&self) -> Result<Terms, Reason> {
+        if self.ticket.is_some_and(|ticket| ticket.life == 0) {
+            return Err(Reason::Malformed);
+        }
+        Ok(Terms {
+            session_id: self.session_id,
+            expires: UnixMillis(self.expires),
+            permissions: Permissions::from_bits(self.permissions).ok_or(Reason::Malformed)?,
+            ticket: self.ticket,
+        })
+    }
 }
 
 impl Control {
-    /// Longest encoding in bytes: variant, varint of 32 bits, option, share.
-    pub const MAX_LEN: usize = 1 + 5 + 1 + 32;
+    /// Longest encoding in bytes, that of a Welcome: variant, session id, varints of 64 and 32 bits, option, and a
+    /// ticket of id, nonce and varint.
+    pub const MAX_LEN: usize = 1 + 8 + 10 + 5 + 1 + 16 + 8 + 5;
 
     const FITS: () = assert!(
         Self::MAX_LEN <= MIN_PAYLOAD_LEN,

@@ -1,7 +1,7 @@
 //! One direction of a session in one epoch: its key, its sequence and its limits (PROTOCOL.md §5.2, §5.3).
 
 use super::frame_keys::frame_key;
-use crate::crypto::{AeadKey, Secret, TAG_LEN};
+use crate::crypto::{AeadKey, Secret, Suite, TAG_LEN};
 use crate::limits::{HARD_SEALS, MAX_EPOCH, MAX_PAYLOAD_LEN, SOFT_BYTES, SOFT_SEALS};
 use crate::reason::{Error, Reason};
 use crate::time::Instant;
@@ -10,6 +10,7 @@ use crate::wire::{FRAME_HEADER_LEN, FrameHeader, FrameType, TooSmall, Writer};
 /// Seals what this end sends.
 #[derive(Debug)]
 pub(super) struct Sealer {
+    suite: Suite,
     secret: Secret<32>,
     key: AeadKey,
     epoch: u32,
@@ -19,9 +20,10 @@ pub(super) struct Sealer {
 }
 
 impl Sealer {
-    pub(super) fn new(secret: Secret<32>, epoch: u32, now: Instant) -> Self {
-        let key = frame_key(&secret);
+    pub(super) fn new(suite: Suite, secret: Secret<32>, epoch: u32, now: Instant) -> Self {
+        let key = frame_key(suite, &secret);
         Self {
+            suite,
             secret,
             key,
             epoch,
@@ -29,6 +31,10 @@ impl Sealer {
             sealed_bytes: 0,
             since: now,
         }
+    }
+
+    pub(super) fn suite(&self) -> Suite {
+        self.suite
     }
 
     pub(super) fn epoch(&self) -> u32 {
@@ -114,6 +120,7 @@ impl Sealer {
 /// Opens what the peer sends.
 #[derive(Debug)]
 pub(super) struct Opener {
+    suite: Suite,
     secret: Secret<32>,
     key: AeadKey,
     epoch: u32,
@@ -129,9 +136,10 @@ pub(super) struct Opened<'m> {
 }
 
 impl Opener {
-    pub(super) fn new(secret: Secret<32>, epoch: u32) -> Self {
-        let key = frame_key(&secret);
+    pub(super) fn new(suite: Suite, secret: Secret<32>, epoch: u32) -> Self {
+        let key = frame_key(suite, &secret);
         Self {
+            suite,
             secret,
             key,
             epoch,
@@ -140,10 +148,10 @@ impl Opener {
     }
 
     /// Returns the opener of an epoch whose first frame has been opened.
-    pub(super) fn after_first(secret: Secret<32>, epoch: u32) -> Self {
+    pub(super) fn after_first(suite: Suite, secret: Secret<32>, epoch: u32) -> Self {
         Self {
             seq: 1,
-            ..Self::new(secret, epoch)
+            ..Self::new(suite, secret, epoch)
         }
     }
 
@@ -195,7 +203,7 @@ impl Opener {
         let seq = u64::from(header.seq);
         let opens = match next_secret {
             None => self.key.open_in_place(seq, aad, payload, tag),
-            Some(secret) => frame_key(secret).open_in_place(seq, aad, payload, tag),
+            Some(secret) => frame_key(self.suite, secret).open_in_place(seq, aad, payload, tag),
         };
         if !opens {
             return Err(Reason::Unsealed);
@@ -216,6 +224,8 @@ impl Opener {
 mod tests {
     use super::*;
 
+    const SUITE: Suite = Suite::ChaCha20Poly1305;
+
     fn secret() -> Secret<32> {
         Secret::new([7; 32])
     }
@@ -223,7 +233,7 @@ mod tests {
     fn sealer_at(seq: u32) -> Sealer {
         Sealer {
             seq,
-            ..Sealer::new(secret(), 0, Instant(0))
+            ..Sealer::new(SUITE, secret(), 0, Instant(0))
         }
     }
 
@@ -243,7 +253,7 @@ mod tests {
         let mut sealer = sealer_at(HARD_SEALS - 1);
         let mut opener = Opener {
             seq: HARD_SEALS - 1,
-            ..Opener::new(secret(), 0)
+            ..Opener::new(SUITE, secret(), 0)
         };
         let mut out = [0; 64];
         let mut frame = [0; 29];

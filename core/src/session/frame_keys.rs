@@ -3,12 +3,13 @@
 use crate::crypto::{
     AeadKey, EphemeralKey, Hash, Secret, Share, Suite, expand_hash, expand_label, extract,
 };
+use crate::handshake::ResumptionSecret;
 use crate::reason::Reason;
 
 /// Returns the key that frames of the epoch of `secret` are sealed under.
-pub(super) fn frame_key(secret: &Secret<32>) -> AeadKey {
+pub(super) fn frame_key(suite: Suite, secret: &Secret<32>) -> AeadKey {
     AeadKey::new(
-        Suite::Aes256Gcm,
+        suite,
         &expand_label(secret, "key", b""),
         expand_label(secret, "iv", b""),
     )
@@ -18,7 +19,7 @@ pub(super) fn frame_key(secret: &Secret<32>) -> AeadKey {
 pub(super) struct EpochSecrets<'s> {
     pub(super) send: &'s Secret<32>,
     pub(super) receive: &'s Secret<32>,
-    pub(super) resumption: &'s Secret<32>,
+    pub(super) resumption: &'s ResumptionSecret,
 }
 
 /// The secrets of the epoch that is entered.
@@ -26,7 +27,7 @@ pub(super) struct EpochSecrets<'s> {
 pub(super) struct NextEpoch {
     pub(super) send: Secret<32>,
     pub(super) receive: Secret<32>,
-    pub(super) resumption: Secret<32>,
+    pub(super) resumption: ResumptionSecret,
 }
 
 /// What both ends put into the next epoch: the shares as they were sent, and what they agree on.
@@ -63,7 +64,7 @@ impl EpochSecrets<'_> {
         Ok(NextEpoch {
             send: step(self.send),
             receive: step(self.receive),
-            resumption: step(self.resumption),
+            resumption: ResumptionSecret(step(&self.resumption.0)),
         })
     }
 }

@@ -10,17 +10,16 @@ use frame_keys::{EpochSecrets, NextEpoch};
 pub use replay::SlidingWindow;
 use update::Update;
 
-use crate::crypto::Secret;
 use crate::entropy::Entropy;
-use crate::handshake::{Established, Exporter, Role};
+use crate::handshake::{Established, Exporter, ResumptionSecret, Role};
 use crate::limits::{
     EPOCH_MILLIS, MAX_PAYLOAD_LEN, MAX_UPDATE_SENDS, MIN_EPOCH_MILLIS, SETTLED_MILLIS,
     UPDATE_REPEAT_MILLIS,
 };
-use crate::message::{Alert, Control};
+use crate::message::{Alert, Control, Welcome};
 use crate::reason::{Error, Reason};
 use crate::time::Instant;
-use crate::wire::{FRAME_OVERHEAD, FrameType};
+use crate::wire::{FRAME_OVERHEAD, FrameType, NewTicket};
 
 /// Longest control message in bytes, its frame included.
 pub const MAX_CONTROL_FRAME_LEN: usize = FRAME_OVERHEAD + Control::MAX_LEN;
@@ -31,7 +30,7 @@ pub struct Session {
     role: Role,
     sealer: Sealer,
     opener: Opener,
-    resumption: Secret<32>,
+    resumption: ResumptionSecret,
     exporter: Exporter,
     peer_max_payload_len: usize,
     own_max_payload_len: usize,
@@ -40,6 +39,8 @@ pub struct Session {
     settled_since: Instant,
     /// When this end last began to send in a new epoch.
     switched_at: Option<Instant>,
+    /// Whether a key update with fresh shares has ended since it was last asked.
+    healed: bool,
 }
 
 /// What a frame of the peer carried for the layer above.
@@ -54,6 +55,10 @@ pub enum Delivery<'m> {
     Envelope(&'m mut [u8]),
     /// The peer's answer to a ping with this number.
     Pong(u32),
+    /// The responder's first frame in a resumed session.
+    Welcome(Welcome),
+    /// What the next handshake may rest on.
+    Ticket(NewTicket),
     /// The peer's last word.
     Alert(Alert),
 }
@@ -66,6 +71,15 @@ pub struct Handled<'m, 'o> {
     pub send: Option<&'o [u8]>,
     /// What the frame carried.
     pub delivery: Delivery<'m>,
+}
+
+impl<'m> Handled<'m, '_> {
+    fn of(delivery: Delivery<'m>) -> Self {
+        Self {
+            send: None,
+            delivery,
+        }
+    }
 }
 
 impl Session {
@@ -85,8 +99,8 @@ impl Session {
         };
         Self {
             role: established.role,
-            sealer: Sealer::new(send, 0, now),
-            opener: Opener::new(receive, 0),
+            sealer: Sealer::new(established.suite, send, 0, now),
+            opener: Opener::new(established.suite, receive, 0),
             resumption: secrets.resumption,
             exporter: secrets.exporter,
             peer_max_payload_len: usize::from(established.peer_max_payload_len),
@@ -94,6 +108,7 @@ impl Session {
             update: Update::None,
             settled_since: now,
             switched_at: None,
+            healed: false,
         }
     }
 
@@ -107,6 +122,26 @@ impl Session {
     #[must_use]
     pub fn max_payload_len(&self) -> usize {
         self.peer_max_payload_len
+    }
+
+    /// Returns what tickets are made of.
+    pub(crate) fn resumption(&self) -> &ResumptionSecret {
+        &self.resumption
+    }
+
+    /// Returns whether no key update is under way, so that both ends have the same resumption secret.
+    pub(crate) fn is_settled(&self) -> bool {
+        matches!(self.update, Update::None)
+    }
+
+    /// Returns once, after a key update with fresh shares has ended: what was made before may have leaked.
+    pub(crate) fn take_healed(&mut self) -> bool {
+        core::mem::take(&mut self.healed)
+    }
+
+    /// Returns the epoch in which this end opened the peer's newest frame.
+    pub(crate) fn peer_epoch(&self) -> u32 {
+        self.opener.epoch()
     }
 
     /// Returns what gives the application secrets bound to this session.
@@ -173,10 +208,7 @@ impl Session {
                 return self.handle_control(&control, now, entropy, out);
             }
         };
-        Ok(Handled {
-            send: None,
-            delivery,
-        })
+        Ok(Handled::of(delivery))
     }
 
     fn handle_control<'m, 'o>(
@@ -192,12 +224,9 @@ impl Session {
             // The first frame of an epoch says this, and no other.
             Control::KeyDone { .. } => return Err(Reason::KeyUpdate),
             Control::Ping(number) => Some(self.seal_control(&Control::Pong(*number), out)?),
-            Control::Pong(number) => {
-                return Ok(Handled {
-                    send: None,
-                    delivery: Delivery::Pong(*number),
-                });
-            }
+            Control::Pong(number) => return Ok(Handled::of(Delivery::Pong(*number))),
+            Control::Welcome(welcome) => return Ok(Handled::of(Delivery::Welcome(*welcome))),
+            Control::TicketNew(ticket) => return Ok(Handled::of(Delivery::Ticket(*ticket))),
         };
         Ok(Handled {
             send,
@@ -399,11 +428,12 @@ impl Session {
         } = switched;
         self.update = Update::Switched {
             receive,
+            fresh: dh.is_some(),
             until: now.plus(EPOCH_MILLIS),
         };
         self.resumption = resumption;
         let count = self.sealer.sealed_count();
-        self.sealer = Sealer::new(send, next, now);
+        self.sealer = Sealer::new(self.sealer.suite(), send, next, now);
         // Not when the peer's first frame arrives: a line that stalls may bring it together with a question that
         // the peer asked long after.
         self.switched_at = Some(now);
@@ -422,18 +452,21 @@ impl Session {
             return Err(Reason::FrameCount);
         }
         let epoch = self.opener.epoch() + 1;
+        let suite = self.sealer.suite();
         let update = core::mem::replace(&mut self.update, Update::None);
         self.settled_since = now;
         match update {
-            Update::Switched { receive, .. } => {
-                self.opener = Opener::after_first(receive, epoch);
+            Update::Switched { receive, fresh, .. } => {
+                self.healed |= fresh;
+                self.opener = Opener::after_first(suite, receive, epoch);
                 Ok(None)
             }
-            Update::Answered { next, .. } => {
-                self.opener = Opener::after_first(next.receive, epoch);
+            Update::Answered { next, asked, .. } => {
+                self.healed |= asked.is_some();
+                self.opener = Opener::after_first(suite, next.receive, epoch);
                 self.resumption = next.resumption;
                 let count = self.sealer.sealed_count();
-                self.sealer = Sealer::new(next.send, epoch, now);
+                self.sealer = Sealer::new(suite, next.send, epoch, now);
                 self.switched_at = Some(now);
                 self.seal_control(&Control::KeyDone { count }, out)
                     .map(Some)
@@ -454,6 +487,7 @@ impl Session {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::crypto::{Secret, Suite};
     use crate::entropy::EntropyError;
     use crate::limits::{MAX_EPOCH, SOFT_SEALS};
 
@@ -470,15 +504,16 @@ mod tests {
         let secret = || Secret::new([7; 32]);
         Session {
             role: Role::Initiator,
-            sealer: Sealer::new(secret(), epoch, Instant(0)),
-            opener: Opener::new(secret(), epoch),
-            resumption: secret(),
+            sealer: Sealer::new(Suite::Aes256Gcm, secret(), epoch, Instant(0)),
+            opener: Opener::new(Suite::Aes256Gcm, secret(), epoch),
+            resumption: ResumptionSecret(secret()),
             exporter: Exporter::of(secret()),
             peer_max_payload_len: 1024,
             own_max_payload_len: 1024,
             update: Update::None,
             settled_since: Instant(0),
             switched_at: None,
+            healed: false,
         }
     }
 

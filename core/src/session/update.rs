@@ -43,6 +43,8 @@ pub(super) enum Update {
     Switched {
         /// The secret that the peer will send under.
         receive: Secret<32>,
+        /// Whether fresh shares went into it.
+        fresh: bool,
         /// When this end gives up waiting for the peer's first frame of the next epoch.
         until: Instant,
     },

@@ -121,6 +121,19 @@ pub struct VerifiedToken {
 }
 
 impl VerifiedToken {
+    /// Returns the proof that was kept with a ticket.
+    pub(crate) fn kept(token_hash: Hash, issuer_key_hash: Hash) -> Self {
+        Self {
+            token_hash,
+            issuer_key_hash,
+        }
+    }
+
+    /// Returns the hash of the issuer's key.
+    pub(crate) fn issuer_key_hash(&self) -> Hash {
+        self.issuer_key_hash
+    }
+
     /// Returns the token hash, for finding the proof.
     #[must_use]
     pub fn token_hash(&self) -> &Hash {

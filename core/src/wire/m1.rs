@@ -1,45 +1,37 @@
 //! M1, the initiator's offer (PROTOCOL.md §2.2).
 
-use crate::crypto::{SHARE_LEN, Share};
+use crate::crypto::{Hash, MAC_LEN, SHARE_LEN, Share, Suite};
 use crate::limits::{MIN_MTU, VERSION};
 use crate::reason::Reason;
-use crate::wire::{MessageType, Reader, TooSmall, Writer, emit_head, parse_head};
+use crate::wire::{
+    Form, HEAD_LEN, Line, MessageType, Reader, TooSmall, Writer, emit_head, parse_head,
+};
 
 /// Length of M1 in mode 0 in bytes, without cookie and padding.
 pub const M1_LEN: usize = 54;
 
-/// Length of the list of suites with its count.
+/// Length of M1 with a pre-shared secret in bytes, without cookie and padding.
+pub const M1_PRESHARED_LEN: usize = M1_LEN + TICKET_ID_LEN + MAC_LEN;
+
+/// Least length of M1 without its cookie on a datagram link in bytes: what answers it is under three times as long.
+const M1_PADDED_LEN: usize = 112;
+
+/// Longest M1 in bytes.
+pub const MAX_M1_LEN: usize = M1_PADDED_LEN + COOKIE_LEN;
+
+/// Length of the name of a ticket in bytes.
+pub const TICKET_ID_LEN: usize = 16;
+
+/// Length of a cookie in bytes.
+pub const COOKIE_LEN: usize = 20;
+
+/// Where the length of the cookie stands, which the cookie follows.
+const COOKIE_LEN_AT: usize = M1_LEN - 1;
+
+/// Length of the list of suites without its count.
 const SUITE_SLOTS: usize = 4;
 
-/// Length of what mode 1 adds before the binder, and of the binder.
-const TICKET_ID_LEN: usize = 16;
-const BINDER_LEN: usize = 32;
-
-/// A set of algorithms (PROTOCOL.md §2.2). Number 2, ChaCha20-Poly1305, is reserved.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub enum Suite {
-    /// X25519, ES256, HKDF-SHA256, AES-256-GCM. Every peer has it.
-    Aes256Gcm,
-}
-
-impl Suite {
-    /// Returns the number of this suite.
-    #[must_use]
-    pub fn code(self) -> u8 {
-        match self {
-            Self::Aes256Gcm => 1,
-        }
-    }
-
-    /// Returns the suite that `code` numbers, or nothing for one that this crate does not have.
-    #[must_use]
-    pub fn from_code(code: u8) -> Option<Self> {
-        (code == 1).then_some(Self::Aes256Gcm)
-    }
-}
-
-/// The suites that an initiator offers, in its order of preference; numbers may be unknown here.
+/// The suites that an end offers or takes, in its order of preference; numbers may be unknown here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct SuiteList {
@@ -48,10 +40,22 @@ pub struct SuiteList {
 }
 
 impl SuiteList {
-    /// The list of suite 1 alone.
+    /// Suite 1 alone, which every peer has.
     pub const DEFAULT: Self = Self {
         count: 1,
         codes: [1, 0, 0, 0],
+    };
+
+    /// Suite 1 before suite 2: for machines with instructions for AES.
+    pub const AES_FIRST: Self = Self {
+        count: 2,
+        codes: [1, 2, 0, 0],
+    };
+
+    /// Suite 2 before suite 1: for machines without.
+    pub const CHACHA_FIRST: Self = Self {
+        count: 2,
+        codes: [2, 1, 0, 0],
     };
 
     fn parse(reader: &mut Reader<'_>) -> Result<Self, Reason> {
@@ -78,10 +82,18 @@ impl SuiteList {
         self.codes.iter().copied().take(usize::from(self.count))
     }
 
-    /// Returns the first suite offered that this crate has.
+    /// Returns whether `suite` is among them.
     #[must_use]
-    pub fn choose(&self) -> Option<Suite> {
-        self.iter().find_map(Suite::from_code)
+    pub fn contains(&self, suite: Suite) -> bool {
+        self.iter().any(|number| number == suite.number())
+    }
+
+    /// Returns the first suite offered that this crate has and `allowed` contains.
+    #[must_use]
+    pub fn choose(&self, allowed: &Self) -> Option<Suite> {
+        self.iter()
+            .filter_map(Suite::from_number)
+            .find(|suite| allowed.contains(*suite))
     }
 }
 
@@ -132,8 +144,11 @@ const FLAG_WANTS_TICKET: u8 = 1 << 2;
 const FLAG_RESERVED: u8 = 1 << 3;
 
 impl Flags {
-    fn code(self) -> u8 {
+    fn code(self, form: Form) -> u8 {
         let mut code = VERSION << 4;
+        if form == Form::Datagram {
+            code |= FLAG_DATAGRAM;
+        }
         if self.no_clock {
             code |= FLAG_NO_CLOCK;
         }
@@ -143,11 +158,11 @@ impl Flags {
         code
     }
 
-    fn from_code(code: u8) -> Result<Self, Reason> {
+    fn from_code(code: u8, form: Form) -> Result<Self, Reason> {
         if code & FLAG_RESERVED != 0 {
             return Err(Reason::Reserved);
         }
-        if code & FLAG_DATAGRAM != 0 {
+        if (code & FLAG_DATAGRAM != 0) != (form == Form::Datagram) {
             return Err(Reason::Form);
         }
         // The highest version that the initiator speaks is at least the one of the head, which is ours; and no
@@ -162,7 +177,16 @@ impl Flags {
     }
 }
 
-/// M1 in stream form.
+/// The name of a secret that both ends have, and the proof that the initiator has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Preshared {
+    /// The name of the ticket.
+    pub id: [u8; TICKET_ID_LEN],
+    /// The proof, over all of M1 before it.
+    pub binder: [u8; MAC_LEN],
+}
+
+/// M1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct M1 {
     /// The suites offered.
@@ -173,72 +197,174 @@ pub struct M1 {
     pub flags: Flags,
     /// Largest transport unit that the initiator takes, in bytes.
     pub mtu: u16,
-    /// The first 4 bytes of the hash of the responder's key that the initiator expects.
+    /// What the responder writes in what it sends; 0 on a stream.
+    pub id: u32,
+    /// The first 4 bytes of the hash of the responder's key that the initiator expects; 0 on a channel.
     pub hint: [u8; 4],
     /// The initiator's ephemeral share.
     pub share: Share,
+    /// What the responder gave to prove the initiator's address.
+    pub cookie: Option<[u8; COOKIE_LEN]>,
+    /// What mode 1 rests on; absent in mode 0.
+    pub preshared: Option<Preshared>,
 }
 
 impl M1 {
-    /// Reads M1. The ticket and binder of [`Mode::Resume`] are measured and left in the bytes.
+    /// Reads the M1 that arrived on `line`.
     ///
     /// # Errors
     ///
     /// The first field that is wrong, in the order of the layout.
-    pub fn parse(message: &[u8]) -> Result<Self, Reason> {
+    pub fn parse(message: &[u8], line: Line) -> Result<Self, Reason> {
+        let form = line.form();
         let (kind, mut reader) = parse_head(message)?;
         if kind != MessageType::M1 {
             return Err(Reason::OutOfPlace);
         }
         let suites = SuiteList::parse(&mut reader)?;
         let mode = Mode::from_code(reader.u8()?).ok_or(Reason::Mode)?;
-        let flags = Flags::from_code(reader.u8()?)?;
+        let flags = Flags::from_code(reader.u8()?, form)?;
         let mtu = reader.u16()?;
         if mtu < MIN_MTU {
             return Err(Reason::Mtu);
         }
-        if reader.u32()? != 0 {
-            return Err(Reason::ConnectionId);
-        }
+        let id = form.check_id(reader.u32()?)?;
         let hint = *reader.array()?;
+        if matches!(line, Line::Channel(_)) && hint != [0; 4] {
+            return Err(Reason::Reserved);
+        }
         let share = Share(*reader.array::<SHARE_LEN>()?);
-        // Cookies answer a flood of datagrams; a stream has none.
-        if reader.u8()? != 0 {
-            return Err(Reason::Form);
+        let cookie = match usize::from(reader.u8()?) {
+            0 => None,
+            COOKIE_LEN if line == Line::Datagram => Some(*reader.array()?),
+            _ => return Err(Reason::Form),
+        };
+        let ticket_id = match mode {
+            Mode::Full => None,
+            Mode::Resume => Some(*reader.array()?),
+        };
+        if reader
+            .bytes(pad_len(mode, line))?
+            .iter()
+            .any(|byte| *byte != 0)
+        {
+            return Err(Reason::Padding);
         }
-        if mode == Mode::Resume {
-            reader.bytes(TICKET_ID_LEN)?;
-            reader.bytes(BINDER_LEN)?;
-        }
+        let preshared = match ticket_id {
+            None => None,
+            Some(id) => Some(Preshared {
+                id,
+                binder: *reader.array()?,
+            }),
+        };
         reader.finish()?;
         Ok(Self {
             suites,
             mode,
             flags,
             mtu,
+            id,
             hint,
             share,
+            cookie,
+            preshared,
         })
     }
 
-    /// Writes M1 of [`Mode::Full`], [`M1_LEN`] bytes.
+    /// Writes M1 for `line`, at most [`MAX_M1_LEN`] bytes. A binder is written as it stands here; it is made over
+    /// what is written before it.
     ///
     /// # Errors
     ///
     /// [`TooSmall`] when `out` does not take it.
-    pub fn emit<'o>(&self, out: &'o mut [u8]) -> Result<&'o mut [u8], TooSmall> {
+    pub fn emit<'o>(&self, line: Line, out: &'o mut [u8]) -> Result<&'o mut [u8], TooSmall> {
+        let pad = pad_len(self.mode, line);
+        let preshared_len = self.preshared.map_or(0, |_| TICKET_ID_LEN + MAC_LEN);
+        let cookie_len = self.cookie.map_or(0, |_| COOKIE_LEN);
         let mut writer = Writer::new(out);
-        emit_head(&mut writer, MessageType::M1, M1_LEN);
+        let len = M1_LEN + cookie_len + preshared_len + pad;
+        emit_head(&mut writer, MessageType::M1, len);
         writer
             .u8(self.suites.count)
             .bytes(&self.suites.codes)
-            .u8(Mode::Full.code())
-            .u8(self.flags.code())
+            .u8(self.mode.code())
+            .u8(self.flags.code(line.form()))
             .u16(self.mtu)
-            .u32(0)
+            .u32(self.id)
             .bytes(&self.hint)
             .bytes(&self.share.0)
-            .u8(0);
+            .u8(u8::try_from(cookie_len).unwrap_or(0))
+            .bytes(self.cookie.as_ref().map_or(&[], |cookie| &cookie[..]));
+        if let Some(preshared) = &self.preshared {
+            writer.bytes(&preshared.id);
+        }
+        writer.zeros(pad);
+        if let Some(preshared) = &self.preshared {
+            writer.bytes(&preshared.binder);
+        }
         writer.finish()
+    }
+}
+
+/// Returns how many zeros M1 has before its binder.
+fn pad_len(mode: Mode, line: Line) -> usize {
+    let len = match mode {
+        Mode::Full => M1_LEN,
+        Mode::Resume => M1_PRESHARED_LEN,
+    };
+    match line {
+        Line::Datagram => M1_PADDED_LEN.saturating_sub(len),
+        Line::Stream | Line::Channel(_) => 0,
+    }
+}
+
+/// An M1 as it would be without a cookie: what binder, cookie and transcript are made over, so that a cookie changes
+/// none of them (PROTOCOL.md §2.2).
+#[derive(Debug, Clone, Copy)]
+pub struct Starred<'m> {
+    head: [u8; HEAD_LEN],
+    before: &'m [u8],
+    after: &'m [u8],
+}
+
+impl<'m> Starred<'m> {
+    /// Returns `message`, which was parsed, without its cookie.
+    #[must_use]
+    pub fn of(message: &'m [u8]) -> Self {
+        let before = message.get(HEAD_LEN..COOKIE_LEN_AT).unwrap_or_default();
+        let cookie_len = usize::from(message.get(COOKIE_LEN_AT).copied().unwrap_or(0));
+        let after = message.get(M1_LEN + cookie_len..).unwrap_or_default();
+        let len = before.len() + 1 + after.len();
+        let [high, low] = u16::try_from(len).unwrap_or(u16::MAX).to_be_bytes();
+        Self {
+            head: [MessageType::M1.code(), VERSION, high, low],
+            before,
+            after,
+        }
+    }
+
+    /// Returns the hash of `context` and of all of it.
+    #[must_use]
+    pub fn hash(&self, context: &[&[u8]]) -> Hash {
+        self.hash_up_to(context, self.after)
+    }
+
+    /// Returns the hash of `context` and of all of it but its last 32 bytes, which are the binder.
+    #[must_use]
+    pub fn hash_without_binder(&self, context: &[&[u8]]) -> Hash {
+        let end = self.after.len().saturating_sub(MAC_LEN);
+        self.hash_up_to(context, self.after.get(..end).unwrap_or_default())
+    }
+
+    fn hash_up_to(&self, context: &[&[u8]], after: &[u8]) -> Hash {
+        let mut hasher = crate::crypto::Hasher::new();
+        for part in context {
+            hasher.update(part);
+        }
+        hasher.update(&self.head);
+        hasher.update(self.before);
+        hasher.update(&[0]);
+        hasher.update(after);
+        hasher.finish()
     }
 }

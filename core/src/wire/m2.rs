@@ -1,22 +1,35 @@
 //! M2, the responder's share, identity and proof (PROTOCOL.md §2.3).
 
-use crate::crypto::{SHARE_LEN, SIGNATURE_LEN, Share, Signature, TAG_LEN};
-use crate::limits::{MAX_PAYLOAD_LEN, MIN_MTU, MIN_PAYLOAD_LEN};
+use crate::crypto::{MAC_LEN, SHARE_LEN, SIGNATURE_LEN, Share, Signature, Suite, TAG_LEN};
+use crate::limits::{MAX_PAYLOAD_LEN, MAX_WINDOW, MIN_MTU, MIN_PAYLOAD_LEN, MIN_WINDOW};
 use crate::reason::Reason;
 use crate::time::{TimeQuality, UnixMillis};
-use crate::wire::{MessageType, Mode, Reader, Suite, Writer, emit_head, parse_head};
+use crate::token::UnpackedToken;
+use crate::wire::{
+    ConnectionIds, Form, Line, MessageType, Mode, Reader, Writer, emit_head, parse_head,
+};
 
-/// Length of M2 in bytes.
-pub const M2_LEN: usize = 160;
+/// Length of M2 in bytes in mode 0 on a link.
+pub const M2_LEN: usize =
+    M2_CLEAR_LEN + ANNOUNCEMENT_LEN + 1 + KEY_ID_LEN + SIGNATURE_LEN + TAG_LEN;
+
+/// Length of M2 in bytes in mode 1.
+pub const M2_PRESHARED_LEN: usize = M2_CLEAR_LEN + ANNOUNCEMENT_LEN + MAC_LEN + TAG_LEN;
 
 /// Length of the part of M2 that is not sealed.
 pub const M2_CLEAR_LEN: usize = 46;
 
-/// Length of what is sealed before the signature.
-const SIGNED_LEN: usize = M2_LEN - M2_CLEAR_LEN - SIGNATURE_LEN - TAG_LEN;
+/// Length of what the responder says of its clock and its limits.
+const ANNOUNCEMENT_LEN: usize = 17;
+
+/// Length of the name of a responder's key.
+const KEY_ID_LEN: usize = 16;
 
 /// The kind of credential that names the responder's key by the hash of it.
 const KIND_KEY_HASH: u8 = 0;
+
+/// The kind of credential that is a token.
+const KIND_TOKEN: u8 = 2;
 
 /// The part of M2 that is not sealed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,41 +38,65 @@ pub struct M2Clear {
     pub suite: Suite,
     /// The mode chosen.
     pub mode: Mode,
+    /// Both ends' connection ids, as the responder sees them.
+    pub ids: ConnectionIds,
     /// The responder's ephemeral share.
     pub share: Share,
 }
 
 impl M2Clear {
-    /// Reads the clear part of the M2 in `message`.
+    /// Reads the clear part of the M2 in `message`, which answers the M1 of connection id `initiator_id`.
     ///
     /// # Errors
     ///
     /// The first field that is wrong, in the order of the layout.
-    pub fn parse(message: &[u8]) -> Result<Self, Reason> {
+    pub fn parse(message: &[u8], line: Line, initiator_id: u32) -> Result<Self, Reason> {
         let (kind, mut reader) = parse_head(message)?;
         if kind != MessageType::M2 {
             return Err(Reason::OutOfPlace);
         }
-        let suite = Suite::from_code(reader.u8()?).ok_or(Reason::Suite)?;
+        let suite = Suite::from_number(reader.u8()?).ok_or(Reason::Suite)?;
         let mode = Mode::from_code(reader.u8()?).ok_or(Reason::Mode)?;
-        if reader.u32()? != 0 || reader.u32()? != 0 {
+        if reader.u32()? != initiator_id {
             return Err(Reason::ConnectionId);
         }
+        let own = line.form().check_id(reader.u32()?)?;
         let share = Share(*reader.array::<SHARE_LEN>()?);
-        if reader.remaining() != M2_LEN - M2_CLEAR_LEN {
-            return Err(Reason::Length);
-        }
-        Ok(Self { suite, mode, share })
+        let ids = ConnectionIds {
+            own,
+            peer: initiator_id,
+        };
+        Ok(Self {
+            suite,
+            mode,
+            ids,
+            share,
+        })
     }
 
-    /// Writes the clear part, [`M2_CLEAR_LEN`] bytes.
-    pub fn emit(&self, writer: &mut Writer<'_>) {
-        emit_head(writer, MessageType::M2, M2_LEN);
+    /// Checks that `message`, whose clear part this is, has the length of its mode.
+    ///
+    /// # Errors
+    ///
+    /// [`Reason::Length`].
+    pub fn check_len(&self, message: &[u8], line: Line) -> Result<(), Reason> {
+        let fits = match (self.mode, line) {
+            (Mode::Resume, _) => message.len() == M2_PRESHARED_LEN,
+            (Mode::Full, Line::Stream | Line::Datagram) => message.len() == M2_LEN,
+            // A token is measured once it is opened.
+            (Mode::Full, Line::Channel(_)) => message.len() > M2_LEN,
+        };
+        if fits { Ok(()) } else { Err(Reason::Length) }
+    }
+
+    /// Writes the clear part of an M2 of `len` bytes, [`M2_CLEAR_LEN`] bytes.
+    pub fn emit(&self, len: usize, writer: &mut Writer<'_>) {
+        emit_head(writer, MessageType::M2, len);
         writer
-            .u8(self.suite.code())
+            .u8(self.suite.number())
             .u8(self.mode.code())
-            .u32(0)
-            .u32(0)
+            .u32(self.ids.peer)
+            .u32(self.ids.own)
             .bytes(&self.share.0);
     }
 }
@@ -76,52 +113,36 @@ pub struct Limits {
     pub max_token_len: u16,
 }
 
-/// The plaintext of the sealed part of M2.
+/// What a responder says of its clock and its limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct M2Sealed {
+pub struct Announcement {
     /// The responder's clock.
     pub time: UnixMillis,
     /// How sure that clock is.
     pub quality: TimeQuality,
     /// What the responder takes.
     pub limits: Limits,
-    /// The first 16 bytes of the hash of the responder's key.
-    pub key_id: [u8; 16],
-    /// The responder's signature.
-    pub signature: Signature,
+    /// How many sequence numbers its replay window judges; 0 on a stream.
+    pub window: u16,
 }
 
-impl M2Sealed {
-    /// Length of the plaintext in bytes.
-    pub const LEN: usize = SIGNED_LEN + SIGNATURE_LEN;
-
-    /// Reads the plaintext.
-    ///
-    /// # Errors
-    ///
-    /// The first field that is wrong, in the order of the layout.
-    pub fn parse(plaintext: &[u8]) -> Result<Self, Reason> {
-        let mut reader = Reader::new(plaintext);
+impl Announcement {
+    fn parse(reader: &mut Reader<'_>, form: Form) -> Result<Self, Reason> {
         let time = UnixMillis(reader.u64()?);
         let quality = TimeQuality::from_code(reader.u8()?).ok_or(Reason::TimeQuality)?;
         let mtu = reader.u16()?;
         let max_payload_len = reader.u16()?;
-        // A stream has no replay window.
-        if reader.u16()? != 0 {
-            return Err(Reason::PeerLimit);
-        }
+        let window = reader.u16()?;
         let max_token_len = reader.u16()?;
+        let window_in_range = match form {
+            Form::Stream => window == 0,
+            Form::Datagram => (MIN_WINDOW..=MAX_WINDOW).contains(&window),
+        };
         let payload_in_range =
             (MIN_PAYLOAD_LEN..=MAX_PAYLOAD_LEN).contains(&usize::from(max_payload_len));
-        if mtu < MIN_MTU || !payload_in_range {
+        if mtu < MIN_MTU || !payload_in_range || !window_in_range {
             return Err(Reason::PeerLimit);
         }
-        if reader.u8()? != KIND_KEY_HASH {
-            return Err(Reason::CredentialKind);
-        }
-        let key_id = *reader.array()?;
-        let signature = Signature(*reader.array()?);
-        reader.finish()?;
         let limits = Limits {
             mtu,
             max_payload_len,
@@ -131,27 +152,128 @@ impl M2Sealed {
             time,
             quality,
             limits,
-            key_id,
-            signature,
+            window,
         })
     }
 
-    /// Writes the plaintext up to the signature, which is made over it.
-    pub fn emit_signed(&self, writer: &mut Writer<'_>) {
+    /// Writes it.
+    pub fn emit(&self, writer: &mut Writer<'_>) {
         writer
             .u64(self.time.0)
             .u8(self.quality.code())
             .u16(self.limits.mtu)
             .u16(self.limits.max_payload_len)
-            .u16(0)
-            .u16(self.limits.max_token_len)
-            .u8(KIND_KEY_HASH)
-            .bytes(&self.key_id);
+            .u16(self.window)
+            .u16(self.limits.max_token_len);
+    }
+}
+
+/// Who a responder is.
+#[derive(Debug, Clone, Copy)]
+pub enum ResponderCredential<'a> {
+    /// The first 16 bytes of the hash of a hub's key.
+    KeyId([u8; KEY_ID_LEN]),
+    /// An agent's token, on a channel.
+    Token(UnpackedToken<'a>),
+}
+
+impl ResponderCredential<'_> {
+    /// Returns the length of an M2 with this credential.
+    #[must_use]
+    pub fn message_len(&self) -> usize {
+        match self {
+            Self::KeyId(_) => M2_LEN,
+            Self::Token(token) => M2_LEN - KEY_ID_LEN + token.as_bytes().len(),
+        }
     }
 
-    /// Returns the part of `plaintext` that the signature is made over.
-    #[must_use]
-    pub fn signed_part(plaintext: &[u8]) -> &[u8] {
-        plaintext.get(..SIGNED_LEN).unwrap_or_default()
+    /// Writes kind and credential.
+    pub fn emit(&self, writer: &mut Writer<'_>) {
+        match self {
+            Self::KeyId(id) => writer.u8(KIND_KEY_HASH).bytes(id),
+            Self::Token(token) => writer.u8(KIND_TOKEN).bytes(token.as_bytes()),
+        };
+    }
+}
+
+/// The plaintext of the sealed part of M2 in mode 0.
+#[derive(Debug, Clone, Copy)]
+pub struct M2Signed<'a> {
+    /// The responder's clock and limits.
+    pub announcement: Announcement,
+    /// Who the responder is.
+    pub credential: ResponderCredential<'a>,
+    /// The responder's signature.
+    pub signature: Signature,
+    /// The plaintext before the signature, which the signature is made over.
+    pub signed_part: &'a [u8],
+}
+
+impl<'a> M2Signed<'a> {
+    /// Reads the plaintext.
+    ///
+    /// # Errors
+    ///
+    /// The first field that is wrong, in the order of the layout.
+    pub fn parse(plaintext: &'a [u8], line: Line) -> Result<Self, Reason> {
+        let signed_len = plaintext
+            .len()
+            .checked_sub(SIGNATURE_LEN)
+            .ok_or(Reason::Length)?;
+        let mut reader = Reader::new(plaintext);
+        let announcement = Announcement::parse(&mut reader, line.form())?;
+        let is_channel = matches!(line, Line::Channel(_));
+        let credential = match reader.u8()? {
+            KIND_KEY_HASH if !is_channel => ResponderCredential::KeyId(*reader.array()?),
+            KIND_TOKEN if is_channel => {
+                let rest = plaintext
+                    .get(ANNOUNCEMENT_LEN + 1..signed_len)
+                    .ok_or(Reason::Length)?;
+                let (token, token_len) = UnpackedToken::parse(rest)?;
+                reader.bytes(token_len)?;
+                ResponderCredential::Token(token)
+            }
+            _ => return Err(Reason::CredentialKind),
+        };
+        let signature = Signature(*reader.array()?);
+        reader.finish()?;
+        let signed_part = plaintext.get(..signed_len).ok_or(Reason::Length)?;
+        Ok(Self {
+            announcement,
+            credential,
+            signature,
+            signed_part,
+        })
+    }
+}
+
+/// The plaintext of the sealed part of M2 in mode 1.
+#[derive(Debug, Clone, Copy)]
+pub struct M2Confirmed<'a> {
+    /// The responder's clock and limits.
+    pub announcement: Announcement,
+    /// The responder's confirmation.
+    pub fin: [u8; MAC_LEN],
+    /// The plaintext before the confirmation, which the confirmation is made over.
+    pub confirmed_part: &'a [u8],
+}
+
+impl<'a> M2Confirmed<'a> {
+    /// Reads the plaintext.
+    ///
+    /// # Errors
+    ///
+    /// The first field that is wrong, in the order of the layout.
+    pub fn parse(plaintext: &'a [u8], form: Form) -> Result<Self, Reason> {
+        let mut reader = Reader::new(plaintext);
+        let announcement = Announcement::parse(&mut reader, form)?;
+        let fin = *reader.array()?;
+        reader.finish()?;
+        let confirmed_part = plaintext.get(..ANNOUNCEMENT_LEN).ok_or(Reason::Length)?;
+        Ok(Self {
+            announcement,
+            fin,
+            confirmed_part,
+        })
     }
 }

@@ -1,16 +1,19 @@
 //! M3, the initiator's token and proof (PROTOCOL.md §2.4).
 
-use crate::crypto::{SIGNATURE_LEN, Signature, TAG_LEN};
+use crate::crypto::{MAC_LEN, SIGNATURE_LEN, Signature, TAG_LEN};
 use crate::limits::{MAX_PAYLOAD_LEN, MIN_PAYLOAD_LEN};
 use crate::reason::Reason;
 use crate::token::UnpackedToken;
-use crate::wire::{MessageType, Reader, parse_head};
+use crate::wire::{MessageType, Reader, Writer, emit_head, parse_head};
 
 /// Length of the head and connection id of M3 in bytes.
 pub const M3_PREFIX_LEN: usize = 8;
 
 /// Length of M3 without credential and padding in bytes.
 pub const M3_MIN_LEN: usize = M3_PREFIX_LEN + 3 + 1 + SIGNATURE_LEN + TAG_LEN;
+
+/// Length of M3 in mode 1 in bytes.
+pub const M3_PRESHARED_LEN: usize = M3_PREFIX_LEN + MAC_LEN;
 
 /// Most bytes of padding.
 pub const MAX_PAD_LEN: usize = 63;
@@ -39,19 +42,13 @@ pub struct M3Sealed<'a> {
 }
 
 impl<'a> M3Sealed<'a> {
-    /// Checks what is not sealed of the M3 in `message`.
+    /// Checks what is not sealed of the M3 in `message`, which is for the connection `id`.
     ///
     /// # Errors
     ///
     /// The first field that is wrong, in the order of the layout.
-    pub fn check_prefix(message: &[u8]) -> Result<(), Reason> {
-        let (kind, mut reader) = parse_head(message)?;
-        if kind != MessageType::M3 {
-            return Err(Reason::OutOfPlace);
-        }
-        if reader.u32()? != 0 {
-            return Err(Reason::ConnectionId);
-        }
+    pub fn check_prefix(message: &[u8], id: u32) -> Result<(), Reason> {
+        check_prefix(message, id)?;
         if message.len() < M3_MIN_LEN {
             Err(Reason::Length)
         } else {
@@ -97,5 +94,50 @@ impl<'a> M3Sealed<'a> {
             signature,
             signed_part,
         })
+    }
+}
+
+/// M3 in mode 1: the initiator's confirmation, in clear.
+#[derive(Debug, Clone, Copy)]
+pub struct M3Confirmed {
+    /// The confirmation.
+    pub fin: [u8; MAC_LEN],
+}
+
+impl M3Confirmed {
+    /// Reads an M3 for the connection `id`.
+    ///
+    /// # Errors
+    ///
+    /// The first field that is wrong, in the order of the layout.
+    pub fn parse(message: &[u8], id: u32) -> Result<Self, Reason> {
+        check_prefix(message, id)?;
+        let mut reader = Reader::new(message);
+        reader.bytes(M3_PREFIX_LEN)?;
+        let fin = *reader.array()?;
+        reader.finish()?;
+        Ok(Self { fin })
+    }
+
+    /// Returns head and connection id, over which the confirmation is made.
+    #[must_use]
+    pub fn prefix(id: u32) -> [u8; M3_PREFIX_LEN] {
+        let mut prefix = [0; M3_PREFIX_LEN];
+        let mut writer = Writer::new(&mut prefix);
+        emit_head(&mut writer, MessageType::M3, M3_PRESHARED_LEN);
+        writer.u32(id);
+        prefix
+    }
+}
+
+fn check_prefix(message: &[u8], id: u32) -> Result<(), Reason> {
+    let (kind, mut reader) = parse_head(message)?;
+    if kind != MessageType::M3 {
+        return Err(Reason::OutOfPlace);
+    }
+    if reader.u32()? == id {
+        Ok(())
+    } else {
+        Err(Reason::ConnectionId)
     }
 }

@@ -4,6 +4,7 @@
 //! kind and returns a value that cannot be nonsense; `emit` writes it back to the same bytes. Neither knows keys or
 //! states. Integers are big-endian (PROTOCOL.md §2.1).
 
+mod form;
 mod frame;
 mod head;
 mod m1;
@@ -14,14 +15,23 @@ mod reader;
 mod refusal;
 mod writer;
 
+pub use form::{ConnectionIds, Form, Line};
 pub use frame::{FRAME_HEADER_LEN, FRAME_OVERHEAD, FrameHeader, FrameType};
 pub(crate) use head::emit_head;
 pub use head::{HEAD_LEN, MessageType, parse_head};
-pub use m1::{Flags, M1, M1_LEN, Mode, Suite, SuiteList};
-pub use m2::{Limits, M2_CLEAR_LEN, M2_LEN, M2Clear, M2Sealed};
+pub use m1::{
+    COOKIE_LEN, Flags, M1, M1_LEN, M1_PRESHARED_LEN, MAX_M1_LEN, Mode, Preshared, Starred,
+    SuiteList, TICKET_ID_LEN,
+};
+pub use m2::{
+    Announcement, Limits, M2_CLEAR_LEN, M2_LEN, M2_PRESHARED_LEN, M2Clear, M2Confirmed, M2Signed,
+    ResponderCredential,
+};
 pub(crate) use m3::KIND_TOKEN;
-pub use m3::{Credential, M3_MIN_LEN, M3_PREFIX_LEN, M3Sealed, MAX_PAD_LEN};
-pub use m4::{M4_LEN, M4_PREFIX_LEN, M4Sealed};
+pub use m3::{
+    Credential, M3_MIN_LEN, M3_PREFIX_LEN, M3_PRESHARED_LEN, M3Confirmed, M3Sealed, MAX_PAD_LEN,
+};
+pub use m4::{M4_LEN, M4_PREFIX_LEN, M4Sealed, NewTicket, TICKET_NONCE_LEN, Terms};
 pub use reader::{Reader, Truncated};
 pub use refusal::{REFUSE_LEN, REJECT_LEN, Refuse, RefuseCode, Reject, RejectCode};
 pub use writer::{TooSmall, Writer};

@@ -18,6 +18,8 @@ pub enum RefuseCode {
     BadCredential,
     /// Come back after the argument's milliseconds.
     Overload,
+    /// On a channel: the agent does not know the time, and cannot judge a token without it.
+    NoTime,
 }
 
 impl RefuseCode {
@@ -25,11 +27,12 @@ impl RefuseCode {
         match self {
             Self::BadCredential => 7,
             Self::Overload => 5,
+            Self::NoTime => 10,
         }
     }
 
     fn from_code(code: u8) -> Option<Self> {
-        [Self::BadCredential, Self::Overload]
+        [Self::BadCredential, Self::Overload, Self::NoTime]
             .into_iter()
             .find(|known| known.code() == code)
     }
@@ -48,17 +51,17 @@ impl Refuse {
     /// Length of the plaintext in bytes.
     pub const LEN: usize = REFUSE_LEN - M4_PREFIX_LEN - TAG_LEN;
 
-    /// Checks what is not sealed of the REFUSE in `message`.
+    /// Checks what is not sealed of the REFUSE in `message`, which is for the connection `id`.
     ///
     /// # Errors
     ///
     /// The first field that is wrong, in the order of the layout.
-    pub fn check_prefix(message: &[u8]) -> Result<(), Reason> {
+    pub fn check_prefix(message: &[u8], id: u32) -> Result<(), Reason> {
         let (kind, mut reader) = parse_head(message)?;
         if kind != MessageType::Refuse {
             return Err(Reason::OutOfPlace);
         }
-        if reader.u32()? != 0 {
+        if reader.u32()? != id {
             return Err(Reason::ConnectionId);
         }
         if message.len() == REFUSE_LEN {
@@ -82,9 +85,9 @@ impl Refuse {
     }
 
     /// Writes head and connection id.
-    pub fn emit_prefix(writer: &mut Writer<'_>) {
+    pub fn emit_prefix(id: u32, writer: &mut Writer<'_>) {
         emit_head(writer, MessageType::Refuse, REFUSE_LEN);
-        writer.u32(0);
+        writer.u32(id);
     }
 
     /// Writes the plaintext, [`Refuse::LEN`] bytes.
@@ -128,17 +131,17 @@ pub struct Reject {
 }
 
 impl Reject {
-    /// Reads a REJECT.
+    /// Reads a REJECT for the connection `id`.
     ///
     /// # Errors
     ///
     /// The first field that is wrong, in the order of the layout.
-    pub fn parse(message: &[u8]) -> Result<Self, Reason> {
+    pub fn parse(message: &[u8], id: u32) -> Result<Self, Reason> {
         let (kind, mut reader) = parse_head(message)?;
         if kind != MessageType::Reject {
             return Err(Reason::OutOfPlace);
         }
-        if reader.u32()? != 0 {
+        if reader.u32()? != id {
             return Err(Reason::ConnectionId);
         }
         let code = RejectCode::from_code(reader.u8()?).ok_or(Reason::Malformed)?;
@@ -147,15 +150,15 @@ impl Reject {
         Ok(Self { code, argument })
     }
 
-    /// Writes a REJECT, [`REJECT_LEN`] bytes.
+    /// Writes a REJECT for the connection `id`, [`REJECT_LEN`] bytes.
     ///
     /// # Errors
     ///
     /// [`TooSmall`] when `out` does not take it.
-    pub fn emit<'o>(&self, out: &'o mut [u8]) -> Result<&'o mut [u8], TooSmall> {
+    pub fn emit<'o>(&self, id: u32, out: &'o mut [u8]) -> Result<&'o mut [u8], TooSmall> {
         let mut writer = Writer::new(out);
         emit_head(&mut writer, MessageType::Reject, REJECT_LEN);
-        writer.u32(0).u8(self.code.code()).u8(self.argument);
+        writer.u32(id).u8(self.code.code()).u8(self.argument);
         writer.finish()
     }
 }

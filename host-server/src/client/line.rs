@@ -8,13 +8,14 @@ use async_tungstenite::tungstenite::protocol::WebSocketConfig;
 use futures_lite::future;
 use moorline_core::connection::{Closure, Connection, Context, Event, Heartbeat, Settings};
 use moorline_core::crypto::{EphemeralKey, SigningKey};
-use moorline_core::handshake::{Initiator, Offer, Pins};
+use moorline_core::handshake::{Initiator, Offer, Pins, Wanted};
 use moorline_core::message::{
     Alert, AlertCode, Command, Envelope, FromHub, Inner, Reply, Request, Response, RouteRefusal,
     ToHub,
 };
 use moorline_core::reason::Reason;
 use moorline_core::token::{AgentId, UnpackedToken};
+use moorline_core::wire::{Form, SuiteList};
 use smol::net::TcpStream;
 
 use crate::clock;
@@ -168,6 +169,8 @@ impl<'k> Client<'k> {
         pins: &'k Pins,
     ) -> Result<Self, ClientError> {
         let offer = Offer {
+            suites: SuiteList::AES_FIRST,
+            wants_ticket: false,
             mtu: u16::MAX,
             max_payload_len: PAYLOAD_LEN,
             no_clock: false,
@@ -175,8 +178,9 @@ impl<'k> Client<'k> {
         let initiator = Initiator {
             key,
             token,
-            pins,
+            wanted: Wanted::Hub(pins, Form::Stream),
             offer,
+            ticket: None,
         };
         let settings = Settings {
             max_payload_len: PAYLOAD_LEN,
@@ -187,9 +191,16 @@ impl<'k> Client<'k> {
         let ephemeral = EphemeralKey::generate(&mut SystemEntropy)
             .map_err(|_| ClientError::Own(moorline_core::reason::Error::Entropy))?;
         let mut out = vec![0; max_message_len(PAYLOAD_LEN)];
-        let now = clock::instant();
-        let (connection, m1) = Connection::initiate(initiator, ephemeral, settings, now, &mut out)
-            .map_err(ClientError::Own)?;
+        let now = clock::now();
+        let (connection, m1) = Connection::initiate(
+            initiator,
+            ephemeral,
+            settings,
+            &now,
+            &mut SystemEntropy,
+            &mut out,
+        )
+        .map_err(ClientError::Own)?;
         let m1 = m1.to_vec();
         let mut client = Self {
             transport,

@@ -15,11 +15,12 @@ use moorline_core::crypto::EphemeralKey;
 use moorline_core::driver::blocking::{Link, Machine, open_websocket};
 use moorline_core::driver::{Buffers, DriverError};
 use moorline_core::framing::{Delimited, Framing, WebSocketClient};
-use moorline_core::handshake::{Initiator, Offer};
+use moorline_core::handshake::{Initiator, Offer, Wanted};
 use moorline_core::message::{
     Alert, AlertCode, Envelope, Inner, Reply, Request, Response, Status, Value,
 };
 use moorline_core::token::MAX_UNPACKED_LEN;
+use moorline_core::wire::{Form, SuiteList};
 use moorline_server::clock;
 use moorline_server::entropy::SystemEntropy;
 
@@ -118,6 +119,8 @@ fn serve<F: Framing, C: moorline_core::driver::Clock>(
     let mut buffer = [0; MAX_UNPACKED_LEN];
     let token = peer.token(&mut buffer);
     let offer = Offer {
+        suites: SuiteList::AES_FIRST,
+        wants_ticket: false,
         mtu: 1500,
         max_payload_len: 1024,
         no_clock: true,
@@ -125,8 +128,9 @@ fn serve<F: Framing, C: moorline_core::driver::Clock>(
     let initiator = Initiator {
         key: &peer.key,
         token,
-        pins: &pins,
+        wanted: Wanted::Hub(&pins, Form::Stream),
         offer,
+        ticket: None,
     };
     let ephemeral = EphemeralKey::generate(&mut SystemEntropy).expect("random bytes");
     let (mut input, mut message, mut wire) = ([0; 256], [0; 1100], [0; 1200]);

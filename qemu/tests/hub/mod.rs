@@ -104,6 +104,7 @@ impl Hub {
             socket,
             connection: Connection::respond(
                 self.world.responder(),
+                None,
                 Settings::default(),
                 now(self.started).instant,
             ),

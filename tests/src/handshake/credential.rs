@@ -9,7 +9,7 @@ use moorline_core::wire::MAX_PAD_LEN;
 
 use super::forge::Forger;
 use super::stages::{Stages, Verdict};
-use crate::fixture::{Door, HUB, ISSUER, KID, NOW, World, signing_key};
+use crate::fixture::{Door, FixedEntropy, HUB, ISSUER, KID, NOW, World, signing_key};
 use crate::pair::Message;
 use crate::reference::extend;
 use crate::vectors::m3_signed;
@@ -492,7 +492,14 @@ fn replayed() -> Result<(), Failure> {
             let responder = forger.world.responder();
             let now = crate::fixture::at(0);
             let mut m3 = stages.m3.clone();
-            let answer = wait.handle_m3(&mut m3, &responder, &now, &mut door, &mut out);
+            let answer = wait.handle_m3(
+                &mut m3,
+                &responder,
+                &now,
+                &mut door,
+                &mut FixedEntropy::new("tickets"),
+                &mut out,
+            );
             ensure!(answer.err() == Some(Reason::Unsealed));
         }
         ensure!(door.admitted == 0);

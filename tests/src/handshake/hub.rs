@@ -6,7 +6,7 @@ use moorline_core::token::MAX_UNPACKED_LEN;
 
 use super::forge::{Forger, is_taken};
 use super::stages::{Stages, answer};
-use crate::fixture::{World, ephemeral_key, signing_key};
+use crate::fixture::{FixedEntropy, World, at, ephemeral_key, signing_key};
 use crate::reference::{Agreed, Announcement, m2_clear};
 use crate::vectors::{announcement, m1};
 use crate::{Case, Failure, ensure};
@@ -160,8 +160,13 @@ fn wrong_hub() -> Result<(), Failure> {
     let mut buffer = [0; MAX_UNPACKED_LEN];
     let token = world.agent_token(&mut buffer)?;
     let ephemeral = ephemeral_key("initiator ephemeral");
-    let started =
-        moorline_core::handshake::AwaitM2::start(world.initiator(token), ephemeral, &mut out);
+    let started = moorline_core::handshake::AwaitM2::start(
+        world.initiator(token),
+        ephemeral,
+        &at(0),
+        &mut FixedEntropy::new("initiator"),
+        &mut out,
+    );
     ensure!(started.is_ok());
     let Ok((wait, m1)) = started else {
         return Ok(());
@@ -171,7 +176,9 @@ fn wrong_hub() -> Result<(), Failure> {
     let (_, mut m2) = m2.map_err(|_| NOT_ANSWERED)?;
     let mut entropy = crate::fixture::FixedEntropy::new("initiator");
     let mut out = [0; 1024];
-    let reason = wait.handle_m2(&mut m2, &mut entropy, &mut out).err();
+    let reason = wait
+        .handle_m2(&mut m2, &at(0), &mut entropy, &mut out)
+        .err();
     ensure!(reason == Some(Reason::NotPinned));
     ensure!(out == [0; 1024]);
     Ok(())

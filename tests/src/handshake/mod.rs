@@ -6,6 +6,7 @@ mod forge;
 pub(crate) mod hub;
 pub(crate) mod offer;
 pub(crate) mod order;
+pub(crate) mod resume;
 pub(crate) mod shares;
 pub(crate) mod stages;
 pub(crate) mod tamper;

@@ -1,13 +1,13 @@
 //! What a responder takes of M1 (PROTOCOL.md §2.2).
 
-use moorline_core::crypto::SigningKey;
+use moorline_core::crypto::{SigningKey, Suite};
 use moorline_core::entropy::Entropy;
 use moorline_core::reason::Reason;
 use moorline_core::token::MAX_UNPACKED_LEN;
-use moorline_core::wire::{Flags, M1, M2_LEN, Mode, Suite};
+use moorline_core::wire::{Flags, Line, M1, M2_LEN, Mode, SuiteList};
 
 use super::stages::{Stages, answer};
-use crate::fixture::{FixedEntropy, World, at, ephemeral_key, signing_key};
+use crate::fixture::{Door, FixedEntropy, World, at, ephemeral_key, signing_key};
 use crate::pair::{Message, copy};
 use crate::reference::{Agreed, m2_clear};
 use crate::vectors::{announcement, m1};
@@ -52,21 +52,62 @@ pub(crate) static CASES: &[Case] = &[
             each(&lists, SUITES_AT, |_| Some(Reason::SuiteList))
         },
     ),
-    case("a list of suites without suite 1 is refused", || {
-        let lists = [[1, 2, 0, 0, 0], [4, 2, 3, 4, 255]];
-        each(&lists, SUITES_AT, |_| Some(Reason::Suite))
-    }),
+    case(
+        "a list of suites that the responder has none of is refused",
+        || {
+            let lists = [[1, 3, 0, 0, 0], [4, 5, 3, 4, 255]];
+            each(&lists, SUITES_AT, |_| Some(Reason::Suite))
+        },
+    ),
+    case(
+        "the first suite offered that the responder allows is taken",
+        || {
+            let world = World::new()?;
+            let offers = [
+                ([1, 2, 0, 0, 0], 2),
+                ([2, 2, 1, 0, 0], 2),
+                ([2, 1, 2, 0, 0], 1),
+                ([3, 9, 2, 1, 0], 2),
+            ];
+            for (step, (list, taken)) in offers.into_iter().enumerate() {
+                let mut offer = offer(&world);
+                offer[SUITES_AT..MODE_AT].copy_from_slice(&list);
+                let m2 = answer(&world, &offer);
+                ensure!(m2.is_ok_and(|(_, m2)| m2.get(4) == Some(&taken)), step);
+            }
+            Ok(())
+        },
+    ),
+    case(
+        "a suite that the responder has and does not allow is passed over",
+        || {
+            let world = World::new()?;
+            for (step, (list, taken)) in [([1, 2, 0, 0, 0], None), ([2, 2, 1, 0, 0], Some(1))]
+                .into_iter()
+                .enumerate()
+            {
+                let mut offer = offer(&world);
+                offer[SUITES_AT..MODE_AT].copy_from_slice(&list);
+                let parsed = M1::parse(&offer, Line::Stream);
+                let chosen = parsed.map(|offer| offer.suites.choose(&SuiteList::DEFAULT));
+                ensure!(chosen == Ok(taken.and_then(Suite::from_number)), step);
+            }
+            Ok(())
+        },
+    ),
     case(
         "suites that the responder does not have are passed over",
         || {
-            let lists = [[2, 2, 1, 0, 0], [4, 255, 254, 2, 1], [4, 1, 2, 3, 4]];
+            let lists = [[2, 7, 1, 0, 0], [4, 255, 254, 6, 1], [4, 1, 9, 3, 4]];
             each(&lists, SUITES_AT, |_| None)?;
             let world = World::new()?;
             let mut offer = offer(&world);
-            offer[SUITES_AT..MODE_AT].copy_from_slice(&[3, 7, 2, 1, 0]);
-            let parsed = M1::parse(&offer);
-            ensure!(parsed.is_ok_and(|offer| offer.suites.choose() == Some(Suite::Aes256Gcm)));
-            ensure!(parsed.is_ok_and(|offer| offer.suites.iter().eq([7, 2, 1])));
+            offer[SUITES_AT..MODE_AT].copy_from_slice(&[3, 7, 9, 1, 0]);
+            let parsed = M1::parse(&offer, Line::Stream);
+            ensure!(parsed.is_ok_and(
+                |offer| offer.suites.choose(&SuiteList::AES_FIRST) == Some(Suite::Aes256Gcm)
+            ));
+            ensure!(parsed.is_ok_and(|offer| offer.suites.iter().eq([7, 9, 1])));
             let m2 = answer(&world, &offer);
             ensure!(m2.is_ok_and(|(_, m2)| m2.get(4) == Some(&1)));
             Ok(())
@@ -127,7 +168,7 @@ pub(crate) static CASES: &[Case] = &[
                 };
                 let step = usize::from(code);
                 ensure!(
-                    M1::parse(&offer).is_ok_and(|offer| offer.flags == flags),
+                    M1::parse(&offer, Line::Stream).is_ok_and(|offer| offer.flags == flags),
                     step
                 );
                 ensure!(
@@ -168,7 +209,7 @@ pub(crate) static CASES: &[Case] = &[
             let world = World::new()?;
             let mut buffer = [0; MAX_UNPACKED_LEN];
             let stages = Stages::new(&world, world.agent_token(&mut buffer)?)?;
-            let read = M1::parse(&stages.m1);
+            let read = M1::parse(&stages.m1, Line::Stream);
             ensure!(read.is_ok_and(|offer| {
                 offer.mode == Mode::Full
                     && offer.mtu == 1500
@@ -177,7 +218,7 @@ pub(crate) static CASES: &[Case] = &[
                     && offer.share == ephemeral_key("initiator ephemeral").share()
             }));
             let mut out = [0; 54];
-            ensure!(read.is_ok_and(|offer| offer.emit(&mut out).is_ok()));
+            ensure!(read.is_ok_and(|offer| offer.emit(Line::Stream, &mut out).is_ok()));
             ensure!(out == *stages.m1.as_slice());
             Ok(())
         },
@@ -269,7 +310,14 @@ fn answer_with(world: &World, keys: &[SigningKey], m1: &Message) -> Result<Messa
     let mut out = [0; M2_LEN];
     let own = ephemeral_key("responder ephemeral");
     let mut entropy = FixedEntropy::new("responder");
-    let (_, m2) = responder.handle_m1(m1, &at(0), own, &mut entropy, &mut out)?;
+    let (_, m2) = responder.handle_m1(
+        m1,
+        &at(0),
+        Some(own),
+        &Door::default(),
+        &mut entropy,
+        &mut out,
+    )?;
     Ok(copy(m2))
 }
 

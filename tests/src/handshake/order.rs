@@ -98,8 +98,14 @@ fn end_at<'k>(
     let settings = Settings::default();
     let mut end = if is_initiator {
         let ephemeral = ephemeral_key("initiator ephemeral");
-        let started =
-            Connection::initiate(world.initiator(token), ephemeral, settings, start, &mut out);
+        let started = Connection::initiate(
+            world.initiator(token),
+            ephemeral,
+            settings,
+            &at(0),
+            &mut FixedEntropy::new("initiator"),
+            &mut out,
+        );
         let (connection, _) = started.map_err(|_| NOT_REACHED)?;
         End {
             connection,
@@ -108,7 +114,7 @@ fn end_at<'k>(
         }
     } else {
         End {
-            connection: Connection::respond(world.responder(), settings, start),
+            connection: Connection::respond(world.responder(), None, settings, start),
             entropy: FixedEntropy::new("responder"),
             door: Door::default(),
         }

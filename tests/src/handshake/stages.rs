@@ -1,7 +1,7 @@
 //! Every stage and message of one undisturbed handshake, so that one stage serves many broken messages.
 
 use moorline_core::crypto::EphemeralKey;
-use moorline_core::handshake::{AwaitM2, AwaitM3, AwaitM4, Established, M3Answer};
+use moorline_core::handshake::{AwaitM2, AwaitM3, AwaitM4, Established, M2Answer, M3Answer};
 use moorline_core::limits::MAX_HANDSHAKE_LEN;
 use moorline_core::reason::Reason;
 use moorline_core::token::UnpackedToken;
@@ -44,7 +44,13 @@ impl<'k> Stages<'k> {
     pub(crate) fn new(world: &'k World, token: UnpackedToken<'k>) -> Result<Self, Failure> {
         let mut out = [0; MAX_HANDSHAKE_LEN];
         let ephemeral = ephemeral_key("initiator ephemeral");
-        let started = AwaitM2::start(world.initiator(token), ephemeral, &mut out);
+        let started = AwaitM2::start(
+            world.initiator(token),
+            ephemeral,
+            &at(0),
+            &mut FixedEntropy::new("initiator"),
+            &mut out,
+        );
         ensure!(started.is_ok());
         let Ok((await_m2, m1)) = started else {
             return Err(impossible());
@@ -52,16 +58,31 @@ impl<'k> Stages<'k> {
         let m1 = copy(m1);
         let (await_m3, m2) = answer(world, &m1).map_err(|_| impossible())?;
         let mut bytes = m2.clone();
-        let next = await_m2.handle_m2(&mut bytes, &mut FixedEntropy::new("initiator"), &mut out);
-        let (await_m4, m3) = next.map_err(|_| impossible())?;
+        let next = await_m2.handle_m2(
+            &mut bytes,
+            &at(0),
+            &mut FixedEntropy::new("initiator"),
+            &mut out,
+        );
+        let (M2Answer::Full(await_m4), m3) = next.map_err(|_| impossible())? else {
+            return Err(impossible());
+        };
         let m3 = copy(m3);
         let mut bytes = m3.clone();
         let mut door = Door::default();
         let mut out = [0; MAX_HANDSHAKE_LEN];
-        let answer =
-            await_m3.handle_m3(&mut bytes, &world.responder(), &at(0), &mut door, &mut out);
+        let answer = await_m3.handle_m3(
+            &mut bytes,
+            &world.responder(),
+            &at(0),
+            &mut door,
+            &mut FixedEntropy::new("tickets"),
+            &mut out,
+        );
         let Ok(M3Answer::Open {
-            m4, established, ..
+            m4: Some(m4),
+            established,
+            ..
         }) = answer
         else {
             return Err(impossible());
@@ -85,7 +106,7 @@ impl<'k> Stages<'k> {
         let mut out = [0; MAX_HANDSHAKE_LEN];
         let mut entropy = FixedEntropy::new("initiator");
         self.await_m2
-            .handle_m2(&mut copy(message), &mut entropy, &mut out)
+            .handle_m2(&mut copy(message), &at(0), &mut entropy, &mut out)
             .err()
     }
 
@@ -94,10 +115,14 @@ impl<'k> Stages<'k> {
         let mut out = [0; MAX_HANDSHAKE_LEN];
         let mut message = copy(message);
         let responder = self.world.responder();
-        match self
-            .await_m3
-            .handle_m3(&mut message, &responder, &at(0), door, &mut out)
-        {
+        match self.await_m3.handle_m3(
+            &mut message,
+            &responder,
+            &at(0),
+            door,
+            &mut FixedEntropy::new("tickets"),
+            &mut out,
+        ) {
             Ok(M3Answer::Open { .. }) => Verdict::Open,
             Ok(M3Answer::Refused { refuse, reason }) => Verdict::Refused(copy(refuse), reason),
             Err(reason) => Verdict::Dropped(reason),
@@ -115,9 +140,14 @@ pub(crate) fn answer(world: &World, m1: &[u8]) -> Result<(AwaitM3, Message), Rea
     let mut out = [0; MAX_HANDSHAKE_LEN];
     let mut entropy = FixedEntropy::new("responder");
     let ephemeral = EphemeralKey::generate(&mut entropy).map_err(|_| Reason::Entropy)?;
-    let (wait, m2) = world
-        .responder()
-        .handle_m1(m1, &at(0), ephemeral, &mut entropy, &mut out)?;
+    let (wait, m2) = world.responder().handle_m1(
+        m1,
+        &at(0),
+        Some(ephemeral),
+        &Door::default(),
+        &mut entropy,
+        &mut out,
+    )?;
     Ok((wait, copy(m2)))
 }
 

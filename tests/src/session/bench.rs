@@ -45,6 +45,8 @@ pub(super) enum Made {
     Application(Message),
     Envelope(Message),
     Pong(u32),
+    /// What a responder says of the session.
+    Terms,
     Alert(Alert),
 }
 
@@ -56,7 +58,7 @@ impl Bench {
         let run = Run::new(&world)?;
         let established = stages.await_m4.handle_m4(&mut stages.m4.clone(), NOW);
         ensure!(established.is_ok());
-        let Ok(established) = established else {
+        let Ok((established, _)) = established else {
             return Err(Failure {
                 condition: "M4 is taken",
                 file: file!(),
@@ -123,6 +125,7 @@ impl End {
             Delivery::Application(payload) => Made::Application(copy(payload)),
             Delivery::Envelope(payload) => Made::Envelope(copy(payload)),
             Delivery::Pong(number) => Made::Pong(number),
+            Delivery::Welcome(_) | Delivery::Ticket(_) => Made::Terms,
             Delivery::Alert(alert) => Made::Alert(alert),
         };
         Ok((handled.send.map(copy), made))

@@ -74,7 +74,7 @@ pub(crate) fn refused(world: &World, run: &Run) -> Result<Vec<Refused, MAX_EXAMP
     let m1 = &run.m1;
     add("version 2", At::AwaitM1, with(m1, 1, 2), Reason::Version)?;
     add("no suite", At::AwaitM1, with(m1, 4, 0), Reason::SuiteList)?;
-    add("suite 2 alone", At::AwaitM1, with(m1, 5, 2), Reason::Suite)?;
+    add("suite 3 alone", At::AwaitM1, with(m1, 5, 3), Reason::Suite)?;
     add("mode 2", At::AwaitM1, with(m1, 9, 2), Reason::Mode)?;
     add(
         "datagram form",
@@ -169,8 +169,8 @@ pub(crate) fn refused(world: &World, run: &Run) -> Result<Vec<Refused, MAX_EXAMP
     let name = "a confirmation that is wrong";
     add(name, At::AwaitM4, unconfirmed, Reason::Confirmation)?;
     let mut ticket = facts;
-    ticket[47] = 1;
-    let name = "a ticket's life, which is reserved";
+    ticket[20] = 1;
+    let name = "a ticket's name without a life";
     add(
         name,
         At::AwaitM4,

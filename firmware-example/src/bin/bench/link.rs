@@ -30,7 +30,12 @@ fn handshake(meter: &mut Meter<'_>, ephemeral: EphemeralKey, mut entropy: FixedE
     let mut token = [0; MAX_UNPACKED_LEN];
     let token = world.agent_token(&mut token).expect("a token");
     let mut hub = Hub {
-        connection: Connection::respond(world.responder(), Settings::default(), at(0).instant),
+        connection: Connection::respond(
+            world.responder(),
+            None,
+            Settings::default(),
+            at(0).instant,
+        ),
         entropy: FixedEntropy::new("responder"),
         out: [0; MAX_HANDSHAKE_LEN],
     };
@@ -42,7 +47,8 @@ fn handshake(meter: &mut Meter<'_>, ephemeral: EphemeralKey, mut entropy: FixedE
             initiator,
             ephemeral,
             Settings::default(),
-            at(0).instant,
+            &at(0),
+            &mut FixedEntropy::new("initiator"),
             &mut out,
         )
         .map(|(connection, m1)| (connection, m1.len()))

@@ -1,0 +1,47 @@
+//! The shell's part in the decision about a peer.
+
+use super::TicketRecord;
+use crate::token::{Claims, Permissions, VerifiedClaims};
+use crate::wire::{Refuse, TICKET_ID_LEN};
+
+/// The shell's part in the decision about a peer: what it has stored, and its policy.
+pub trait Gate {
+    /// Returns whether the token, its holder, its key or its issuer's key is revoked, or the holder not enrolled.
+    ///
+    /// The claims may not yet be verified: the answer must have no effect.
+    fn is_revoked(&self, claims: &Claims) -> bool;
+
+    /// Decides about a peer that is proved, and counts it if admitted.
+    ///
+    /// # Errors
+    ///
+    /// The code to refuse it with.
+    fn admit(&mut self, claims: &VerifiedClaims) -> Result<Admission, Refuse>;
+
+    /// Returns the ticket called `id`. A stranger asks: the answer must have no effect.
+    fn find_ticket(&self, id: &[u8; TICKET_ID_LEN]) -> Option<TicketRecord> {
+        let _ = id;
+        None
+    }
+
+    /// Removes the ticket called `id` and returns it, in one step: who comes second gets nothing.
+    fn redeem_ticket(&mut self, id: &[u8; TICKET_ID_LEN]) -> Option<TicketRecord> {
+        let _ = id;
+        None
+    }
+
+    /// Keeps a ticket that is about to be given; returns whether it did.
+    fn keep_ticket(&mut self, record: TicketRecord) -> bool {
+        let _ = record;
+        false
+    }
+}
+
+/// The terms on which a peer is admitted.
+#[derive(Debug, Clone, Copy)]
+pub struct Admission {
+    /// What both ends call the session; unique at the responder.
+    pub session_id: [u8; 8],
+    /// What the peer may do; at most what its token grants.
+    pub permissions: Permissions,
+}
