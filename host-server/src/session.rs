@@ -23,6 +23,10 @@ use crate::transport::Transport;
 /// How long a peer may take to take one message.
 const WRITE_PATIENCE: Duration = Duration::from_secs(10);
 
+/// How long the end of a stream may take: a WebSocket's last frame waits for room in a socket that a peer who never
+/// reads does not make. It is shorter than what a daemon that stops gives its sessions.
+const END_PATIENCE: Duration = Duration::from_secs(2);
+
 /// Seconds after which a stranger that was turned away may come back.
 const OVERLOAD_SECONDS: u8 = 1;
 
@@ -44,7 +48,10 @@ pub(crate) struct Shared {
 pub(crate) async fn serve<T: Transport>(shared: &Shared, mut transport: T, peer: &str) {
     let end = Session::new(shared, &mut transport, peer).run().await;
     tracing::info!(peer, %end, "session over");
-    transport.end().await;
+    future::or(transport.end(), async {
+        smol::Timer::after(END_PATIENCE).await;
+    })
+    .await;
 }
 
 /// Why a session ended, for logs.

@@ -6,6 +6,7 @@ mod documents;
 mod door;
 mod life;
 mod memory;
+mod patience;
 mod refusals;
 mod routing;
 mod world;
