@@ -15,6 +15,7 @@ use moorline_core::wire::{Limits as WireLimits, Refuse, RefuseCode, Reject, Reje
 
 use crate::clock;
 use crate::config::Config;
+use crate::door::{Budget, Place};
 use crate::entropy::{SystemEntropy, random};
 use crate::hub::{Hex, HubHandle, Identity, Input, Output, RETRY_MILLIS, SessionKey};
 use crate::store::{HubKeys, Registry};
@@ -41,17 +42,41 @@ pub(crate) struct Shared {
     pub(crate) anchors: TrustAnchors,
     pub(crate) registry: Arc<RwLock<Registry>>,
     pub(crate) hub: HubHandle,
-    pub(crate) budget: crate::door::Budget,
+    pub(crate) budget: Budget,
 }
 
-/// Serves one peer on `transport` until it is over. `peer` says in logs where it comes from.
-pub(crate) async fn serve<T: Transport>(shared: &Shared, mut transport: T, peer: &str) {
-    let end = Session::new(shared, &mut transport, peer).run().await;
-    tracing::info!(peer, %end, "session over");
+/// Serves one peer on `transport` until it is over. `peer` says in logs where it comes from; `place` is what it has to
+/// have to be let in.
+pub(crate) async fn serve<T: Transport>(
+    shared: &Shared,
+    mut transport: T,
+    peer: &str,
+    place: &Place,
+) {
+    let end = Session::new(shared, &mut transport, peer, place)
+        .run()
+        .await;
+    if place.is_settled() {
+        tracing::info!(peer, %end, "session over");
+    } else {
+        shared.budget.note(&peer, &end);
+    }
     future::or(transport.end(), async {
         smol::Timer::after(END_PATIENCE).await;
     })
     .await;
+}
+
+/// Hints to a stranger that it may come back. No work is done for it, and nothing waits for it to listen.
+pub(crate) async fn turn_away<T: Transport>(mut transport: T) {
+    let reject = Reject {
+        code: RejectCode::Overload,
+        argument: OVERLOAD_SECONDS,
+    };
+    let mut out = [0; MAX_HANDSHAKE_LEN];
+    if let Ok(bytes) = reject.emit(&mut out) {
+        let _ = future::poll_once(transport.send(bytes)).await;
+    }
 }
 
 /// Why a session ended, for logs.
@@ -83,8 +108,7 @@ struct Session<'s, T> {
     transport: &'s mut T,
     peer: &'s str,
     connection: Connection<'s>,
-    /// Held until the handshake is over.
-    half_open: Option<crate::door::HalfOpen<'s>>,
+    place: &'s Place,
     key: Option<SessionKey>,
     outbox: async_channel::Receiver<Box<Output>>,
     outbox_sender: async_channel::Sender<Box<Output>>,
@@ -93,7 +117,7 @@ struct Session<'s, T> {
 }
 
 impl<'s, T: Transport> Session<'s, T> {
-    fn new(shared: &'s Shared, transport: &'s mut T, peer: &'s str) -> Self {
+    fn new(shared: &'s Shared, transport: &'s mut T, peer: &'s str, place: &'s Place) -> Self {
         let limits = &shared.config.limits;
         let responder = Responder {
             keys: &shared.keys.identities,
@@ -117,7 +141,7 @@ impl<'s, T: Transport> Session<'s, T> {
             transport,
             peer,
             connection: Connection::respond(responder, settings, clock::instant()),
-            half_open: None,
+            place,
             key: None,
             outbox,
             outbox_sender,
@@ -126,10 +150,6 @@ impl<'s, T: Transport> Session<'s, T> {
     }
 
     async fn run(&mut self) -> End {
-        let Some(half_open) = self.shared.budget.half_open() else {
-            return self.turn_away().await;
-        };
-        self.half_open = Some(half_open);
         let end = loop {
             let worked = match self.wake().await {
                 Wake::Message(Ok(Some(message))) => self.handle_message(message).await,
@@ -142,25 +162,13 @@ impl<'s, T: Transport> Session<'s, T> {
             if let Err(end) = worked {
                 break end;
             }
+            // A peer that always has something to say is not the only one on its thread.
+            future::yield_now().await;
         };
         if let Some(session) = self.key.take() {
             self.shared.hub.tell(Input::Closed { session }).await;
         }
         end
-    }
-
-    /// Hints to a stranger that it may come back. No work is done for it.
-    async fn turn_away(&mut self) -> End {
-        let reject = Reject {
-            code: RejectCode::Overload,
-            argument: OVERLOAD_SECONDS,
-        };
-        if let Ok(bytes) = reject.emit(&mut self.out)
-            && let Err(error) = write(self.transport, bytes).await
-        {
-            return error.into();
-        }
-        End::Refused(Reason::NotAdmitted)
     }
 
     async fn wake(&mut self) -> Wake {
@@ -178,6 +186,7 @@ impl<'s, T: Transport> Session<'s, T> {
     }
 
     async fn handle_message(&mut self, mut message: Vec<u8>) -> Result<(), End> {
+        self.place.meter().begin_again();
         let (outcome, admitted) = {
             let mut door = Door {
                 shared: self.shared,
@@ -196,9 +205,12 @@ impl<'s, T: Transport> Session<'s, T> {
         // The hub knows of the peer before the peer knows that it is in.
         let mut has_hub = true;
         if let (Some(Event::Open(Some(claims))), Some(session)) = (&outcome.event, admitted) {
+            // From here on nothing but the session itself ends it.
+            if !self.place.settle() {
+                return Err(End::Refused(Reason::NotAdmitted));
+            }
             let (identity, outbox) = (identity(claims.claims()), self.outbox_sender.clone());
             tracing::info!(peer = self.peer, name = identity.name(), "authenticated");
-            self.half_open = None;
             self.key = Some(session);
             let input = Input::Opened {
                 session,

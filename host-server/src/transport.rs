@@ -4,7 +4,7 @@ use std::io;
 
 use async_tungstenite::WebSocketStream;
 use async_tungstenite::tungstenite::Message;
-use futures_lite::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, StreamExt};
+use futures_lite::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, StreamExt, future};
 use moorline_core::framing::{Delimited, Framing, Progress, delimited_len};
 use moorline_core::limits::MAX_HANDSHAKE_LEN;
 use moorline_core::wire::FRAME_OVERHEAD;
@@ -47,8 +47,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport for WebSocket<S> {
             match self.0.next().await {
                 None | Some(Ok(Message::Close(_))) => return Ok(None),
                 Some(Ok(Message::Binary(bytes))) => return Ok(Some(bytes.into())),
-                // Answered by the library.
-                Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+                // Answered by the library, which keeps one answer at most. Others on this thread have their turn.
+                Some(Ok(Message::Ping(_) | Message::Pong(_))) => future::yield_now().await,
                 Some(Ok(Message::Text(_) | Message::Frame(_))) => {
                     return Err(io::Error::new(
                         io::ErrorKind::InvalidData,
@@ -120,6 +120,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport for BareStream<S> {
                     return Ok(Some(self.framing.message().to_vec()));
                 }
             }
+            // Others on this thread have their turn, however much of this there is.
+            future::yield_now().await;
             let len = self.stream.read(&mut self.input).await?;
             if len == 0 {
                 return Ok(None);

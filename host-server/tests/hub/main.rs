@@ -4,6 +4,7 @@ mod agent;
 mod command_line;
 mod documents;
 mod door;
+mod floods;
 mod life;
 mod memory;
 mod patience;

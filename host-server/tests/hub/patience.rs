@@ -21,8 +21,13 @@ use crate::world::{ALL, Peer, World};
 /// How long the hub may take to let go of a peer: longer than a write and an end may take together.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Asks the hub for answers without reading one, until the hub has let go of the socket.
-fn ask_without_reading<F: Framing>(peer: &Peer, stream: Stream, framing: F) {
+/// Authenticates `peer` on `stream`, and has `work` do what it wants with the open link.
+pub(crate) fn open<F: Framing>(
+    peer: &Peer,
+    stream: Stream,
+    framing: F,
+    work: impl FnOnce(&mut Link<'_, '_, Stream, F>),
+) {
     let pins = peer.pins();
     let mut buffer = [0; MAX_UNPACKED_LEN];
     let offer = Offer {
@@ -58,6 +63,22 @@ fn ask_without_reading<F: Framing>(peer: &Peer, stream: Stream, framing: F) {
         &mut machine,
     )
     .expect("the hub lets it in");
+    work(&mut link);
+}
+
+/// Opens a WebSocket.
+pub(crate) fn upgrade(stream: &mut Stream) {
+    let (mut clock, mut entropy) = (clock::now, SystemEntropy);
+    let mut machine = Machine {
+        clock: &mut clock,
+        entropy: &mut entropy,
+    };
+    open_websocket(stream, "hub", 5_000, &mut machine, &mut [0; 512])
+        .expect("the hub opens a WebSocket");
+}
+
+/// Asks the hub for answers without reading one, until the hub has let go of the socket.
+fn ask_without_reading<F: Framing>(link: &mut Link<'_, '_, Stream, F>) {
     let mut question = [0; 32];
     let question = ToHub::ListAgents { after: None }
         .encode(&mut question)
@@ -100,15 +121,10 @@ fn connect(address: std::net::SocketAddr) -> Stream {
 fn a_peer_on_a_websocket_that_never_reads_gives_its_place_back() {
     the_place_is_given_back(|world, peer| {
         let mut stream = connect(world.http);
-        let (mut clock, mut entropy) = (clock::now, SystemEntropy);
-        let mut machine = Machine {
-            clock: &mut clock,
-            entropy: &mut entropy,
-        };
-        let (mut scratch, mut incoming) = ([0; 512], [0; 2048]);
-        open_websocket(&mut stream, "hub", 5_000, &mut machine, &mut scratch)
-            .expect("the hub opens a WebSocket");
-        ask_without_reading(peer, stream, WebSocketClient::new(&mut incoming));
+        upgrade(&mut stream);
+        let mut incoming = [0; 2048];
+        let framing = WebSocketClient::new(&mut incoming);
+        open(peer, stream, framing, ask_without_reading);
     });
 }
 
@@ -117,6 +133,6 @@ fn a_peer_on_bare_tcp_that_never_reads_gives_its_place_back() {
     the_place_is_given_back(|world, peer| {
         let mut incoming = [0; 2048];
         let framing = Delimited::new(&mut incoming[..]);
-        ask_without_reading(peer, connect(world.tcp), framing);
+        open(peer, connect(world.tcp), framing, ask_without_reading);
     });
 }
