@@ -145,3 +145,71 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport for BareStream<S> {
         let _ = self.stream.close().await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+
+    use async_tungstenite::tungstenite::protocol::Role;
+    use futures_lite::future;
+
+    use super::*;
+
+    /// A peer that always has something more to say and takes whatever it is told, until it has said enough.
+    struct Flood {
+        unit: &'static [u8],
+        left: usize,
+    }
+
+    impl AsyncRead for Flood {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            buffer: &mut [u8],
+        ) -> Poll<io::Result<usize>> {
+            if self.left == 0 {
+                return Poll::Ready(Ok(0));
+            }
+            self.left -= 1;
+            let len = self.unit.len();
+            buffer[..len].copy_from_slice(self.unit);
+            Poll::Ready(Ok(len))
+        }
+    }
+
+    impl AsyncWrite for Flood {
+        fn poll_write(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            bytes: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            Poll::Ready(Ok(bytes.len()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    /// Returns whether others have a turn before the flood has ended.
+    async fn gives_others_a_turn<T: Transport>(mut transport: T) -> bool {
+        future::poll_once(transport.receive()).await.is_none()
+    }
+
+    #[test]
+    fn a_peer_that_says_nothing_of_use_leaves_others_their_turn() {
+        let flood = |unit| Flood { unit, left: 1_000 };
+        future::block_on(async {
+            let bare = BareStream::new(flood(&[0xA5, 0]), 64);
+            assert!(gives_others_a_turn(bare).await);
+            let pings = flood(&[0x89, 0x80, 0, 0, 0, 0]);
+            let stream = WebSocketStream::from_raw_socket(pings, Role::Server, None).await;
+            assert!(gives_others_a_turn(WebSocket::new(stream)).await);
+        });
+    }
+}
