@@ -66,9 +66,11 @@ mod address_or_off {
 pub struct Limits {
     /// Connections at a time, authenticated or not.
     pub connections: usize,
-    /// Connections at a time that have not finished the handshake.
+    /// Connections at a time whose peer is not authenticated yet.
     pub handshakes: usize,
-    /// Milliseconds that a handshake may take.
+    /// As many of them from one address, or from the first 64 bits of an IPv6 address.
+    pub handshakes_per_address: usize,
+    /// Milliseconds from accepting a connection to having authenticated its peer.
     pub handshake_millis: u64,
     /// Longest payload of a frame in bytes.
     pub payload_len: u16,
@@ -101,6 +103,9 @@ impl Default for Limits {
         Self {
             connections: 1024,
             handshakes: 64,
+            // Dozens of agents behind one NAT come back together after an outage; a quarter of the share lets them,
+            // and leaves the rest to other addresses.
+            handshakes_per_address: 16,
             handshake_millis: 15_000,
             payload_len: 4096,
             outbox: 64,
@@ -181,6 +186,12 @@ impl Config {
         )?;
         between("limits.connections", limits.connections, 1, 100_000)?;
         between("limits.handshakes", limits.handshakes, 1, 512)?;
+        between(
+            "limits.handshakes_per_address",
+            limits.handshakes_per_address,
+            1,
+            512,
+        )?;
         between(
             "limits.handshake_millis",
             limits.handshake_millis,
@@ -305,6 +316,10 @@ mod tests {
             ("name = \"\"", "name"),
             ("name = \"a b\"", "name"),
             ("[limits]\nconnections = 0", "limits.connections"),
+            (
+                "[limits]\nhandshakes_per_address = 0",
+                "limits.handshakes_per_address",
+            ),
             (
                 "[limits]\nhandshake_millis = 60001",
                 "limits.handshake_millis",

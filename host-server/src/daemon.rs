@@ -97,7 +97,7 @@ impl Daemon {
             error,
         })?;
         let (hub, handle) = Hub::new(Arc::clone(&registry), config.limits.clone());
-        let budget = Budget::new(config.limits.connections, config.limits.handshakes);
+        let budget = Budget::new(config.limits.clone());
         // A port that was left to the system is told as it came out.
         let config = Config {
             listen: http.local_addr()?,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_lite::future;
 use moorline_core::connection::{Closure, Connection, Context, Event, Heartbeat, Settings};
 use moorline_core::entropy::EntropyError;
-use moorline_core::handshake::{Admission, Gate, Place, Responder};
+use moorline_core::handshake::{Admission, Gate, RespondAs, Responder};
 use moorline_core::limits::MAX_HANDSHAKE_LEN;
 use moorline_core::message::{Alert, AlertCode, Envelope};
 use moorline_core::reason::Reason;
@@ -17,6 +17,7 @@ use moorline_core::wire::{
 
 use crate::clock;
 use crate::config::Config;
+use crate::door::{Budget, Place};
 use crate::entropy::{SystemEntropy, random};
 use crate::hub::{Hex, HubHandle, Identity, Input, Output, RETRY_MILLIS, SessionKey};
 use crate::store::{HubKeys, Registry};
@@ -24,6 +25,10 @@ use crate::transport::Transport;
 
 /// How long a peer may take to take one message.
 const WRITE_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long the end of a stream may take: a WebSocket's last frame waits for room in a socket that a peer who never
+/// reads does not make. It is shorter than what a daemon that stops gives its sessions.
+const END_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Seconds after which a stranger that was turned away may come back.
 const OVERLOAD_SECONDS: u8 = 1;
@@ -39,14 +44,41 @@ pub(crate) struct Shared {
     pub(crate) anchors: TrustAnchors,
     pub(crate) registry: Arc<RwLock<Registry>>,
     pub(crate) hub: HubHandle,
-    pub(crate) budget: crate::door::Budget,
+    pub(crate) budget: Budget,
 }
 
-/// Serves one peer on `transport` until it is over. `peer` says in logs where it comes from.
-pub(crate) async fn serve<T: Transport>(shared: &Shared, mut transport: T, peer: &str) {
-    let end = Session::new(shared, &mut transport, peer).run().await;
-    tracing::info!(peer, %end, "session over");
-    transport.end().await;
+/// Serves one peer on `transport` until it is over. `peer` says in logs where it comes from; `place` is what it has to
+/// have to be let in.
+pub(crate) async fn serve<T: Transport>(
+    shared: &Shared,
+    mut transport: T,
+    peer: &str,
+    place: &Place,
+) {
+    let end = Session::new(shared, &mut transport, peer, place)
+        .run()
+        .await;
+    if place.is_settled() {
+        tracing::info!(peer, %end, "session over");
+    } else {
+        shared.budget.note(&peer, &end);
+    }
+    future::or(transport.end(), async {
+        smol::Timer::after(END_PATIENCE).await;
+    })
+    .await;
+}
+
+/// Hints to a stranger that it may come back. No work is done for it, and nothing waits for it to listen.
+pub(crate) async fn turn_away<T: Transport>(mut transport: T) {
+    let reject = Reject {
+        code: RejectCode::Overload,
+        argument: OVERLOAD_SECONDS,
+    };
+    let mut out = [0; MAX_HANDSHAKE_LEN];
+    if let Ok(bytes) = reject.emit(0, &mut out) {
+        let _ = future::poll_once(transport.send(bytes)).await;
+    }
 }
 
 /// Why a session ended, for logs.
@@ -78,8 +110,7 @@ struct Session<'s, T> {
     transport: &'s mut T,
     peer: &'s str,
     connection: Connection<'s>,
-    /// Held until the handshake is over.
-    half_open: Option<crate::door::HalfOpen<'s>>,
+    place: &'s Place,
     key: Option<SessionKey>,
     outbox: async_channel::Receiver<Box<Output>>,
     outbox_sender: async_channel::Sender<Box<Output>>,
@@ -88,14 +119,14 @@ struct Session<'s, T> {
 }
 
 impl<'s, T: Transport> Session<'s, T> {
-    fn new(shared: &'s Shared, transport: &'s mut T, peer: &'s str) -> Self {
+    fn new(shared: &'s Shared, transport: &'s mut T, peer: &'s str, place: &'s Place) -> Self {
         let limits = &shared.config.limits;
         let responder = Responder {
             keys: &shared.keys.identities,
             anchors: &shared.anchors,
             audience: &shared.config.name,
             suites: SuiteList::AES_FIRST,
-            place: Place::Link(Form::Stream),
+            respond_as: RespondAs::Hub(Form::Stream),
             limits: WireLimits {
                 mtu: STREAM_MTU,
                 max_payload_len: limits.payload_len,
@@ -114,7 +145,7 @@ impl<'s, T: Transport> Session<'s, T> {
             transport,
             peer,
             connection: Connection::respond(responder, None, settings, clock::instant()),
-            half_open: None,
+            place,
             key: None,
             outbox,
             outbox_sender,
@@ -123,10 +154,6 @@ impl<'s, T: Transport> Session<'s, T> {
     }
 
     async fn run(&mut self) -> End {
-        let Some(half_open) = self.shared.budget.half_open() else {
-            return self.turn_away().await;
-        };
-        self.half_open = Some(half_open);
         let end = loop {
             let worked = match self.wake().await {
                 Wake::Message(Ok(Some(message))) => self.handle_message(message).await,
@@ -139,25 +166,13 @@ impl<'s, T: Transport> Session<'s, T> {
             if let Err(end) = worked {
                 break end;
             }
+            // A peer that always has something to say is not the only one on its thread.
+            future::yield_now().await;
         };
         if let Some(session) = self.key.take() {
             self.shared.hub.tell(Input::Closed { session }).await;
         }
         end
-    }
-
-    /// Hints to a stranger that it may come back. No work is done for it.
-    async fn turn_away(&mut self) -> End {
-        let reject = Reject {
-            code: RejectCode::Overload,
-            argument: OVERLOAD_SECONDS,
-        };
-        if let Ok(bytes) = reject.emit(0, &mut self.out)
-            && let Err(error) = write(self.transport, bytes).await
-        {
-            return error.into();
-        }
-        End::Refused(Reason::NotAdmitted)
     }
 
     async fn wake(&mut self) -> Wake {
@@ -175,6 +190,7 @@ impl<'s, T: Transport> Session<'s, T> {
     }
 
     async fn handle_message(&mut self, mut message: Vec<u8>) -> Result<(), End> {
+        self.place.meter().begin_again();
         let (outcome, admitted) = {
             let mut door = Door {
                 shared: self.shared,
@@ -193,9 +209,12 @@ impl<'s, T: Transport> Session<'s, T> {
         // The hub knows of the peer before the peer knows that it is in.
         let mut has_hub = true;
         if let (Some(Event::Open(Some(claims))), Some(session)) = (&outcome.event, admitted) {
+            // From here on nothing but the session itself ends it.
+            if !self.place.settle() {
+                return Err(End::Refused(Reason::NotAdmitted));
+            }
             let (identity, outbox) = (identity(claims.claims()), self.outbox_sender.clone());
             tracing::info!(peer = self.peer, name = identity.name(), "authenticated");
-            self.half_open = None;
             self.key = Some(session);
             let input = Input::Opened {
                 session,

@@ -4,7 +4,7 @@ use std::io;
 
 use async_tungstenite::WebSocketStream;
 use async_tungstenite::tungstenite::Message;
-use futures_lite::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, StreamExt};
+use futures_lite::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, StreamExt, future};
 use moorline_core::framing::{Delimited, Framing, Progress, delimited_len};
 use moorline_core::limits::MAX_HANDSHAKE_LEN;
 use moorline_core::wire::FRAME_OVERHEAD;
@@ -47,8 +47,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport for WebSocket<S> {
             match self.0.next().await {
                 None | Some(Ok(Message::Close(_))) => return Ok(None),
                 Some(Ok(Message::Binary(bytes))) => return Ok(Some(bytes.into())),
-                // Answered by the library.
-                Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+                // Answered by the library, which keeps one answer at most. Others on this thread have their turn.
+                Some(Ok(Message::Ping(_) | Message::Pong(_))) => future::yield_now().await,
                 Some(Ok(Message::Text(_) | Message::Frame(_))) => {
                     return Err(io::Error::new(
                         io::ErrorKind::InvalidData,
@@ -120,6 +120,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport for BareStream<S> {
                     return Ok(Some(self.framing.message().to_vec()));
                 }
             }
+            // Others on this thread have their turn, however much of this there is.
+            future::yield_now().await;
             let len = self.stream.read(&mut self.input).await?;
             if len == 0 {
                 return Ok(None);
@@ -141,5 +143,73 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport for BareStream<S> {
     async fn end(&mut self) {
         // The peer may be gone, which ends the stream as well.
         let _ = self.stream.close().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+
+    use async_tungstenite::tungstenite::protocol::Role;
+    use futures_lite::future;
+
+    use super::*;
+
+    /// A peer that always has something more to say and takes whatever it is told, until it has said enough.
+    struct Flood {
+        unit: &'static [u8],
+        left: usize,
+    }
+
+    impl AsyncRead for Flood {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            buffer: &mut [u8],
+        ) -> Poll<io::Result<usize>> {
+            if self.left == 0 {
+                return Poll::Ready(Ok(0));
+            }
+            self.left -= 1;
+            let len = self.unit.len();
+            buffer[..len].copy_from_slice(self.unit);
+            Poll::Ready(Ok(len))
+        }
+    }
+
+    impl AsyncWrite for Flood {
+        fn poll_write(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            bytes: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            Poll::Ready(Ok(bytes.len()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    /// Returns whether others have a turn before the flood has ended.
+    async fn gives_others_a_turn<T: Transport>(mut transport: T) -> bool {
+        future::poll_once(transport.receive()).await.is_none()
+    }
+
+    #[test]
+    fn a_peer_that_says_nothing_of_use_leaves_others_their_turn() {
+        let flood = |unit| Flood { unit, left: 1_000 };
+        future::block_on(async {
+            let bare = BareStream::new(flood(&[0xA5, 0]), 64);
+            assert!(gives_others_a_turn(bare).await);
+            let pings = flood(&[0x89, 0x80, 0, 0, 0, 0]);
+            let stream = WebSocketStream::from_raw_socket(pings, Role::Server, None).await;
+            assert!(gives_others_a_turn(WebSocket::new(stream)).await);
+        });
     }
 }

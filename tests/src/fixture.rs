@@ -4,7 +4,7 @@ use heapless::Vec;
 use moorline_core::crypto::{EphemeralKey, Hash, PublicKey, Secret, SigningKey};
 use moorline_core::entropy::{Entropy, EntropyError};
 use moorline_core::handshake::{
-    Admission, Gate, Initiator, Offer, Pins, Place, Responder, TicketRecord, Wanted,
+    Admission, Gate, Initiator, Offer, Pins, RespondAs, Responder, TicketRecord, Wanted,
 };
 use moorline_core::time::{Instant, Now, TimeQuality, UnixMillis};
 use moorline_core::token::{
@@ -166,7 +166,7 @@ impl World {
             audience: HUB,
             suites: SuiteList::AES_FIRST,
             limits: LIMITS,
-            place: Place::Link(Form::Stream),
+            respond_as: RespondAs::Hub(Form::Stream),
         }
     }
 

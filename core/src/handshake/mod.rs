@@ -25,7 +25,7 @@ pub(crate) use key_schedule::ResumptionSecret;
 pub use key_schedule::{Exporter, TrafficSecrets};
 pub use pins::{MAX_PINS, Pins};
 pub(crate) use responder::give_ticket;
-pub use responder::{AwaitM3, M3Answer, OwnToken, Place, Responder};
+pub use responder::{AwaitM3, M3Answer, OwnToken, RespondAs, Responder};
 pub use statement::{Label, sign, verify};
 pub use ticket::{MAX_TICKET_RECORD_LEN, TICKET_LEN, Ticket, TicketRecord};
 pub(crate) use ticket::{TicketOrigin, ticket_life};

@@ -34,17 +34,17 @@ pub struct Responder<'k> {
     pub suites: SuiteList,
     /// What it announces.
     pub limits: Limits,
-    /// Where it stands.
-    pub place: Place<'k>,
+    /// As what it answers.
+    pub respond_as: RespondAs<'k>,
 }
 
-/// Where a responder stands.
+/// As what a responder answers.
 #[derive(Debug, Clone, Copy)]
-pub enum Place<'k> {
-    /// At a link of this form: it is the hub.
-    Link(Form),
-    /// At a channel: it is an agent.
-    Channel(OwnToken<'k>),
+pub enum RespondAs<'k> {
+    /// As the hub, on a link of this form.
+    Hub(Form),
+    /// As an agent, on a channel.
+    Agent(OwnToken<'k>),
 }
 
 /// What an agent shows of itself on a channel.
@@ -58,14 +58,14 @@ pub struct OwnToken<'k> {
     pub group: Option<&'k str>,
 }
 
-impl Place<'_> {
+impl RespondAs<'_> {
     /// Returns what the handshake runs over.
     #[must_use]
     pub fn line(&self) -> Line {
         match self {
-            Self::Link(Form::Stream) => Line::Stream,
-            Self::Link(Form::Datagram) => Line::Datagram,
-            Self::Channel(agent) => Line::Channel(agent.id),
+            Self::Hub(Form::Stream) => Line::Stream,
+            Self::Hub(Form::Datagram) => Line::Datagram,
+            Self::Agent(agent) => Line::Channel(agent.id),
         }
     }
 }
@@ -138,7 +138,7 @@ impl Responder<'_> {
         entropy: &mut dyn Entropy,
         out: &'o mut [u8],
     ) -> Result<(AwaitM3, &'o mut [u8]), Reason> {
-        let line = self.place.line();
+        let line = self.respond_as.line();
         let m1 = M1::parse(message, line)?;
         let suite = m1.suites.choose(&self.suites).ok_or(Reason::Suite)?;
         let resumed = self.find_ticket(&m1, message, now, gate)?;
@@ -189,7 +189,7 @@ impl Responder<'_> {
             return Ok(None);
         }
         let early = Early::of_ticket(&record.secret);
-        let binder = early.binder(&before_binder(self.place.line(), message));
+        let binder = early.binder(&before_binder(self.respond_as.line(), message));
         if !binder.verifies(&preshared.binder) {
             return Err(Reason::Binder);
         }
@@ -201,7 +201,7 @@ impl Responder<'_> {
     }
 
     fn announcement(&self, now: &Now) -> Announcement {
-        let window = match self.place.line().form() {
+        let window = match self.respond_as.line().form() {
             Form::Stream => 0,
             Form::Datagram => DATAGRAM_WINDOW,
         };
@@ -225,9 +225,9 @@ impl Responder<'_> {
         let secret =
             Early::without_secret().agree(suite, &offer.ephemeral, &offer.m1.share, &offer.th0)?;
         let responder = key.public_key().hash();
-        let credential = match &self.place {
-            Place::Link(_) => ResponderCredential::KeyId(responder.prefix()),
-            Place::Channel(own) => ResponderCredential::Token(own.token),
+        let credential = match &self.respond_as {
+            RespondAs::Hub(_) => ResponderCredential::KeyId(responder.prefix()),
+            RespondAs::Agent(own) => ResponderCredential::Token(own.token),
         };
         let len = credential.message_len();
         let mut writer = Writer::new(out);
@@ -325,15 +325,15 @@ impl Responder<'_> {
         now: &Now,
         gate: &dyn Gate,
     ) -> Result<Candidate<'t>, Reason> {
-        let policy = match &self.place {
-            Place::Link(_) => Policy::link(self.audience, now.unix),
-            Place::Channel(_) if now.quality == TimeQuality::Unknown => {
+        let policy = match &self.respond_as {
+            RespondAs::Hub(_) => Policy::link(self.audience, now.unix),
+            RespondAs::Agent(_) if now.quality == TimeQuality::Unknown => {
                 return Err(Reason::NoTime);
             }
-            Place::Channel(_) => Policy::channel(self.audience, TokenRole::Commander, now.unix),
+            RespondAs::Agent(_) => Policy::channel(self.audience, TokenRole::Commander, now.unix),
         };
         let candidate = Candidate::check(token, self.anchors, &policy)?;
-        if let Place::Channel(own) = &self.place {
+        if let RespondAs::Agent(own) = &self.respond_as {
             let scope = &candidate.claims().agents;
             if !scope.reaches(&own.id, own.group.as_slice()) {
                 return Err(Reason::OutOfScope);
@@ -408,7 +408,7 @@ impl AwaitM3 {
             role: Role::Responder,
             suite: proved.master.suite(),
             ids: self.ids,
-            line: responder.place.line(),
+            line: responder.respond_as.line(),
             secrets: proved.master.traffic(),
             peer_max_payload_len: proved.max_payload_len,
             responder: proved.responder,

@@ -1,91 +1,289 @@
-//! How many strangers may stand in the door.
+//! How many connections there may be, and how many of them strangers.
+//!
+//! A connection is a stranger's from the moment it is accepted until its peer is authenticated. A new stranger never
+//! waits behind older ones: when their share is taken, the oldest gives way. So whoever holds places without using
+//! them loses them first, and an honest peer has as long as it takes to open a whole share of connections.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::collections::VecDeque;
+use std::fmt::Display;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::clock;
+use futures_lite::future;
+use moorline_core::time::Instant;
 
-/// Counts connections, and handshakes that are not over.
+use super::journal::Journal;
+use super::meter::Meter;
+use crate::clock;
+use crate::config::Limits;
+
+/// Gives out places.
 #[derive(Debug)]
 pub(crate) struct Budget {
-    connections: Arc<AtomicUsize>,
-    max_connections: usize,
-    handshakes: AtomicUsize,
-    max_handshakes: usize,
+    state: Arc<Mutex<State>>,
+    limits: Limits,
+    journal: Journal,
 }
 
-/// A place among the connections; it is free again when this is dropped.
-#[derive(Debug)]
-pub(crate) struct Connected(Arc<AtomicUsize>);
+#[derive(Debug, Default)]
+struct State {
+    peers: usize,
+    /// The oldest is in front.
+    strangers: VecDeque<Stranger>,
+    next_number: u64,
+}
 
-/// A place among the handshakes; it is free again when this is dropped.
 #[derive(Debug)]
-pub(crate) struct HalfOpen<'b>(&'b AtomicUsize);
+struct Stranger {
+    number: u64,
+    network: IpAddr,
+    give_way: async_channel::Sender<()>,
+}
+
+/// The place of one connection; it is free again when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Place {
+    state: Arc<Mutex<State>>,
+    number: u64,
+    deadline: Instant,
+    gives_way: async_channel::Receiver<()>,
+    meter: Arc<Meter>,
+}
+
+/// Why a stranger is sent away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum SentAway {
+    #[error("it gives way to a newer stranger")]
+    GivesWay,
+    #[error("it is not authenticated in time")]
+    Late,
+}
 
 impl Budget {
-    pub(crate) fn new(max_connections: usize, max_handshakes: usize) -> Self {
+    pub(crate) fn new(limits: Limits) -> Self {
         Self {
-            connections: Arc::default(),
-            max_connections,
-            handshakes: AtomicUsize::new(0),
-            max_handshakes,
+            state: Arc::default(),
+            limits,
+            journal: Journal::default(),
         }
     }
 
-    /// Returns a place among the connections, or nothing when all are taken.
-    pub(crate) fn connected(&self) -> Option<Connected> {
-        take(&self.connections, self.max_connections).then(|| Connected(self.connections.clone()))
+    /// Returns a place for a stranger from `address`. Another stranger gives way for it if need be; there is nothing
+    /// when peers have all the places.
+    pub(crate) fn enter(&self, address: IpAddr) -> Option<Place> {
+        let limits = &self.limits;
+        let network = network(address);
+        let mut state = lock(&self.state);
+        if state.peers >= limits.connections {
+            return None;
+        }
+        let neighbours = state
+            .strangers
+            .iter()
+            .filter(|stranger| stranger.network == network)
+            .count();
+        if neighbours >= limits.handshakes_per_address {
+            state.send_away_oldest(|stranger| stranger.network == network);
+        }
+        let count = state.strangers.len();
+        if count >= limits.handshakes || state.peers + count >= limits.connections {
+            state.send_away_oldest(|_| true);
+        }
+        let number = state.next_number;
+        state.next_number += 1;
+        let (give_way, gives_way) = async_channel::bounded(1);
+        state.strangers.push_back(Stranger {
+            number,
+            network,
+            give_way,
+        });
+        Some(Place {
+            state: Arc::clone(&self.state),
+            number,
+            deadline: clock::instant().plus(limits.handshake_millis),
+            gives_way,
+            meter: Arc::new(Meter::of_a_stranger(limits.payload_len)),
+        })
     }
 
-    /// Waits until every connection has gone, or `patience` is over.
+    /// Writes to the log why the stranger `peer` is gone, unless there are too many such lines already.
+    pub(crate) fn note(&self, peer: &dyn Display, why: &dyn Display) {
+        if let Some(held_back) = self.journal.admit(clock::instant()) {
+            tracing::info!(%peer, %why, held_back, "stranger gone");
+        }
+    }
+
+    /// Waits until every peer has gone, or `patience` is over. Strangers are owed no goodbye.
     pub(crate) async fn wait_until_empty(&self, patience: Duration) {
         let give_up = clock::instant().plus(u64::try_from(patience.as_millis()).unwrap_or(0));
-        while self.connections.load(Ordering::Acquire) > 0 && clock::instant() < give_up {
+        while lock(&self.state).peers > 0 && clock::instant() < give_up {
             smol::Timer::after(Duration::from_millis(10)).await;
         }
     }
+}
 
-    /// Returns a place among the handshakes, or nothing when all are taken.
-    pub(crate) fn half_open(&self) -> Option<HalfOpen<'_>> {
-        take(&self.handshakes, self.max_handshakes).then(|| HalfOpen(&self.handshakes))
+impl State {
+    fn send_away_oldest(&mut self, among: impl Fn(&Stranger) -> bool) {
+        if let Some(place) = self.strangers.iter().position(among)
+            && let Some(stranger) = self.strangers.remove(place)
+        {
+            let _ = stranger.give_way.try_send(());
+        }
+    }
+
+    /// Takes the stranger `number` off the list; returns whether it was on it.
+    fn take_off(&mut self, number: u64) -> bool {
+        // Numbers rise along the list.
+        let place = self
+            .strangers
+            .binary_search_by_key(&number, |stranger| stranger.number);
+        place.is_ok_and(|place| self.strangers.remove(place).is_some())
     }
 }
 
-fn take(count: &AtomicUsize, max: usize) -> bool {
-    let more = |taken| (taken < max).then_some(taken + 1);
-    count
-        .fetch_update(Ordering::AcqRel, Ordering::Acquire, more)
-        .is_ok()
-}
+impl Place {
+    /// Makes the stranger a peer, which no longer gives way. Returns whether it still had its place.
+    pub(crate) fn settle(&self) -> bool {
+        let mut state = lock(&self.state);
+        let had_place = state.take_off(self.number);
+        if had_place {
+            state.peers += 1;
+            self.meter.settle();
+        }
+        had_place
+    }
 
-impl Drop for Connected {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
+    /// Returns whether the peer is authenticated.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.meter.is_settled()
+    }
+
+    /// Returns what counts the bytes of this connection.
+    pub(crate) fn meter(&self) -> &Arc<Meter> {
+        &self.meter
+    }
+
+    /// Has `serve` work until it is done, or until a stranger has to go; returns why it had to.
+    pub(crate) async fn hold(&self, serve: impl Future<Output = ()> + Unpin) -> Option<SentAway> {
+        let served = async {
+            serve.await;
+            None
+        };
+        let gives_way = async {
+            // The list lets go of the other end when the stranger becomes a peer.
+            if self.gives_way.recv().await.is_err() {
+                future::pending::<()>().await;
+            }
+            Some(SentAway::GivesWay)
+        };
+        let late = async {
+            clock::sleep_until(self.deadline).await;
+            if !lock(&self.state).take_off(self.number) {
+                future::pending::<()>().await;
+            }
+            Some(SentAway::Late)
+        };
+        future::or(future::or(gives_way, late), served).await
     }
 }
 
-impl Drop for HalfOpen<'_> {
+impl Drop for Place {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
+        let mut state = lock(&self.state);
+        if !state.take_off(self.number) && self.is_settled() {
+            state.peers = state.peers.saturating_sub(1);
+        }
+    }
+}
+
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Returns what is counted as one address: of IPv6 the 64 bits in front, since a host has all the others to itself.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.into(),
+        IpAddr::V6(address) => {
+            let [first, second, third, fourth, ..] = address.segments();
+            Ipv6Addr::new(first, second, third, fourth, 0, 0, 0, 0).into()
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Budget;
+    use std::net::IpAddr;
+
+    use futures_lite::future;
+
+    use super::{Budget, Place, SentAway};
+    use crate::config::Limits;
+
+    fn budget(connections: usize, handshakes: usize, handshakes_per_address: usize) -> Budget {
+        Budget::new(Limits {
+            connections,
+            handshakes,
+            handshakes_per_address,
+            ..Limits::default()
+        })
+    }
+
+    fn enter(budget: &Budget, address: &str) -> Option<Place> {
+        budget.enter(address.parse::<IpAddr>().expect("an address"))
+    }
+
+    fn sent_away(place: &Place) -> Option<SentAway> {
+        future::block_on(future::poll_once(
+            place.hold(Box::pin(future::pending::<()>())),
+        ))
+        .flatten()
+    }
+
+    #[test]
+    fn the_oldest_stranger_gives_way_and_peers_do_not() {
+        let budget = budget(10, 2, 2);
+        let places = ["10.0.0.1", "10.0.0.2", "10.0.0.3"].map(|address| {
+            let place = enter(&budget, address).expect("a place");
+            if address == "10.0.0.1" {
+                assert!(place.settle());
+            }
+            place
+        });
+        assert!(places.iter().all(|place| sent_away(place).is_none()));
+        let _newest = enter(&budget, "10.0.0.4");
+        assert_eq!(sent_away(&places[0]), None, "a peer");
+        assert_eq!(sent_away(&places[1]), Some(SentAway::GivesWay));
+        assert!(!places[1].settle(), "it is too late to become a peer");
+        assert_eq!(sent_away(&places[2]), None);
+    }
+
+    #[test]
+    fn an_address_pushes_out_only_its_own() {
+        let budget = budget(10, 4, 2);
+        let other = enter(&budget, "2001:db8::1").expect("a place");
+        let first = enter(&budget, "2001:db8:0:1::1").expect("a place");
+        let second = enter(&budget, "2001:db8:0:1::2").expect("a place");
+        let third = enter(&budget, "2001:db8:0:1:ffff::3").expect("a place");
+        assert_eq!(sent_away(&first), Some(SentAway::GivesWay));
+        for place in [other, second, third] {
+            assert_eq!(sent_away(&place), None);
+        }
+    }
 
     #[test]
     fn places_are_given_up_to_the_limit_and_again_when_they_are_free() {
-        let budget = Budget::new(2, 1);
-        let first = budget.connected();
-        let second = budget.connected();
-        assert!(first.is_some() && second.is_some() && budget.connected().is_none());
+        let budget = budget(2, 2, 2);
+        let first = enter(&budget, "10.0.0.1").expect("a place");
+        assert!(first.settle());
+        let stranger = enter(&budget, "10.0.0.2").expect("a place");
+        let second = enter(&budget, "10.0.0.3").expect("a place");
+        assert_eq!(sent_away(&stranger), Some(SentAway::GivesWay));
+        assert!(second.settle());
+        drop(stranger);
+        assert!(enter(&budget, "10.0.0.4").is_none(), "peers have all");
         drop(first);
-        assert!(budget.connected().is_some());
-        let half = budget.half_open();
-        assert!(half.is_some() && budget.half_open().is_none());
-        drop(half);
-        assert!(budget.half_open().is_some());
+        assert!(enter(&budget, "10.0.0.4").is_some());
     }
 }

@@ -1,9 +1,7 @@
 //! HTTP, with the WebSocket at `/ws` (RFC 6455 §4.2).
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_tungstenite::WebSocketStream;
 use async_tungstenite::tungstenite::handshake::derive_accept_key;
@@ -22,16 +20,13 @@ use hyper::upgrade::Upgraded;
 use hyper::{Method, Request, Response, StatusCode, Version};
 use smol::net::{TcpListener, TcpStream};
 
-use super::accept;
-use super::http_io::{HyperIo, HyperTimer};
+use super::http_io::HyperIo;
+use super::{Guest, Metered, accept};
 use crate::session::{Shared, serve};
 use crate::transport::{WebSocket, max_message_len};
 
-/// How long the headers of a request may take.
-const HEADER_PATIENCE: Duration = Duration::from_secs(10);
-
 /// Most bytes of the headers of a request.
-const MAX_HEADERS_LEN: usize = 8 * 1024;
+pub(super) const MAX_HEADERS_LEN: usize = 8 * 1024;
 
 /// Most headers of a request.
 const MAX_HEADERS: usize = 32;
@@ -54,19 +49,24 @@ pub(crate) async fn serve_http(
     shared: Arc<Shared>,
     executor: Arc<smol::Executor<'static>>,
 ) {
-    let budget = &shared.budget;
-    let serve_one = |stream, address: SocketAddr, connected| {
+    let serve_one = |guest| {
         let shared = Arc::clone(&shared);
-        async move {
-            serve_connection(stream, address, &shared).await;
-            drop(connected);
-        }
+        async move { serve_connection(&guest, &shared).await }
     };
-    accept(listener, budget, &executor, serve_one).await;
+    // There may be no WebSocket yet in which to say a word.
+    let send_away = |_, _| std::future::ready(());
+    accept(
+        listener,
+        Arc::clone(&shared),
+        &executor,
+        serve_one,
+        send_away,
+    )
+    .await;
 }
 
 /// Serves one socket: requests first, and a session if one of them asks for it.
-async fn serve_connection(stream: TcpStream, address: SocketAddr, shared: &Shared) {
+async fn serve_connection(guest: &Guest, shared: &Shared) {
     let (hand_over, handed_over) = async_channel::bounded(1);
     let service = service_fn(|mut request: Request<Incoming>| {
         let hand_over = hand_over.clone();
@@ -80,29 +80,29 @@ async fn serve_connection(stream: TcpStream, address: SocketAddr, shared: &Share
             Ok::<_, Infallible>(answer)
         }
     });
+    // The time of a stranger is measured as a whole.
     let served = http1::Builder::new()
-        .timer(HyperTimer)
-        .header_read_timeout(HEADER_PATIENCE)
+        .header_read_timeout(None)
         .max_buf_size(MAX_HEADERS_LEN)
         .max_headers(MAX_HEADERS)
-        .serve_connection(HyperIo(stream), service)
+        .serve_connection(HyperIo(guest.metered()), service)
         .with_upgrades()
         .await;
     if let Err(error) = served {
-        tracing::debug!(%address, %error, "HTTP connection failed");
+        shared.budget.note(&guest.address, &error);
     }
     let Ok(upgrade) = handed_over.try_recv() else {
         return;
     };
     match upgrade.await {
-        Ok(upgraded) => serve_websocket(upgraded, address, shared).await,
-        Err(error) => tracing::debug!(%address, %error, "not upgraded"),
+        Ok(upgraded) => serve_websocket(upgraded, guest, shared).await,
+        Err(error) => shared.budget.note(&guest.address, &error),
     }
 }
 
-async fn serve_websocket(upgraded: Upgraded, address: SocketAddr, shared: &Shared) {
-    let Ok(parts) = upgraded.downcast::<HyperIo<TcpStream>>() else {
-        tracing::error!(%address, "an upgraded connection is not of the type that was served");
+async fn serve_websocket(upgraded: Upgraded, guest: &Guest, shared: &Shared) {
+    let Ok(parts) = upgraded.downcast::<HyperIo<Metered<TcpStream>>>() else {
+        tracing::error!("an upgraded connection is not of the type that was served");
         return;
     };
     let max_len = max_message_len(shared.config.limits.payload_len);
@@ -119,7 +119,8 @@ async fn serve_websocket(upgraded: Upgraded, address: SocketAddr, shared: &Share
         Some(config),
     )
     .await;
-    serve(shared, WebSocket::new(stream), &format!("ws {address}")).await;
+    let peer = format!("ws {}", guest.address);
+    serve(shared, WebSocket::new(stream), &peer, &guest.place).await;
 }
 
 /// Why a request opens no WebSocket, in words for whoever made it.

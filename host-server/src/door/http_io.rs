@@ -1,10 +1,8 @@
-//! A smol socket and timer as hyper wants them.
+//! A smol socket as hyper wants it.
 
-use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::{Duration, Instant};
 
 use futures_lite::{AsyncRead, AsyncWrite};
 use hyper::rt::{self, ReadBufCursor};
@@ -48,29 +46,3 @@ impl<S: AsyncWrite + Unpin> rt::Write for HyperIo<S> {
         Pin::new(&mut self.get_mut().0).poll_close(context)
     }
 }
-
-/// smol's timer as a timer of hyper.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct HyperTimer;
-
-impl rt::Timer for HyperTimer {
-    fn sleep(&self, duration: Duration) -> Pin<Box<dyn rt::Sleep>> {
-        Box::pin(Sleep(smol::Timer::after(duration)))
-    }
-
-    fn sleep_until(&self, deadline: Instant) -> Pin<Box<dyn rt::Sleep>> {
-        Box::pin(Sleep(smol::Timer::at(deadline)))
-    }
-}
-
-struct Sleep(smol::Timer);
-
-impl Future for Sleep {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        Pin::new(&mut self.0).poll(context).map(drop)
-    }
-}
-
-impl rt::Sleep for Sleep {}

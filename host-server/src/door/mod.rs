@@ -3,40 +3,81 @@
 mod budget;
 mod http;
 mod http_io;
+mod journal;
+mod meter;
 mod tcp;
 
-use std::future::Future;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
-pub(crate) use budget::{Budget, HalfOpen};
+pub(crate) use budget::{Budget, Place, SentAway};
+use futures_lite::future;
 pub(crate) use http::serve_http;
+pub(crate) use meter::Metered;
 use smol::net::{TcpListener, TcpStream};
 pub(crate) use tcp::serve_tcp;
+
+use crate::session::Shared;
 
 /// How long the door stays shut after the system refused to give a socket.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Accepts connections for ever, and has `serve` take each within the budget.
-async fn accept<S, F>(
+/// A socket, with whose it is and the place that it has.
+#[derive(Debug, Clone)]
+struct Guest {
+    stream: TcpStream,
+    address: SocketAddr,
+    place: Arc<Place>,
+}
+
+impl Guest {
+    /// Returns the socket, read no further than the place allows.
+    fn metered(&self) -> Metered<TcpStream> {
+        Metered::new(self.stream.clone(), Arc::clone(self.place.meter()))
+    }
+}
+
+/// Accepts connections for ever, and has `serve` take each for as long as it has its place. The executor runs
+/// `send_away` for a stranger that had to go.
+async fn accept<S, F, A, G>(
     listener: TcpListener,
-    budget: &Budget,
+    shared: Arc<Shared>,
     executor: &smol::Executor<'_>,
     serve: S,
+    send_away: A,
 ) where
-    S: Fn(TcpStream, SocketAddr, budget::Connected) -> F,
+    S: Fn(Guest) -> F,
     F: Future<Output = ()> + Send + 'static,
+    A: Fn(TcpStream, SentAway) -> G + Copy + Send + 'static,
+    G: Future<Output = ()> + Send,
 {
     loop {
         match listener.accept().await {
             Ok((stream, address)) => {
-                let Some(connected) = budget.connected() else {
-                    tracing::warn!(%address, "too many connections; this one is dropped");
+                let Some(place) = shared.budget.enter(address.ip()) else {
+                    shared.budget.note(&address, &"peers have all places");
                     continue;
                 };
                 // Small frames go out at once; a socket that does not know the option works as well.
                 let _ = stream.set_nodelay(true);
-                executor.spawn(serve(stream, address, connected)).detach();
+                let guest = Guest {
+                    stream: stream.clone(),
+                    address,
+                    place: Arc::new(place),
+                };
+                let place = Arc::clone(&guest.place);
+                let served = Box::pin(serve(guest));
+                let shared = Arc::clone(&shared);
+                let task = async move {
+                    if let Some(why) = place.hold(served).await {
+                        shared.budget.note(&address, &why);
+                        send_away(stream, why).await;
+                    }
+                };
+                executor.spawn(task).detach();
+                // Those who had to give way let go of their sockets before the next one is taken.
+                future::yield_now().await;
             }
             Err(error) => {
                 tracing::warn!(%error, "cannot accept");

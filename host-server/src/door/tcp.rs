@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use smol::net::TcpListener;
+use moorline_core::limits::MAX_HANDSHAKE_LEN;
+use smol::net::{TcpListener, TcpStream};
 
-use super::accept;
-use crate::session::{Shared, serve};
+use super::{Guest, SentAway, accept};
+use crate::session::{Shared, serve, turn_away};
 use crate::transport::{BareStream, max_message_len};
 
 /// Serves peers on `listener` for ever.
@@ -15,18 +16,25 @@ pub(crate) async fn serve_tcp(
     executor: Arc<smol::Executor<'static>>,
 ) {
     let len = max_message_len(shared.config.limits.payload_len);
-    let budget = &shared.budget;
-    let serve_one = |stream, address: std::net::SocketAddr, connected| {
+    let serve_one = |guest: Guest| {
         let shared = Arc::clone(&shared);
         async move {
-            serve(
-                &shared,
-                BareStream::new(stream, len),
-                &format!("tcp {address}"),
-            )
-            .await;
-            drop(connected);
+            let transport = BareStream::new(guest.metered(), len);
+            let peer = format!("tcp {}", guest.address);
+            serve(&shared, transport, &peer, &guest.place).await;
         }
     };
-    accept(listener, budget, &executor, serve_one).await;
+    let send_away = |stream: TcpStream, why| async move {
+        if why == SentAway::GivesWay {
+            turn_away(BareStream::new(stream, MAX_HANDSHAKE_LEN)).await;
+        }
+    };
+    accept(
+        listener,
+        Arc::clone(&shared),
+        &executor,
+        serve_one,
+        send_away,
+    )
+    .await;
 }

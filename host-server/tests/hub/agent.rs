@@ -225,7 +225,7 @@ impl Asked {
 
 /// A socket as core's drivers want it: a read that waits too long says so.
 #[derive(Debug)]
-struct Stream(TcpStream);
+pub(crate) struct Stream(pub(crate) TcpStream);
 
 impl embedded_io::ErrorType for Stream {
     type Error = ErrorKind;

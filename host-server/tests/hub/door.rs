@@ -1,6 +1,6 @@
 //! Strangers at the doors. A pair of honest peers works before, during and after.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ fn talk(address: SocketAddr, request: &str) -> String {
     answer
 }
 
-fn request(changes: &[(&str, &str)]) -> String {
+pub(crate) fn request(changes: &[(&str, &str)]) -> String {
     let mut request = String::from(
         "GET /ws HTTP/1.1\r\nHost: hub.example\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: moorline.v1\r\n\
@@ -108,7 +108,7 @@ fn disturb(address: SocketAddr, message: Message) {
     assert!(closed, "the hub closes");
 }
 
-fn ping(alice: &Peer) {
+pub(crate) fn ping(alice: &Peer) {
     let reply = alice.connected(async |client| send(client, "boiler", "ping", &[]).await);
     assert_eq!(reply.expect("connected").expect("answered").0, Status::Done);
 }
@@ -160,33 +160,69 @@ fn a_stranger_that_says_nothing_is_closed() {
     assert_eq!(silent.read(&mut [0; 16]).expect("closed in order"), 0);
 }
 
+/// Returns a socket on which nothing blocks a test for ever.
+pub(crate) fn stranger(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(address).expect("the hub listens");
+    stream
+        .set_read_timeout(Some(Duration::from_secs(20)))
+        .expect("a socket option");
+    stream
+}
+
 #[test]
-fn strangers_beyond_the_budget_are_turned_away_and_peers_stay() {
+fn the_oldest_stranger_gives_way_to_the_newest_and_peers_stay() {
+    for (handshakes, handshakes_per_address) in [(2, 16), (16, 2)] {
+        let world = World::start_with(|config| {
+            config.limits.handshakes = handshakes;
+            config.limits.handshakes_per_address = handshakes_per_address;
+            config.limits.handshake_millis = 1_000;
+        });
+        let _agent = Agent::start(world.agent("boiler"), Way::WebSocket(world.http));
+        let alice = world.commander("alice", "boiler");
+        let strangers = [(); 3].map(|()| stranger(world.tcp));
+        let heard = strangers.map(|mut stranger| {
+            let mut hint = Vec::new();
+            stranger.read_to_end(&mut hint).expect("closed in order");
+            hint
+        });
+        // A REJECT comes after a delimiter and a code byte; the others are closed in silence when their time is over.
+        assert_eq!(heard[0].get(2), Some(&0x08), "{heard:?}");
+        assert!(heard[1].is_empty() && heard[2].is_empty(), "{heard:?}");
+        ping(&alice);
+    }
+}
+
+#[test]
+fn strangers_that_ask_for_no_websocket_keep_no_peer_out() {
     let world = World::start_with(|config| {
+        config.limits.connections = 4;
         config.limits.handshakes = 2;
-        config.limits.handshake_millis = 1_000;
+        config.limits.handshake_millis = 60_000;
     });
     let _agent = Agent::start(world.agent("boiler"), Way::WebSocket(world.http));
     let alice = world.commander("alice", "boiler");
-    let strangers = [(); 3].map(|()| TcpStream::connect(world.tcp).expect("the hub listens"));
-    let heard = strangers.map(|mut stranger| {
+    let _strangers = [(); 6].map(|()| {
+        let mut stranger = stranger(world.http);
+        stranger.write_all(b"GET /ws HT").expect("it takes bytes");
         stranger
-            .set_read_timeout(Some(Duration::from_secs(20)))
-            .expect("a socket option");
-        let mut hint = Vec::new();
-        stranger.read_to_end(&mut hint).expect("closed in order");
-        hint
     });
-    // A REJECT comes after a delimiter and a code byte; the other two are closed in silence when their time is over.
-    let hints: Vec<_> = heard
-        .iter()
-        .filter(|hint| hint.get(2) == Some(&0x08))
-        .collect();
-    assert_eq!(hints.len(), 1, "{heard:?}");
-    assert_eq!(
-        heard.iter().filter(|hint| hint.is_empty()).count(),
-        2,
-        "{heard:?}"
-    );
     ping(&alice);
+}
+
+#[test]
+fn a_stranger_whose_request_comes_byte_by_byte_is_closed_when_its_time_is_over() {
+    let world = World::start_with(|config| config.limits.handshake_millis = 1_000);
+    let mut slow = stranger(world.http);
+    // A read that hears nothing paces the bytes: they take six seconds or more, on a slow machine even longer.
+    slow.set_read_timeout(Some(Duration::from_millis(100)))
+        .expect("a socket option");
+    let request = request(&[]);
+    let closed = request.bytes().take(60).any(|byte| {
+        slow.write_all(&[byte]).is_err()
+            || slow.read(&mut [0; 16]).map_or_else(
+                |error| error.kind() != ErrorKind::WouldBlock,
+                |len| len == 0,
+            )
+    });
+    assert!(closed, "the hub closes");
 }

@@ -1,0 +1,107 @@
+//! How many bytes a connection may send before they come to something.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+
+use futures_lite::{AsyncRead, AsyncWrite};
+use moorline_core::limits::MAX_HANDSHAKE_LEN;
+
+use crate::transport::max_message_len;
+
+/// Most bytes that are read of a connection before its peer is authenticated: the headers of a request, M1 and M3,
+/// and as much again for the marks of the framing and for what a line says before its speaker is heard. Everything
+/// counts: pings, fragments, empty frames and garbage.
+const STRANGER_LEN: usize = 2 * (super::http::MAX_HEADERS_LEN + 2 * MAX_HANDSHAKE_LEN);
+
+/// Counts the bytes of one connection down. A stranger's count is for good; a peer's begins again at each of its
+/// messages, so it bounds what does not belong to one.
+#[derive(Debug)]
+pub(crate) struct Meter {
+    left: AtomicUsize,
+    is_settled: AtomicBool,
+    /// What a peer may send from one message to the next: the longest one with its marks, and what a stranger may.
+    peer_len: usize,
+}
+
+impl Meter {
+    pub(super) fn of_a_stranger(payload_len: u16) -> Self {
+        Self {
+            left: AtomicUsize::new(STRANGER_LEN),
+            is_settled: AtomicBool::new(false),
+            peer_len: 2 * max_message_len(payload_len) + STRANGER_LEN,
+        }
+    }
+
+    /// Takes the connection for a peer's from here on.
+    pub(super) fn settle(&self) {
+        self.is_settled.store(true, Ordering::Release);
+        self.begin_again();
+    }
+
+    pub(super) fn is_settled(&self) -> bool {
+        self.is_settled.load(Ordering::Acquire)
+    }
+
+    /// Counts anew after a message of a peer; a stranger's messages change nothing.
+    pub(crate) fn begin_again(&self) {
+        if self.is_settled() {
+            self.left.store(self.peer_len, Ordering::Release);
+        }
+    }
+}
+
+/// A stream of which no more is read than its meter allows.
+#[derive(Debug)]
+pub(crate) struct Metered<S> {
+    stream: S,
+    meter: Arc<Meter>,
+}
+
+impl<S> Metered<S> {
+    pub(crate) fn new(stream: S, meter: Arc<Meter>) -> Self {
+        Self { stream, meter }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        let left = self.meter.left.load(Ordering::Acquire);
+        let len = buffer.len().min(left);
+        if len == 0 && !buffer.is_empty() {
+            let error = "more bytes than messages need";
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, error)));
+        }
+        let place = buffer.get_mut(..len).unwrap_or_default();
+        let read = Pin::new(&mut self.stream).poll_read(context, place);
+        if let Poll::Ready(Ok(read)) = read {
+            let left = left.saturating_sub(read);
+            self.meter.left.store(left, Ordering::Release);
+        }
+        read
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Metered<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_close(context)
+    }
+}
