@@ -78,6 +78,8 @@ pub struct Limits {
     pub outbox: usize,
     /// Commands of one commander that wait for an answer.
     pub pending_commands: usize,
+    /// Tickets that are kept, with which peers come back without a signature; 0 gives none.
+    pub tickets: usize,
     /// Milliseconds after which a command without an answer is given up.
     pub answer_millis: u64,
     /// Seconds that an agent's token lives; at most 86,400.
@@ -110,6 +112,7 @@ impl Default for Limits {
             payload_len: 4096,
             outbox: 64,
             pending_commands: 32,
+            tickets: 4096,
             answer_millis: 30_000,
             agent_token_seconds: 86_400,
             commander_token_seconds: 3_600,
@@ -206,6 +209,7 @@ impl Config {
         )?;
         between("limits.outbox", limits.outbox, 1, 4096)?;
         between("limits.pending_commands", limits.pending_commands, 1, 1024)?;
+        between("limits.tickets", limits.tickets, 0, 65_536)?;
         between("limits.answer_millis", limits.answer_millis, 100, 600_000)?;
         between(
             "limits.agent_token_seconds",

@@ -143,9 +143,11 @@ fn enrol(name: &str, mut peer: Peer, shared: &Shared) -> Result<Credential, Stri
 }
 
 fn revoke(name: &str, shared: &Shared) -> Result<bool, RegistryError> {
-    shared
+    let known = shared
         .registry
         .write()
         .unwrap_or_else(PoisonError::into_inner)
-        .revoke(name)
+        .revoke(name)?;
+    shared.tickets().revoke(name);
+    Ok(known)
 }

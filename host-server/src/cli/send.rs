@@ -77,8 +77,15 @@ fn with_client(
     let pins = credential.pins()?;
     let mut buffer = [0; MAX_UNPACKED_LEN];
     let token = credential.token(&mut buffer)?;
+    let ticket = profile.take_ticket();
     future::block_on(async {
-        let mut client = Client::connect(&credential.url, &key, token, &pins).await?;
+        let mut client = match &ticket {
+            Some(ticket) => Client::resume(&credential.url, &key, token, &pins, ticket).await?,
+            None => Client::connect(&credential.url, &key, token, &pins).await?,
+        };
+        if let Some(ticket) = client.take_ticket() {
+            profile.store_ticket(&ticket)?;
+        }
         let done = work(&mut client, &credential).await;
         client.close().await;
         done

@@ -8,7 +8,7 @@ use async_tungstenite::tungstenite::protocol::WebSocketConfig;
 use futures_lite::future;
 use moorline_core::connection::{Closure, Connection, Context, Event, Heartbeat, Settings};
 use moorline_core::crypto::{EphemeralKey, SigningKey};
-use moorline_core::handshake::{Initiator, Offer, Pins, Wanted};
+use moorline_core::handshake::{Initiator, Offer, Pins, Ticket, Wanted};
 use moorline_core::message::{
     Alert, AlertCode, Command, Envelope, FromHub, Inner, Reply, Request, Response, RouteRefusal,
     ToHub,
@@ -148,9 +148,40 @@ impl<'k> Client<'k> {
         token: UnpackedToken<'k>,
         pins: &'k Pins,
     ) -> Result<Self, ClientError> {
+        Self::open(url, key, token, pins, None).await
+    }
+
+    /// Connects as [`Client::connect`] does, without a signature where the hub still takes `ticket`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::connect`].
+    pub async fn resume(
+        url: &str,
+        key: &'k SigningKey,
+        token: UnpackedToken<'k>,
+        pins: &'k Pins,
+        ticket: &'k Ticket,
+    ) -> Result<Self, ClientError> {
+        match Self::open(url, key, token, pins, Some(ticket)).await {
+            // Somebody else used it up meanwhile, or its proof is wrong: the next attempt is in full.
+            Err(ClientError::CredentialRefused | ClientError::Cut | ClientError::WrongHub(_)) => {
+                Self::open(url, key, token, pins, None).await
+            }
+            opened => opened,
+        }
+    }
+
+    async fn open(
+        url: &str,
+        key: &'k SigningKey,
+        token: UnpackedToken<'k>,
+        pins: &'k Pins,
+        ticket: Option<&'k Ticket>,
+    ) -> Result<Self, ClientError> {
         let work = async {
             let transport = open_websocket(url).await?;
-            Self::authenticate(transport, key, token, pins).await
+            Self::authenticate(transport, key, token, pins, ticket).await
         };
         let late = async {
             smol::Timer::after(CONNECT_PATIENCE).await;
@@ -167,10 +198,11 @@ impl<'k> Client<'k> {
         key: &'k SigningKey,
         token: UnpackedToken<'k>,
         pins: &'k Pins,
+        ticket: Option<&'k Ticket>,
     ) -> Result<Self, ClientError> {
         let offer = Offer {
             suites: SuiteList::AES_FIRST,
-            wants_ticket: false,
+            wants_ticket: true,
             mtu: u16::MAX,
             max_payload_len: PAYLOAD_LEN,
             no_clock: false,
@@ -180,7 +212,7 @@ impl<'k> Client<'k> {
             token,
             wanted: Wanted::Hub(pins, Form::Stream),
             offer,
-            ticket: None,
+            ticket,
         };
         let settings = Settings {
             max_payload_len: PAYLOAD_LEN,
@@ -279,6 +311,17 @@ impl<'k> Client<'k> {
             Err(ClientError::Late(patience))
         };
         future::or(work, late).await
+    }
+
+    /// Takes away the newest ticket that the hub gave, for [`Client::resume`]. It is kept as the key is.
+    pub fn take_ticket(&mut self) -> Option<Ticket> {
+        self.connection.take_ticket()
+    }
+
+    /// Returns whether the session rests on a ticket.
+    #[must_use]
+    pub fn is_resumed(&self) -> bool {
+        self.connection.facts().is_some_and(|facts| facts.resumed)
     }
 
     /// Lists the agents that the token reaches.

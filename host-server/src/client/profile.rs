@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use moorline_core::crypto::SigningKey;
-use moorline_core::handshake::Pins;
+use moorline_core::crypto::{Secret, SigningKey};
+use moorline_core::handshake::{Pins, Ticket};
 use moorline_core::token::{AgentId, MAX_UNPACKED_LEN, TokenReason, UnpackedToken};
+use zeroize::Zeroizing;
 
 use crate::admin::Credential;
 use crate::store::{
@@ -14,6 +15,7 @@ use crate::store::{
 /// The files of a profile.
 const KEY_NAME: &str = "key";
 const CREDENTIAL_NAME: &str = "credential.json";
+const TICKET_NAME: &str = "ticket";
 
 /// A folder that holds who a commander is.
 #[derive(Debug, Clone)]
@@ -118,6 +120,8 @@ impl Profile {
     /// [`ProfileError`].
     pub fn store(&self, credential: &Credential) -> Result<(), ProfileError> {
         make_private_dir(&self.folder)?;
+        // A ticket of another hub, or of an earlier token, is of no use.
+        drop(self.take_ticket());
         let path = self.folder.join(CREDENTIAL_NAME);
         let bytes =
             serde_json::to_vec_pretty(credential).map_err(|error| ProfileError::BadCredential {
@@ -125,6 +129,28 @@ impl Profile {
                 reason: error.to_string(),
             })?;
         Ok(replace(&path, &bytes)?)
+    }
+}
+
+impl Profile {
+    /// Takes away what the last session left. A ticket is used once: its file is gone when this returns.
+    #[must_use]
+    pub fn take_ticket(&self) -> Option<Ticket> {
+        let path = self.folder.join(TICKET_NAME);
+        let bytes = Zeroizing::new(std::fs::read(&path).ok()?);
+        std::fs::remove_file(&path).ok()?;
+        let bytes = Secret::new(bytes.as_slice().try_into().ok()?);
+        Ticket::from_bytes(&bytes).ok()
+    }
+
+    /// Keeps `ticket` for the next session.
+    ///
+    /// # Errors
+    ///
+    /// [`ProfileError`].
+    pub fn store_ticket(&self, ticket: &Ticket) -> Result<(), ProfileError> {
+        let path = self.folder.join(TICKET_NAME);
+        Ok(replace(&path, ticket.to_bytes().expose())?)
     }
 }
 
