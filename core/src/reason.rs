@@ -116,6 +116,26 @@ pub enum Reason {
     Entropy,
 }
 
+impl Reason {
+    /// Returns whether anyone on the line could have caused it, without a key.
+    pub(crate) fn is_forgeable(self) -> bool {
+        matches!(
+            self,
+            Self::Length
+                | Self::UnknownType
+                | Self::OutOfPlace
+                | Self::Version
+                | Self::ConnectionId
+                | Self::Unsealed
+                | Self::Epoch
+                | Self::Sequence
+                | Self::Replayed
+                | Self::TooOld
+                | Self::TooLong
+        )
+    }
+}
+
 impl From<Truncated> for Reason {
     fn from(_: Truncated) -> Self {
         Self::Length

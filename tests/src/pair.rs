@@ -4,6 +4,7 @@ use heapless::Vec;
 use moorline_core::connection::{Closure, Connection, Context, Event, Settings};
 use moorline_core::handshake::{Initiator, Responder};
 use moorline_core::limits::MAX_HANDSHAKE_LEN;
+use moorline_core::reason::Reason;
 use moorline_core::token::UnpackedToken;
 
 use crate::fixture::{Door, FixedEntropy, World, at, ephemeral_key};
@@ -28,6 +29,8 @@ pub enum Seen {
     Envelope(Message),
     /// A pong.
     RoundTrip,
+    /// Nothing: it was dropped.
+    Dropped(Reason),
     /// The end.
     Closed(Closure),
 }
@@ -206,13 +209,14 @@ pub fn copy(bytes: &[u8]) -> Message {
     bytes.iter().copied().take(LINE_LEN).collect()
 }
 
-fn seen(event: Option<Event<'_>>) -> Seen {
+pub(crate) fn seen(event: Option<Event<'_>>) -> Seen {
     match event {
         None => Seen::Nothing,
         Some(Event::Open(_)) => Seen::Open,
         Some(Event::Application(payload)) => Seen::Application(copy(payload)),
         Some(Event::Envelope(payload)) => Seen::Envelope(copy(payload)),
         Some(Event::RoundTrip(_)) => Seen::RoundTrip,
+        Some(Event::Dropped(reason)) => Seen::Dropped(reason),
         Some(Event::Closed(closure)) => Seen::Closed(closure),
     }
 }

@@ -143,7 +143,7 @@ pub(crate) fn answer(world: &World, m1: &[u8]) -> Result<(AwaitM3, Message), Rea
     let (wait, m2) = world.responder().handle_m1(
         m1,
         &at(0),
-        Some(ephemeral),
+        &mut Some(ephemeral),
         &Door::default(),
         &mut entropy,
         &mut out,
