@@ -77,3 +77,9 @@ pub const CHANNEL_START_MILLIS: u64 = 10_000;
 
 /// Milliseconds of silence after which a channel gives way to a new one (PROTOCOL.md §10.2).
 pub const CHANNEL_IDLE_MILLIS: u64 = 30_000;
+
+/// Resumptions of channels that an agent answers at once: they cost it no signature (PROTOCOL.md §10.2).
+pub const CHANNEL_RESUMPTIONS: u64 = 16;
+
+/// Milliseconds after which it answers one more: sixty a minute.
+pub const CHANNEL_RESUMPTION_MILLIS: u64 = 1_000;

@@ -14,7 +14,7 @@ use crate::crypto::EphemeralKey;
 use crate::entropy::Entropy;
 use crate::handshake::{
     AwaitM2, AwaitM3, AwaitM4, AwaitRefusal, Established, Gate, Initiator, M2Answer, M3Answer,
-    Responder, Role, Terms, Ticket, TicketOrigin, give_ticket,
+    Responder, Role, SingleUse, Terms, Ticket, TicketOrigin, give_ticket,
 };
 use crate::message::{Alert, Control, Envelope, Welcome};
 use crate::reason::{Error, Reason};
@@ -121,13 +121,13 @@ impl<'k> Connection<'k> {
     /// As [`AwaitM2::start`].
     pub fn initiate<'o>(
         initiator: Initiator<'k>,
-        ephemeral: EphemeralKey,
+        single_use: impl Into<SingleUse>,
         settings: Settings,
         now: &Now,
         entropy: &mut dyn Entropy,
         out: &'o mut [u8],
     ) -> Result<(Self, &'o [u8]), Error> {
-        let (wait, m1) = AwaitM2::start(initiator, ephemeral, now, entropy, out)?;
+        let (wait, m1) = AwaitM2::start(initiator, single_use.into(), now, entropy, out)?;
         let form = initiator.wanted.line().form();
         let stage = Stage::AwaitM2(wait);
         Ok((Self::new(stage, form, settings, now.instant), m1))

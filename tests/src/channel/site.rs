@@ -5,7 +5,7 @@ use moorline_core::connection::{Context, Settings};
 use moorline_core::crypto::{PublicKey, SigningKey};
 use moorline_core::datagram::Datagram;
 use moorline_core::handshake::{
-    Initiator, Offer, OwnToken, RespondAs, Responder, Wanted, WantedAgent,
+    Initiator, Offer, OwnToken, RespondAs, Responder, SingleUse, Ticket, Wanted, WantedAgent,
 };
 use moorline_core::limits::MAX_HANDSHAKE_LEN;
 use moorline_core::time::{Now, TimeQuality};
@@ -149,7 +149,6 @@ impl Site {
                 no_clock: false,
                 wants_ticket: true,
             },
-            ticket: None,
         }
     }
 }
@@ -166,11 +165,22 @@ pub(super) struct Side<'k> {
 impl<'k> Side<'k> {
     /// Returns the commander's end and M1, at the time 0.
     pub(super) fn commander(initiator: Initiator<'k>) -> Result<(Self, Message), Failure> {
+        Self::resuming(initiator, None)
+    }
+
+    /// Returns the commander's end and M1, which offers `ticket`.
+    pub(super) fn resuming(
+        initiator: Initiator<'k>,
+        ticket: Option<Ticket>,
+    ) -> Result<(Self, Message), Failure> {
         let mut out = [0; MAX_HANDSHAKE_LEN];
         let mut entropy = FixedEntropy::new("commander");
         let started = Datagram::initiate(
             initiator,
-            ephemeral_key("commander ephemeral"),
+            SingleUse {
+                ephemeral: ephemeral_key("commander ephemeral"),
+                ticket,
+            },
             Settings::default(),
             &at(0),
             &mut entropy,
