@@ -29,7 +29,6 @@ pub type Route = [u8; 16];
 /// Up to `N` channels at a time, and as many tickets with which commanders come back without a signature.
 #[derive(Debug)]
 pub struct Channels<'k, const N: usize> {
-    responder: Responder<'k>,
     settings: Settings,
     slots: [Option<Slot<'k>>; N],
     starts: Starts,
@@ -75,11 +74,10 @@ pub enum ChannelEvent<'m> {
 }
 
 impl<'k, const N: usize> Channels<'k, N> {
-    /// Returns the channels of who `responder` says; none is open.
+    /// Returns the channels of an agent; none is open.
     #[must_use]
-    pub fn new(responder: Responder<'k>, settings: Settings) -> Self {
+    pub const fn new(settings: Settings) -> Self {
         Self {
-            responder,
             settings,
             slots: [const { None }; N],
             starts: Starts::new(CHANNEL_STARTS, CHANNEL_START_MILLIS),
@@ -131,7 +129,7 @@ impl<'k, const N: usize> Channels<'k, N> {
     /// Takes in the envelope `payload`; what it carries is decrypted where it stands. An answer is written to `out`,
     /// which takes [`crate::limits::MAX_HANDSHAKE_LEN`] bytes.
     ///
-    /// The time in `context` is the hub's (PROTOCOL.md §7.2): a token is judged by it.
+    /// `responder` is who the agent is. The time in `context` is the hub's (PROTOCOL.md §7.2): a token is judged by it.
     ///
     /// # Errors
     ///
@@ -139,6 +137,7 @@ impl<'k, const N: usize> Channels<'k, N> {
     pub fn handle_envelope<'m, 'o>(
         &mut self,
         payload: &'m mut [u8],
+        responder: &Responder<'k>,
         context: &mut Context<'_>,
         out: &'o mut [u8],
     ) -> Result<Carried<'m, 'o>, Reason> {
@@ -155,7 +154,7 @@ impl<'k, const N: usize> Channels<'k, N> {
         };
         let place = match self.place_of(&route) {
             Some(place) => place,
-            None => match self.start(route, inner, context) {
+            None => match self.start(route, inner, responder, context) {
                 Ok(place) => place,
                 Err(reason) => return dropped(reason),
             },
@@ -264,12 +263,13 @@ impl<'k, const N: usize> Channels<'k, N> {
         &mut self,
         route: Route,
         inner: &[u8],
+        responder: &Responder<'k>,
         context: &mut Context<'_>,
     ) -> Result<usize, Reason> {
         if !is_handshake(inner) {
             return Err(Reason::OutOfPlace);
         }
-        let m1 = M1::parse(inner, self.responder.respond_as.line())?;
+        let m1 = M1::parse(inner, responder.respond_as.line())?;
         let now = context.now.instant;
         let place = self.free_place(now).ok_or(Reason::NotAdmitted)?;
         let ticket = m1
@@ -285,7 +285,7 @@ impl<'k, const N: usize> Channels<'k, N> {
         let ephemeral = self.spare.take();
         let slot = Slot {
             route,
-            datagram: Datagram::respond(self.responder, ephemeral, self.settings, now),
+            datagram: Datagram::respond(*responder, ephemeral, self.settings, now),
             heard: now,
             commander: None,
             superseded: false,

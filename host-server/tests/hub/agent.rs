@@ -182,7 +182,7 @@ fn serve<F: Framing, C: moorline_core::driver::Clock>(
             group: peer.credential.group.as_deref(),
         }),
     };
-    let mut channels = Channels::<8>::new(responder, Settings::default()).with_rate(100, 10);
+    let mut channels = Channels::<8>::new(Settings::default()).with_rate(100, 10);
     let mut held: Vec<(Route, u32)> = Vec::new();
     let mut out = [0; MAX_HANDSHAKE_LEN + 64];
     loop {
@@ -198,7 +198,8 @@ fn serve<F: Framing, C: moorline_core::driver::Clock>(
                 entropy: &mut SystemEntropy,
                 gate: Some(&mut AnyCommander),
             };
-            let carried = channels.handle_envelope(&mut payload, &mut context, &mut out);
+            let carried =
+                channels.handle_envelope(&mut payload, &responder, &mut context, &mut out);
             if let Ok(carried) = carried {
                 sends.extend(carried.send.map(|send| (carried.route, send.to_vec())));
                 if let Some(ChannelEvent::Message(message)) = carried.event {

@@ -2,6 +2,7 @@
 
 use moorline_core::channel::{Carried, ChannelEvent, Channels};
 use moorline_core::connection::{Closure, Context, Settings};
+use moorline_core::handshake::Responder;
 use moorline_core::limits::CHANNEL_IDLE_MILLIS;
 use moorline_core::message::AlertCode;
 use moorline_core::reason::Reason;
@@ -62,12 +63,17 @@ const fn case(name: &'static str, clause: &'static str, run: fn() -> Result<(), 
 /// An agent with two places.
 struct Agent<'k> {
     channels: Channels<'k, 2>,
+    responder: Responder<'k>,
     entropy: FixedEntropy,
     door: Door,
 }
 
 /// What the agent made of an envelope.
 #[derive(Debug, PartialEq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it is looked at where it was made; there is no heap on the device"
+)]
 enum Made {
     Nothing,
     Open,
@@ -79,7 +85,8 @@ enum Made {
 impl<'k> Agent<'k> {
     fn new(site: &'k Site, token: UnpackedToken<'k>) -> Self {
         Self {
-            channels: Channels::new(site.responder(token), Settings::default()),
+            channels: Channels::new(Settings::default()),
+            responder: site.responder(token),
             entropy: FixedEntropy::new("agent"),
             door: Door::default(),
         }
@@ -95,7 +102,7 @@ impl<'k> Agent<'k> {
         };
         match self
             .channels
-            .handle_envelope(&mut payload, &mut context, &mut out)
+            .handle_envelope(&mut payload, &self.responder, &mut context, &mut out)
         {
             Ok(carried) => taken(carried),
             Err(reason) => (None, Made::Dropped(reason)),
