@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::emulator::Qemu;
 use crate::error::Error;
-use crate::image::{Profile, build_image};
+use crate::image::{Profile, Provider, build_image_on};
 use crate::log::LogLine;
 
 /// What the device says about one case.
@@ -100,13 +100,16 @@ impl Report {
     }
 }
 
-/// Builds the conformance image, runs it and judges its report; `on_line` has each line as it comes.
+/// Builds the conformance image on `provider`, runs it and judges its report; `on_line` has each line as it comes.
 ///
 /// # Errors
 ///
 /// The image does not build or QEMU does not start. A case that fails is in the report.
-pub fn run(on_line: impl FnMut(&LogLine) + Send + 'static) -> Result<Report, Error> {
-    let image = build_image("conformance", Profile::Device)?;
+pub fn run(
+    provider: Provider,
+    on_line: impl FnMut(&LogLine) + Send + 'static,
+) -> Result<Report, Error> {
+    let image = build_image_on(provider, "conformance", Profile::Device)?;
     let outcome = Qemu::new(image).deadline(DEADLINE).on_line(on_line).run()?;
     let mut report = judge(
         moorline_conformance::cases().map(|case| case.name),

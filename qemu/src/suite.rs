@@ -8,7 +8,7 @@ use std::{fmt, io, thread};
 use crate::bench::Budget;
 use crate::conformance::Verdict;
 use crate::error::Error;
-use crate::image::{cargo, workspace_root};
+use crate::image::{Provider, cargo, workspace_root};
 use crate::{bench, conformance};
 
 /// How many checks passed and failed.
@@ -95,13 +95,13 @@ pub fn host_tests() -> Result<Tally, Error> {
     Ok(tally)
 }
 
-/// Runs the conformance cases on the device; each is one check.
+/// Runs the conformance cases on the device, on the arithmetic of `provider`; each is one check.
 ///
 /// # Errors
 ///
 /// The image does not build or does not start.
-pub fn device_conformance() -> Result<Tally, Error> {
-    let report = conformance::run(|line| println!("{}", line.message))?;
+pub fn device_conformance(provider: Provider) -> Result<Tally, Error> {
+    let report = conformance::run(provider, |line| println!("{}", line.message))?;
     for case in report
         .cases
         .iter()

@@ -5,6 +5,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
+use moorline_qemu::image::Provider;
 use moorline_qemu::suite::Tally;
 use moorline_qemu::{Error, setup, suite};
 
@@ -46,7 +47,11 @@ struct Stage {
 const STAGES: &[Stage] = &[
     Stage {
         name: "tools",
-        run: || setup::ensure().map(|()| Tally::default()),
+        run: || {
+            setup::ensure()?;
+            setup::ensure_compiler()?;
+            Ok(Tally::default())
+        },
     },
     Stage {
         name: "tests on the host, end to end included",
@@ -54,7 +59,11 @@ const STAGES: &[Stage] = &[
     },
     Stage {
         name: "conformance on the device",
-        run: suite::device_conformance,
+        run: || suite::device_conformance(Provider::Default),
+    },
+    Stage {
+        name: "conformance on the device, in assembly",
+        run: || suite::device_conformance(Provider::Accelerated),
     },
     Stage {
         name: "budget of the device",
