@@ -58,6 +58,10 @@ const STAGES: &[Stage] = &[
         run: suite::host_tests,
     },
     Stage {
+        name: "tests on the host, on the default provider",
+        run: suite::default_provider_tests,
+    },
+    Stage {
         name: "conformance on the device",
         run: || suite::device_conformance(Provider::Default),
     },
