@@ -109,12 +109,41 @@ pub fn run(
     provider: Provider,
     on_line: impl FnMut(&LogLine) + Send + 'static,
 ) -> Result<Report, Error> {
-    let image = build_image_on(provider, "conformance", Profile::Device)?;
+    let names = moorline_conformance::cases().map(|case| case.name);
+    run_image("conformance", names, provider, on_line)
+}
+
+/// As [`run`], for the groups of Wycheproof's cases: the device reports each with the number of cases that it asked,
+/// which must be the number that there is here.
+///
+/// # Errors
+///
+/// As [`run`].
+pub fn run_wycheproof(
+    provider: Provider,
+    on_line: impl FnMut(&LogLine) + Send + 'static,
+) -> Result<Report, Error> {
+    let groups = moorline_wycheproof::GROUPS.iter();
+    let names: Vec<_> = groups
+        .map(|group| format!("{}, {} cases", group.name, group.count()))
+        .collect();
+    run_image(
+        "wycheproof",
+        names.iter().map(String::as_str),
+        provider,
+        on_line,
+    )
+}
+
+fn run_image<'a>(
+    bin: &str,
+    names: impl IntoIterator<Item = &'a str>,
+    provider: Provider,
+    on_line: impl FnMut(&LogLine) + Send + 'static,
+) -> Result<Report, Error> {
+    let image = build_image_on(provider, bin, Profile::Device)?;
     let outcome = Qemu::new(image).deadline(DEADLINE).on_line(on_line).run()?;
-    let mut report = judge(
-        moorline_conformance::cases().map(|case| case.name),
-        &outcome.lines,
-    );
+    let mut report = judge(names, &outcome.lines);
     let deserved = if report.is_success() { 0 } else { FAILURE };
     // A panic or a deadline also shows as missing cases, and here with what led to it.
     if outcome.status != Some(deserved) || outcome.malformed_count > 0 {

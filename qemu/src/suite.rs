@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::{fmt, io, thread};
 
 use crate::bench::Budget;
-use crate::conformance::Verdict;
+use crate::conformance::{Report, Verdict};
 use crate::error::Error;
 use crate::image::{Provider, cargo, workspace_root};
 use crate::{bench, conformance};
@@ -115,7 +115,21 @@ fn cargo_test(packages: &[&str]) -> Result<Tally, Error> {
 ///
 /// The image does not build or does not start.
 pub fn device_conformance(provider: Provider) -> Result<Tally, Error> {
-    let report = conformance::run(provider, |line| println!("{}", line.message))?;
+    conformance::run(provider, |line| println!("{}", line.message)).map(|report| tally(&report))
+}
+
+/// Asks the device, on the arithmetic of `provider`, every case of Wycheproof; each group is one check.
+///
+/// # Errors
+///
+/// As [`device_conformance`].
+pub fn device_wycheproof(provider: Provider) -> Result<Tally, Error> {
+    conformance::run_wycheproof(provider, |line| println!("{}", line.message))
+        .map(|report| tally(&report))
+}
+
+/// Prints what is wrong with `report`, and counts.
+fn tally(report: &Report) -> Tally {
     for case in report
         .cases
         .iter()
@@ -126,10 +140,10 @@ pub fn device_conformance(provider: Provider) -> Result<Tally, Error> {
     for discrepancy in &report.discrepancies {
         println!("FAILED: {discrepancy}");
     }
-    Ok(Tally {
+    Tally {
         passed: report.passed_count(),
         failed: report.failed_count(),
-    })
+    }
 }
 
 /// Holds the figures of the device against their budget; each is one check.

@@ -70,6 +70,14 @@ const STAGES: &[Stage] = &[
         run: || suite::device_conformance(Provider::Accelerated),
     },
     Stage {
+        name: "Wycheproof on the device",
+        run: || suite::device_wycheproof(Provider::Default),
+    },
+    Stage {
+        name: "Wycheproof on the device, in assembly",
+        run: || suite::device_wycheproof(Provider::Accelerated),
+    },
+    Stage {
         name: "budget of the device",
         run: suite::device_budget,
     },

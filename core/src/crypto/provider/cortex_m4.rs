@@ -1,23 +1,24 @@
-//! A Cortex-M4's: P-256 by `p256-cortex-m4` and X25519 by `salty`, whose field arithmetic is in assembly.
+//! A Cortex-M4's: P-256 by `p256-cortex-m4`, in C and assembly.
 //!
-//! Everything else is [`RustCrypto`]'s. Both crates wipe what they return by; what their C and assembly leave on the
-//! stack is not wiped.
+//! Everything else is [`RustCrypto`]'s, with dalek's tables of multiples of the base point, which make a share three
+//! times as fast. `salty`, the one crate with X25519 in assembly for this core, gives wrong secrets for some of
+//! Wycheproof's shares (ycrypto/salty#18).
+//!
+//! What the C and the assembly leave on the stack is not wiped.
 
 use p256::NistP256;
 use p256::elliptic_curve::Curve;
 use p256_cortex_m4::{PublicKey, SecretKey};
 use rand_core_06::{CryptoRng, Error, RngCore};
 use rfc6979::KGenerator;
-use salty::agreement;
 use sha2::Sha256;
-use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use super::rust_crypto::with_lower_s;
-use super::{Agreeing, Provider, RustCrypto, Signing, Verifying};
-use crate::crypto::{Hash, PUBLIC_KEY_LEN, SHARE_LEN, SIGNATURE_LEN, Secret, Signature};
+use super::{Provider, RustCrypto, Signing, Verifying};
+use crate::crypto::{Hash, PUBLIC_KEY_LEN, SIGNATURE_LEN, Secret, Signature};
 
-/// `p256-cortex-m4` and `salty`, with the rest by [`RustCrypto`].
+/// `p256-cortex-m4`, with the rest by [`RustCrypto`].
 #[derive(Debug, Clone, Copy)]
 pub struct CortexM4;
 
@@ -26,7 +27,7 @@ impl Provider for CortexM4 {
 
     type PublicKey = P256Public;
     type SigningKey = P256Secret;
-    type AgreementKey = X25519;
+    type AgreementKey = <RustCrypto as Provider>::AgreementKey;
     type AeadKey = <RustCrypto as Provider>::AeadKey;
     type Hasher = <RustCrypto as Provider>::Hasher;
     type Mac = <RustCrypto as Provider>::Mac;
@@ -115,23 +116,5 @@ impl RngCore for Nonces<'_> {
     /// As [`Self::next_u32`].
     fn next_u64(&mut self) -> u64 {
         0
-    }
-}
-
-/// A clamped scalar of X25519.
-pub struct X25519(agreement::SecretKey);
-
-impl Agreeing for X25519 {
-    fn from_scalar(scalar: &Secret<32>) -> (Self, [u8; SHARE_LEN]) {
-        let secret = agreement::SecretKey::from_seed(scalar.expose());
-        let share = secret.public().to_bytes();
-        (Self(secret), share)
-    }
-
-    fn agree(&self, peer: &[u8; SHARE_LEN]) -> Option<Secret<32>> {
-        let shared = self.0.agree(&agreement::PublicKey::from(*peer));
-        let shared = Secret::new(shared.to_bytes());
-        let is_zero: bool = shared.expose().ct_eq(&[0; 32]).into();
-        (!is_zero).then_some(shared)
     }
 }
