@@ -108,13 +108,22 @@ impl RngCore for Nonces<'_> {
         Ok(())
     }
 
-    /// The library draws whole nonces alone; a part of one is no nonce.
+    /// The library draws whole nonces alone; were it to draw words, none would be known to anybody.
     fn next_u32(&mut self) -> u32 {
-        0
+        self.word().map_or(0, u32::from_le_bytes)
     }
 
     /// As [`Self::next_u32`].
     fn next_u64(&mut self) -> u64 {
-        0
+        self.word().map_or(0, u64::from_le_bytes)
+    }
+}
+
+impl Nonces<'_> {
+    /// Returns the first bytes of a nonce of its own.
+    fn word<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let mut nonce = Zeroizing::new([0; 32]);
+        self.0.fill_next_k(&mut *nonce);
+        nonce.first_chunk().copied()
     }
 }
