@@ -16,6 +16,7 @@ mod jws;
 mod message;
 pub mod pair;
 mod primitives;
+mod provider;
 pub mod reference;
 mod session;
 mod token;
@@ -27,6 +28,7 @@ pub use case::{Case, Failure};
 /// Every table of cases, in the order in which they run.
 static TABLES: &[&[Case]] = &[
     primitives::CASES,
+    provider::CASES,
     jws::CASES,
     token::accepted::CASES,
     token::algorithm::CASES,
