@@ -92,6 +92,8 @@ pub enum Reason {
     Replayed,
     /// The sequence number is left of the replay window.
     TooOld,
+    /// So many frames did not open under one key that somebody tries to forge one.
+    Forgeries,
     /// The payload is longer than this end announced that it takes.
     TooLong,
     /// A message inside a frame is malformed, not canonical or of an unknown kind.

@@ -384,7 +384,7 @@ impl<'k> Connection<'k> {
         let sent = handled.send.map_or(0, <[u8]>::len);
         self.ticket_due |= session.take_healed() && self.outstanding.is_some();
         let event = match handled.delivery {
-            Delivery::Nothing => None,
+            Delivery::Nothing | Delivery::Dropped(_) => None,
             Delivery::Application(payload) => Some(Event::Application(payload)),
             Delivery::Envelope(payload) => Some(Event::Envelope(payload)),
             Delivery::Pong(number) => {

@@ -48,6 +48,7 @@ pub(super) enum Made {
     /// What a responder says of the session.
     Terms,
     Alert(Alert),
+    Dropped(Reason),
 }
 
 impl Bench {
@@ -127,6 +128,7 @@ impl End {
             Delivery::Pong(number) => Made::Pong(number),
             Delivery::Welcome(_) | Delivery::Ticket(_) => Made::Terms,
             Delivery::Alert(alert) => Made::Alert(alert),
+            Delivery::Dropped(reason) => Made::Dropped(reason),
         };
         Ok((handled.send.map(copy), made))
     }
