@@ -53,6 +53,7 @@ static TABLES: &[&[Case]] = &[
     vectors::CASES,
     session::frames::CASES,
     session::tamper::CASES,
+    session::datagrams::CASES,
     session::update::CASES,
     session::update_order::CASES,
     session::limits::CASES,
