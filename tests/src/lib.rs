@@ -56,6 +56,7 @@ static TABLES: &[&[Case]] = &[
     session::datagrams::CASES,
     session::update::CASES,
     session::update_order::CASES,
+    session::datagram_update::CASES,
     session::limits::CASES,
     session::ending::CASES,
     session::heartbeat::CASES,

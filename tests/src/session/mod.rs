@@ -1,6 +1,7 @@
 //! Sessions: PROTOCOL.md §5.
 
 mod bench;
+pub(crate) mod datagram_update;
 pub(crate) mod datagrams;
 pub(crate) mod ending;
 pub(crate) mod frames;
