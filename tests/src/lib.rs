@@ -57,6 +57,7 @@ static TABLES: &[&[Case]] = &[
     session::update::CASES,
     session::update_order::CASES,
     session::datagram_update::CASES,
+    session::schedules::CASES,
     session::limits::CASES,
     session::ending::CASES,
     session::heartbeat::CASES,

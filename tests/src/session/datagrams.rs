@@ -69,8 +69,10 @@ pub(crate) static CASES: &[Case] = &[
     ),
 ];
 
-const DROPPED: fn(Reason) -> Result<(Option<Message>, Made), Reason> =
-    |reason| Ok((None, Made::Dropped(reason)));
+/// What a datagram that does not hold comes to.
+fn dropped(reason: Reason) -> Result<(Option<Message>, Made), Reason> {
+    Ok((None, Made::Dropped(reason)))
+}
 
 fn layout() -> Result<(), Failure> {
     let mut bench = Bench::over_datagrams()?;
@@ -100,14 +102,14 @@ fn other_ids() -> Result<(), Failure> {
     for (step, id) in others.chain([0, DATAGRAM_IDS[0]]).enumerate() {
         let frame = datagram(&bench.initiator.secret, APPLICATION, 0, id, 0, b"hello");
         let made = bench.responder.hand(&frame, 0);
-        ensure!(made == DROPPED(Reason::ConnectionId), step);
+        ensure!(made == dropped(Reason::ConnectionId), step);
     }
     let said = bench.initiator.say(b"hello")?;
-    ensure!(bench.initiator.hand(&said, 0) == DROPPED(Reason::ConnectionId));
+    ensure!(bench.initiator.hand(&said, 0) == dropped(Reason::ConnectionId));
     // Its id made right, it does not open: the id is under the seal, and each direction has its key.
     let mut back = said.clone();
     back[4..8].copy_from_slice(&DATAGRAM_IDS[0].to_be_bytes());
-    ensure!(bench.initiator.hand(&back, 0) == DROPPED(Reason::Unsealed));
+    ensure!(bench.initiator.hand(&back, 0) == dropped(Reason::Unsealed));
     let made = bench.responder.hand(&said, 0);
     ensure!(made == Ok((None, Made::Application(copy(b"hello")))));
     Ok(())
@@ -144,7 +146,7 @@ fn lengths() -> Result<(), Failure> {
     let frame = bench.initiator.say(b"twelve bytes")?;
     for len in 0..frame.len() {
         let made = bench.responder.hand(&frame[..len], 0);
-        ensure!(made == DROPPED(Reason::Length), len);
+        ensure!(made == dropped(Reason::Length), len);
         // With a length that matches, the seal tells.
         if len >= 12 {
             let mut shorter = copy(&frame[..len]);
@@ -154,14 +156,14 @@ fn lengths() -> Result<(), Failure> {
             } else {
                 Reason::Unsealed
             };
-            ensure!(bench.responder.hand(&shorter, 0) == DROPPED(reason), len);
+            ensure!(bench.responder.hand(&shorter, 0) == dropped(reason), len);
         }
     }
     let mut longer = frame.clone();
     ensure!(longer.push(0).is_ok());
-    ensure!(bench.responder.hand(&longer, 0) == DROPPED(Reason::Length));
+    ensure!(bench.responder.hand(&longer, 0) == dropped(Reason::Length));
     longer[3] += 1;
-    ensure!(bench.responder.hand(&longer, 0) == DROPPED(Reason::Unsealed));
+    ensure!(bench.responder.hand(&longer, 0) == dropped(Reason::Unsealed));
     ensure!(bench.responder.hand(&frame, 0).is_ok());
     Ok(())
 }
@@ -170,12 +172,12 @@ fn stream_form() -> Result<(), Failure> {
     let mut bench = Bench::over_datagrams()?;
     let stream = frame(&bench.initiator.secret, APPLICATION, 0, 0, b"hello");
     let made = bench.responder.hand(&stream, 0);
-    ensure!(made == DROPPED(Reason::ConnectionId));
+    ensure!(made == dropped(Reason::ConnectionId));
     // Its number happens to be the receiver's id, and what would be the number is ciphertext.
     let id = DATAGRAM_IDS[1];
     let stream = frame(&bench.initiator.secret, APPLICATION, 0, id, b"hello");
     let made = bench.responder.hand(&stream, 0);
-    ensure!(made == DROPPED(Reason::Length));
+    ensure!(made == dropped(Reason::Length));
     let mut on_stream = Bench::new()?;
     let said = datagram(&bench.initiator.secret, APPLICATION, 0, id, 0, b"hello");
     ensure!(on_stream.responder.refusal(&said) == Some(Reason::Length));
@@ -193,7 +195,7 @@ fn any_order() -> Result<(), Failure> {
                 let frame = bench.initiator.forge(APPLICATION, seq, &seq.to_be_bytes());
                 let made = bench.responder.hand(&frame, 0);
                 let expected = if repeat {
-                    DROPPED(Reason::Replayed)
+                    dropped(Reason::Replayed)
                 } else {
                     Ok((None, Made::Application(copy(&seq.to_be_bytes()))))
                 };
@@ -214,7 +216,7 @@ fn window() -> Result<(), Failure> {
     let mut forged = sent(&bench, 100_000);
     forged[12] ^= 1;
     for _ in 0..3 {
-        ensure!(bench.responder.hand(&forged, 0) == DROPPED(Reason::Unsealed));
+        ensure!(bench.responder.hand(&forged, 0) == dropped(Reason::Unsealed));
     }
     ensure!(bench.responder.hand(&first, 0) == taken);
     let newest = sent(&bench, 1000);
@@ -223,7 +225,7 @@ fn window() -> Result<(), Failure> {
         let late = sent(&bench, seq);
         let made = bench.responder.hand(&late, 0);
         ensure!(
-            made == DROPPED(Reason::TooOld),
+            made == dropped(Reason::TooOld),
             usize::try_from(seq).unwrap_or(0)
         );
     }
@@ -243,16 +245,16 @@ fn out_of_limits() -> Result<(), Failure> {
             .initiator
             .forge_in(epoch, &secret, APPLICATION, 0, b"");
         let made = bench.responder.hand(&frame, 0);
-        ensure!(made == DROPPED(Reason::Epoch), usize::from(epoch));
+        ensure!(made == dropped(Reason::Epoch), usize::from(epoch));
     }
     for seq in [1 << 24, u32::MAX] {
         let frame = bench.initiator.forge(APPLICATION, seq, b"");
         let made = bench.responder.hand(&frame, 0);
-        ensure!(made == DROPPED(Reason::Sequence));
+        ensure!(made == dropped(Reason::Sequence));
     }
     let long = [7; MAX_PAYLOAD + 1];
     let frame = bench.initiator.forge(APPLICATION, 0, &long);
-    ensure!(bench.responder.hand(&frame, 0) == DROPPED(Reason::TooLong));
+    ensure!(bench.responder.hand(&frame, 0) == dropped(Reason::TooLong));
     let said = bench.initiator.say(&long[1..])?;
     ensure!(bench.responder.hand(&said, 0).is_ok());
     Ok(())
