@@ -426,6 +426,13 @@ fn late() -> Result<(), Failure> {
         ensure!(bench.initiator.hand(&ack, START + 2000) == nothing);
         ensure!(bench.initiator.session.epoch() == 1 && bench.responder.session.epoch() == 1);
         exchange(&mut bench, START + 2000)?;
+        // Nor does one in the epoch before answer the question of this one.
+        ensure!(bench.initiator.ask(false, START + 4000).is_ok());
+        let ack = bench
+            .responder
+            .forge(CONTROL, 3, &key_message(KEY_ACK, 2, None));
+        ensure!(bench.initiator.hand(&ack, START + 4000) == nothing);
+        ensure!(bench.initiator.session.epoch() == 1);
     }
     Ok(())
 }
