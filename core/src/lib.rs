@@ -14,6 +14,8 @@
 //!     handshake   wire + crypto; hands traffic secrets on by value
 //!     session     wire + crypto; sealing, opening, replay; knows no handshake
 //!       connection   the one type a shell drives
+//!         datagram   a connection over datagrams: what is lost is sent again
+//!           channel    the channels of an agent
 //!         driver     a connection over embedded-io and embedded-io-async byte streams
 //! message         what travels inside sealed frames
 //! provision       what a device is given before its first boot
@@ -43,8 +45,10 @@
     )
 )]
 
+pub mod channel;
 pub mod connection;
 pub mod crypto;
+pub mod datagram;
 pub mod driver;
 pub mod entropy;
 pub mod framing;

@@ -70,3 +70,28 @@ pub const MAX_TICKET_SECONDS: u32 = 86_400;
 
 /// Most tickets that follow each other without a full handshake (PROTOCOL.md §2.8).
 pub const MAX_TICKET_CHAIN: u8 = 64;
+
+/// Milliseconds after which an initiator sends a datagram of the handshake again; twice as long each time
+/// (PROTOCOL.md §6.3).
+pub const RESEND_MILLIS: u64 = 1_000;
+
+/// How often an initiator sends a datagram of the handshake again (PROTOCOL.md §6.3).
+pub const MAX_RESENDS: u32 = 3;
+
+/// Milliseconds for which a handshake message that comes again gets the same answer again (PROTOCOL.md §6.3).
+pub const REPEAT_MILLIS: u64 = 30_000;
+
+/// Handshakes of channels that an agent answers at once (PROTOCOL.md §10.2).
+pub const CHANNEL_STARTS: u64 = 4;
+
+/// Milliseconds after which it answers one more: six a minute.
+pub const CHANNEL_START_MILLIS: u64 = 10_000;
+
+/// Milliseconds of silence after which a channel gives way to a new one (PROTOCOL.md §10.2).
+pub const CHANNEL_IDLE_MILLIS: u64 = 30_000;
+
+/// Resumptions of channels that an agent answers at once: they cost it no signature (PROTOCOL.md §10.2).
+pub const CHANNEL_RESUMPTIONS: u64 = 16;
+
+/// Milliseconds after which it answers one more: sixty a minute.
+pub const CHANNEL_RESUMPTION_MILLIS: u64 = 1_000;

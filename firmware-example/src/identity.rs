@@ -55,7 +55,6 @@ impl Identity {
             key: &self.key,
             token: self.provision.token(),
             wanted: Wanted::Hub(self.provision.pins(), Form::Stream),
-            ticket,
             offer: Offer {
                 suites: SuiteList::CHACHA_FIRST,
                 wants_ticket: true,

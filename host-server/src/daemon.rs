@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
 use async_signal::{Signal, Signals};
@@ -14,12 +14,12 @@ use rustix::fs::{FlockOperation, flock};
 use smol::net::TcpListener;
 use smol::net::unix::UnixListener;
 
-use crate::admin;
 use crate::config::Config;
 use crate::door::{Budget, serve_http, serve_tcp};
 use crate::hub::{Hub, HubHandle, Input};
 use crate::session::Shared;
-use crate::store::{HubKeys, Registry, StoreError, make_private_dir};
+use crate::store::{HubKeys, Registry, StoreError, Tickets, make_private_dir};
+use crate::{admin, clock};
 
 /// How long sessions may take to say goodbye.
 const DRAIN: Duration = Duration::from_secs(3);
@@ -79,6 +79,8 @@ impl Daemon {
         let lock = lock(&config.data_dir)?;
         let keys = HubKeys::open(&config.data_dir)?;
         let registry = Arc::new(RwLock::new(Registry::open(&config.data_dir, &config.name)?));
+        let now = clock::now().unix;
+        let tickets = Tickets::open(&config.data_dir, config.limits.tickets, now)?;
         let anchor = TrustAnchor::new(&config.name, &keys.issuer_kid(), *keys.issuer.public_key())
             .map_err(StartError::Issuer)?;
         let mut anchors = TrustAnchors::new();
@@ -96,7 +98,7 @@ impl Daemon {
                 .to_string(),
             error,
         })?;
-        let (hub, handle) = Hub::new(Arc::clone(&registry), config.limits.clone());
+        let (hub, handle) = Hub::new(Arc::clone(&registry), &config.limits);
         let budget = Budget::new(config.limits.clone());
         // A port that was left to the system is told as it came out.
         let config = Config {
@@ -108,6 +110,7 @@ impl Daemon {
             keys,
             anchors,
             registry,
+            tickets: Mutex::new(tickets),
             hub: handle,
             budget,
         };

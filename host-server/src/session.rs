@@ -1,18 +1,18 @@
 //! One peer's session: the only place that knows both a connection and a transport.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use futures_lite::future;
 use moorline_core::connection::{Closure, Connection, Context, Event, Heartbeat, Settings};
 use moorline_core::entropy::EntropyError;
-use moorline_core::handshake::{Admission, Gate, RespondAs, Responder};
+use moorline_core::handshake::{Admission, Gate, RespondAs, Responder, TicketRecord};
 use moorline_core::limits::MAX_HANDSHAKE_LEN;
 use moorline_core::message::{Alert, AlertCode, Envelope};
 use moorline_core::reason::Reason;
 use moorline_core::token::{AgentId, Claims, MAX_UNPACKED_LEN, Role, TrustAnchors, VerifiedClaims};
 use moorline_core::wire::{
-    Form, Limits as WireLimits, Refuse, RefuseCode, Reject, RejectCode, SuiteList,
+    Form, Limits as WireLimits, Refuse, RefuseCode, Reject, RejectCode, SuiteList, TICKET_ID_LEN,
 };
 
 use crate::clock;
@@ -20,7 +20,7 @@ use crate::config::Config;
 use crate::door::{Budget, Place};
 use crate::entropy::{SystemEntropy, random};
 use crate::hub::{Hex, HubHandle, Identity, Input, Output, RETRY_MILLIS, SessionKey};
-use crate::store::{HubKeys, Registry};
+use crate::store::{HubKeys, Registry, Tickets};
 use crate::transport::Transport;
 
 /// How long a peer may take to take one message.
@@ -43,8 +43,16 @@ pub(crate) struct Shared {
     pub(crate) keys: HubKeys,
     pub(crate) anchors: TrustAnchors,
     pub(crate) registry: Arc<RwLock<Registry>>,
+    pub(crate) tickets: Mutex<Tickets>,
     pub(crate) hub: HubHandle,
     pub(crate) budget: Budget,
+}
+
+impl Shared {
+    /// Returns the tickets, for a moment.
+    pub(crate) fn tickets(&self) -> MutexGuard<'_, Tickets> {
+        self.tickets.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Serves one peer on `transport` until it is over. `peer` says in logs where it comes from; `place` is what it has to
@@ -232,7 +240,7 @@ impl<'s, T: Transport> Session<'s, T> {
                 .await;
         }
         match outcome.event {
-            None | Some(Event::RoundTrip(_) | Event::Open(_)) => Ok(()),
+            None | Some(Event::RoundTrip(_) | Event::Open(_) | Event::Dropped(_)) => Ok(()),
             Some(Event::Envelope(payload)) => {
                 let (Ok(envelope), Some(session)) = (Envelope::parse(payload), self.key) else {
                     return self.fail(AlertCode::Protocol, Reason::Malformed).await;
@@ -390,6 +398,18 @@ impl Gate for Door<'_> {
             .read()
             .unwrap_or_else(PoisonError::into_inner);
         !registry.admits(claims)
+    }
+
+    fn find_ticket(&self, id: &[u8; TICKET_ID_LEN]) -> Option<TicketRecord> {
+        self.shared.tickets().find(id)
+    }
+
+    fn redeem_ticket(&mut self, id: &[u8; TICKET_ID_LEN]) -> Option<TicketRecord> {
+        self.shared.tickets().redeem(id)
+    }
+
+    fn keep_ticket(&mut self, record: TicketRecord) -> bool {
+        self.shared.tickets().keep(record)
     }
 
     fn admit(&mut self, claims: &VerifiedClaims) -> Result<Admission, Refuse> {

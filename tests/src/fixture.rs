@@ -184,7 +184,6 @@ impl World {
             token,
             wanted: Wanted::Hub(&self.pins, Form::Stream),
             offer,
-            ticket: None,
         }
     }
 

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod case;
+mod channel;
 pub mod fixture;
 mod framing;
 mod handshake;
@@ -62,6 +63,9 @@ static TABLES: &[&[Case]] = &[
     session::ending::CASES,
     session::heartbeat::CASES,
     session::window::CASES,
+    channel::credentials::CASES,
+    channel::loss::CASES,
+    channel::table::CASES,
     message::CASES,
     framing::CASES,
     websocket::CASES,

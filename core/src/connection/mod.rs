@@ -14,19 +14,22 @@ use crate::crypto::EphemeralKey;
 use crate::entropy::Entropy;
 use crate::handshake::{
     AwaitM2, AwaitM3, AwaitM4, AwaitRefusal, Established, Gate, Initiator, M2Answer, M3Answer,
-    Responder, Role, Terms, Ticket, TicketOrigin, give_ticket,
+    Responder, Role, SingleUse, Terms, Ticket, TicketOrigin, give_ticket,
 };
 use crate::message::{Alert, Control, Envelope, Welcome};
 use crate::reason::{Error, Reason};
 use crate::session::{Delivery, Session};
 use crate::time::{Instant, Now, TimeQuality, UnixMillis};
 use crate::token::VerifiedClaims;
-use crate::wire::{FrameType, Line, MessageType, NewTicket, Reject, RejectCode, TICKET_ID_LEN};
+use crate::wire::{
+    Form, FrameType, Line, MessageType, NewTicket, Reject, RejectCode, TICKET_ID_LEN,
+};
 
 /// A connection in stream form.
 #[derive(Debug)]
 pub struct Connection<'k> {
     stage: Stage<'k>,
+    form: Form,
     settings: Settings,
     started: Instant,
     heard: Instant,
@@ -74,6 +77,8 @@ pub enum Event<'m> {
     Envelope(&'m mut [u8]),
     /// The peer answered a ping after so many milliseconds.
     RoundTrip(u64),
+    /// A message was dropped and nothing has changed: on datagrams anyone can send anything.
+    Dropped(Reason),
     /// The connection is over; its keys are wiped.
     Closed(Closure),
 }
@@ -116,14 +121,16 @@ impl<'k> Connection<'k> {
     /// As [`AwaitM2::start`].
     pub fn initiate<'o>(
         initiator: Initiator<'k>,
-        ephemeral: EphemeralKey,
+        single_use: impl Into<SingleUse>,
         settings: Settings,
         now: &Now,
         entropy: &mut dyn Entropy,
         out: &'o mut [u8],
     ) -> Result<(Self, &'o [u8]), Error> {
-        let (wait, m1) = AwaitM2::start(initiator, ephemeral, now, entropy, out)?;
-        Ok((Self::new(Stage::AwaitM2(wait), settings, now.instant), m1))
+        let (wait, m1) = AwaitM2::start(initiator, single_use.into(), now, entropy, out)?;
+        let form = initiator.wanted.line().form();
+        let stage = Stage::AwaitM2(wait);
+        Ok((Self::new(stage, form, settings, now.instant), m1))
     }
 
     /// Returns the responder's connection, which waits for M1. `ephemeral` may have been made ahead, in idle time; it
@@ -135,12 +142,14 @@ impl<'k> Connection<'k> {
         settings: Settings,
         now: Instant,
     ) -> Self {
-        Self::new(Stage::AwaitM1(responder, ephemeral), settings, now)
+        let form = responder.respond_as.line().form();
+        Self::new(Stage::AwaitM1(responder, ephemeral), form, settings, now)
     }
 
-    fn new(stage: Stage<'k>, settings: Settings, now: Instant) -> Self {
+    fn new(stage: Stage<'k>, form: Form, settings: Settings, now: Instant) -> Self {
         Self {
             stage,
+            form,
             settings,
             started: now,
             heard: now,
@@ -201,11 +210,19 @@ impl<'k> Connection<'k> {
         if let Some(reason) = self.overdue(context.now.instant) {
             return self.fail(reason, out);
         }
-        self.heard = context.now.instant;
         match self.advance(message, context, out) {
-            Ok(Step { sent, event }) => Outcome {
-                send: written(out, sent),
-                event,
+            Ok(Step { sent, event }) => {
+                if !matches!(event, Some(Event::Dropped(_))) {
+                    self.heard = context.now.instant;
+                }
+                Outcome {
+                    send: written(out, sent),
+                    event,
+                }
+            }
+            Err(reason) if self.survives(reason) => Outcome {
+                send: None,
+                event: Some(Event::Dropped(reason)),
             },
             Err(reason) => self.fail(reason, out),
         }
@@ -291,8 +308,10 @@ impl<'k> Connection<'k> {
         }
         let now = context.now.instant;
         let handled = session.handle_frame(message, now, context.entropy, out)?;
-        let Delivery::Welcome(welcome) = handled.delivery else {
-            return Err(Reason::OutOfPlace);
+        let welcome = match handled.delivery {
+            Delivery::Welcome(welcome) => welcome,
+            Delivery::Dropped(reason) => return Err(reason),
+            _ => return Err(Reason::OutOfPlace),
         };
         let terms = welcome.terms()?;
         terms.check(self.clock.unwrap_or_default().at(now))?;
@@ -313,7 +332,7 @@ impl<'k> Connection<'k> {
             return Err(Reason::OutOfPlace);
         };
         let gate = context.gate.as_deref().ok_or(Reason::NotAdmitted)?;
-        let (responder, ephemeral) = (*responder, ephemeral.take());
+        let responder = *responder;
         let (next, m2) =
             responder.handle_m1(message, &context.now, ephemeral, gate, context.entropy, out)?;
         let sent = m2.len();
@@ -384,7 +403,8 @@ impl<'k> Connection<'k> {
         let sent = handled.send.map_or(0, <[u8]>::len);
         self.ticket_due |= session.take_healed() && self.outstanding.is_some();
         let event = match handled.delivery {
-            Delivery::Nothing | Delivery::Dropped(_) => None,
+            Delivery::Nothing => None,
+            Delivery::Dropped(reason) => Some(Event::Dropped(reason)),
             Delivery::Application(payload) => Some(Event::Application(payload)),
             Delivery::Envelope(payload) => Some(Event::Envelope(payload)),
             Delivery::Pong(number) => {
@@ -659,6 +679,26 @@ impl<'k> Connection<'k> {
             at: now,
             error,
         });
+    }
+
+    /// Returns whether a message that is refused for `reason` is dropped, and waited out.
+    fn survives(&self, reason: Reason) -> bool {
+        if self.form == Form::Stream {
+            return false;
+        }
+        match &self.stage {
+            // The session says itself what it drops.
+            Stage::Open(_) => false,
+            Stage::Closed => true,
+            _ => !matches!(
+                reason,
+                Reason::RefusedCredential
+                    | Reason::RefusedOverload
+                    | Reason::RefusedNoTime
+                    | Reason::PeerLimit
+                    | Reason::Entropy
+            ),
+        }
     }
 
     fn fail<'o>(&mut self, reason: Reason, out: &'o mut [u8]) -> Outcome<'static, 'o> {

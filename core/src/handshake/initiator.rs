@@ -6,7 +6,9 @@ use super::{
     Established, Label, Pins, REFUSE_SEQ, Role, Terms, Ticket, open_after_prefix, open_in_place,
     seal_after_prefix, sign, verify,
 };
-use crate::crypto::{EphemeralKey, Hash, MAC_LEN, PublicKey, SIGNATURE_LEN, SigningKey, TAG_LEN};
+use crate::crypto::{
+    EphemeralKey, Hash, MAC_LEN, PublicKey, SIGNATURE_LEN, SigningKey, Suite, TAG_LEN,
+};
 use crate::entropy::{Entropy, draw};
 use crate::limits::{MAX_PAYLOAD_LEN, MIN_PAYLOAD_LEN};
 use crate::reason::{Error, Reason};
@@ -15,7 +17,8 @@ use crate::token::{AgentId, Candidate, Policy, Role as TokenRole, TrustAnchors, 
 use crate::wire::{
     Announcement, ConnectionIds, Flags, Form, KIND_TOKEN, Line, M1, M2_CLEAR_LEN, M2Clear,
     M2Confirmed, M2Signed, M3_MIN_LEN, M3_PREFIX_LEN, M3Confirmed, M4Sealed, MessageType, Mode,
-    Preshared, Refuse, RefuseCode, ResponderCredential, SuiteList, Writer, emit_head,
+    Preshared, Refuse, RefuseCode, ResponderCredential, SuiteList, TICKET_ID_LEN, Writer,
+    emit_head,
 };
 
 /// Who an initiator is and whom it takes for the other end.
@@ -29,8 +32,24 @@ pub struct Initiator<'k> {
     pub wanted: Wanted<'k>,
     /// What it announces.
     pub offer: Offer,
+}
+
+/// What one handshake uses up.
+#[derive(Debug)]
+pub struct SingleUse {
+    /// Its ephemeral key, which may have been made at any time before.
+    pub ephemeral: EphemeralKey,
     /// What an earlier session left. One that does not fit is passed over.
-    pub ticket: Option<&'k Ticket>,
+    pub ticket: Option<Ticket>,
+}
+
+impl From<EphemeralKey> for SingleUse {
+    fn from(ephemeral: EphemeralKey) -> Self {
+        Self {
+            ephemeral,
+            ticket: None,
+        }
+    }
 }
 
 /// Whom an initiator wants to reach, and how it knows that one.
@@ -102,10 +121,19 @@ pub struct Offer {
 pub struct AwaitM2<'k> {
     initiator: Initiator<'k>,
     ephemeral: EphemeralKey,
-    /// What it was offered to resume.
-    offered: Option<(Early, &'k Ticket)>,
+    /// What it offers to resume.
+    offered: Option<Offered>,
     id: u32,
     th0: AfterM1,
+}
+
+/// A ticket that is offered.
+#[derive(Debug)]
+struct Offered {
+    early: Early,
+    id: [u8; TICKET_ID_LEN],
+    suite: Suite,
+    responder: Hash,
 }
 
 /// What M2 led to. M3 is to be sent in either case.
@@ -120,8 +148,7 @@ pub enum M2Answer {
 impl<'k> AwaitM2<'k> {
     /// Writes M1 to `out` and returns the wait with it.
     ///
-    /// `ephemeral` may have been made at any time before; it serves this handshake alone. `now` is the civil time as
-    /// far as it is known: a ticket that has expired by it is not offered.
+    /// `now` is the civil time as far as it is known: a ticket that has expired by it is not offered.
     ///
     /// # Errors
     ///
@@ -129,7 +156,7 @@ impl<'k> AwaitM2<'k> {
     /// [`Error::Entropy`].
     pub fn start<'o>(
         initiator: Initiator<'k>,
-        ephemeral: EphemeralKey,
+        single_use: SingleUse,
         now: &Now,
         entropy: &mut dyn Entropy,
         out: &'o mut [u8],
@@ -142,7 +169,8 @@ impl<'k> AwaitM2<'k> {
         }
         let line = initiator.wanted.line();
         let id = draw_id(line.form(), entropy)?;
-        let offered = initiator.offered(now);
+        let SingleUse { ephemeral, ticket } = single_use;
+        let offered = ticket.and_then(|ticket| initiator.offered(&ticket, now));
         let m1 = M1 {
             suites: offer.suites,
             mode: offered.as_ref().map_or(Mode::Full, |_| Mode::Resume),
@@ -155,14 +183,14 @@ impl<'k> AwaitM2<'k> {
             hint: initiator.wanted.hint(),
             share: ephemeral.share(),
             cookie: None,
-            preshared: offered.as_ref().map(|(_, ticket)| Preshared {
-                id: ticket.id,
+            preshared: offered.as_ref().map(|offered| Preshared {
+                id: offered.id,
                 binder: [0; MAC_LEN],
             }),
         };
         let bytes = m1.emit(line, out)?;
-        if let Some((early, _)) = &offered {
-            let binder = early.binder(&before_binder(line, bytes));
+        if let Some(offered) = &offered {
+            let binder = offered.early.binder(&before_binder(line, bytes));
             if let Some(place) = bytes.last_chunk_mut::<MAC_LEN>() {
                 *place = *binder.as_bytes();
             }
@@ -229,11 +257,11 @@ impl<'k> AwaitM2<'k> {
                 };
                 Ok((M2Answer::Full(next), m3))
             }
-            (Mode::Resume, Some((early, ticket))) => {
-                if clear.suite != ticket.suite {
+            (Mode::Resume, Some(offered)) => {
+                if clear.suite != offered.suite {
                     return Err(Reason::Suite);
                 }
-                let (next, m3) = self.resume(early, ticket, &clear, ids, message, out)?;
+                let (next, m3) = self.resume(offered, &clear, ids, message, out)?;
                 Ok((M2Answer::Resumed(next), m3))
             }
             _ => Err(Reason::Mode),
@@ -335,8 +363,7 @@ impl<'k> AwaitM2<'k> {
 
     fn resume<'o>(
         &self,
-        early: &Early,
-        ticket: &Ticket,
+        offered: &Offered,
         clear: &M2Clear,
         ids: ConnectionIds,
         message: &mut [u8],
@@ -346,7 +373,9 @@ impl<'k> AwaitM2<'k> {
             .split_at_mut_checked(M2_CLEAR_LEN)
             .ok_or(Reason::Length)?;
         let th1 = self.th0.m2_clear(clear_bytes);
-        let secret = early.agree(clear.suite, &self.ephemeral, &clear.share, &self.th0)?;
+        let secret = offered
+            .early
+            .agree(clear.suite, &self.ephemeral, &clear.share, &self.th0)?;
         let plaintext = open_in_place(&secret.responder_key(&th1), 0, th1.0.as_bytes(), sealed)?;
         let m2 = M2Confirmed::parse(plaintext, self.initiator.wanted.line().form())?;
         let th2 = th1.m2_confirmed(m2.confirmed_part);
@@ -370,7 +399,7 @@ impl<'k> AwaitM2<'k> {
                 line: self.initiator.wanted.line(),
                 secrets: master.traffic(),
                 peer_max_payload_len: m2.announcement.limits.max_payload_len,
-                responder: ticket.responder,
+                responder: offered.responder,
             },
             refusals: Refusals { secret, th1, th3 },
             announcement: m2.announcement,
@@ -379,15 +408,19 @@ impl<'k> AwaitM2<'k> {
     }
 }
 
-impl<'k> Initiator<'k> {
-    /// Returns the ticket to offer, if there is one that may help.
-    fn offered(&self, now: &Now) -> Option<(Early, &'k Ticket)> {
-        let ticket = self.ticket?;
+impl Initiator<'_> {
+    /// Returns what is offered of `ticket`, if it may help.
+    fn offered(&self, ticket: &Ticket, now: &Now) -> Option<Offered> {
         let is_over = now.quality != TimeQuality::Unknown && ticket.expires <= now.unix;
         let fits = self.wanted.is_of(ticket)
             && self.offer.suites.contains(ticket.suite)
             && self.offer.max_payload_len >= ticket.max_payload_len;
-        (fits && !is_over).then(|| (Early::of_ticket(&ticket.secret), ticket))
+        (fits && !is_over).then(|| Offered {
+            early: Early::of_ticket(&ticket.secret),
+            id: ticket.id,
+            suite: ticket.suite,
+            responder: ticket.responder,
+        })
     }
 }
 

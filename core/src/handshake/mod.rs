@@ -19,7 +19,8 @@ mod transcript;
 
 pub use gate::{Admission, Gate};
 pub use initiator::{
-    AwaitM2, AwaitM4, AwaitRefusal, AwaitWelcome, Initiator, M2Answer, Offer, Wanted, WantedAgent,
+    AwaitM2, AwaitM4, AwaitRefusal, AwaitWelcome, Initiator, M2Answer, Offer, SingleUse, Wanted,
+    WantedAgent,
 };
 pub(crate) use key_schedule::ResumptionSecret;
 pub use key_schedule::{Exporter, TrafficSecrets};

@@ -121,8 +121,8 @@ pub enum M3Answer<'o> {
 }
 
 impl Responder<'_> {
-    /// Checks M1 in the order of PROTOCOL.md §2.7 and writes M2 to `out`. `ephemeral` may have been made ahead; one is
-    /// made when there is none, and not for bytes that are no offer.
+    /// Checks M1 in the order of PROTOCOL.md §2.7 and writes M2 to `out`. `ephemeral` may have been made ahead, and is
+    /// taken when it is used; one is made when there is none, and not for bytes that are no offer.
     ///
     /// The caller's budget for half-open handshakes is asked before: from here on, work is done for a stranger.
     ///
@@ -133,7 +133,7 @@ impl Responder<'_> {
         &self,
         message: &[u8],
         now: &Now,
-        ephemeral: Option<EphemeralKey>,
+        ephemeral: &mut Option<EphemeralKey>,
         gate: &dyn Gate,
         entropy: &mut dyn Entropy,
         out: &'o mut [u8],
@@ -142,7 +142,7 @@ impl Responder<'_> {
         let m1 = M1::parse(message, line)?;
         let suite = m1.suites.choose(&self.suites).ok_or(Reason::Suite)?;
         let resumed = self.find_ticket(&m1, message, now, gate)?;
-        let ephemeral = match ephemeral {
+        let ephemeral = match ephemeral.take() {
             Some(ephemeral) => ephemeral,
             None => EphemeralKey::generate(entropy)?,
         };

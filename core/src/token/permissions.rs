@@ -70,6 +70,24 @@ impl Permissions {
             .map(|(_, permission)| *permission)
     }
 
+    /// Returns what it takes to give the command `name` to an agent. A command that the table has no name for is for
+    /// those who may give every command.
+    #[must_use]
+    pub fn for_command(name: &str) -> Self {
+        TABLE
+            .iter()
+            .find(|(known, _)| known.strip_prefix(COMMAND_PREFIX) == Some(name))
+            .map_or_else(Self::every_command, |(_, permission)| *permission)
+    }
+
+    /// Returns the permissions for all commands that the table names.
+    fn every_command() -> Self {
+        TABLE
+            .iter()
+            .filter(|(known, _)| known.starts_with(COMMAND_PREFIX))
+            .fold(Self::NONE, |all, (_, permission)| all.union(*permission))
+    }
+
     /// Returns the permissions that `pattern` covers: a name, or `*` alone or after a dot for all that begin so.
     ///
     /// Nothing is returned for a pattern that covers nothing.
@@ -155,6 +173,9 @@ impl Permissions {
         Ok(permissions)
     }
 }
+
+/// What the names of permissions for commands begin with.
+const COMMAND_PREFIX: &str = "agent.command.";
 
 #[cfg(test)]
 mod tests {

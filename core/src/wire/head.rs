@@ -55,6 +55,11 @@ impl MessageType {
     }
 }
 
+/// Returns whether `message` is of a kind that belongs to the handshake, known or not.
+pub(crate) fn is_handshake(message: &[u8]) -> bool {
+    message.first().is_some_and(|kind| *kind < 0x10)
+}
+
 /// Reads the head of `message`, and returns its type with a cursor over the bytes after the head.
 ///
 /// # Errors

@@ -20,8 +20,8 @@ pub use frame::{
     DATAGRAM_HEADER_LEN, DATAGRAM_OVERHEAD, FRAME_HEADER_LEN, FRAME_OVERHEAD, FrameHeader,
     FrameType,
 };
-pub(crate) use head::emit_head;
 pub use head::{HEAD_LEN, MessageType, parse_head};
+pub(crate) use head::{emit_head, is_handshake};
 pub use m1::{
     COOKIE_LEN, Flags, M1, M1_LEN, M1_PRESHARED_LEN, MAX_M1_LEN, Mode, Preshared, Starred,
     SuiteList, TICKET_ID_LEN,

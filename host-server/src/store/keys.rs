@@ -37,7 +37,7 @@ impl HubKeys {
     }
 }
 
-fn open_or_create(path: &Path) -> Result<SigningKey, StoreError> {
+pub(super) fn open_or_create(path: &Path) -> Result<SigningKey, StoreError> {
     if path.exists() {
         return Ok(load_key(path)?);
     }

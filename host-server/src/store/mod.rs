@@ -4,14 +4,17 @@ mod file;
 mod key_file;
 mod keys;
 mod registry;
+mod tickets;
 
 use std::path::PathBuf;
 
 pub(crate) use file::{make_private_dir, replace};
 pub use key_file::{KeyFileError, create_key, load_key};
 pub use keys::HubKeys;
+use keys::open_or_create as open_or_create_key;
 pub use registry::{Peer, PeerRole, Reach, Registry, RegistryError};
 pub(crate) use registry::{decode_key, encode_key};
+pub(crate) use tickets::Tickets;
 
 /// Why something could not be stored or read back.
 #[derive(Debug, thiserror::Error)]

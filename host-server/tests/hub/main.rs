@@ -10,4 +10,5 @@ mod memory;
 mod patience;
 mod refusals;
 mod routing;
+mod tickets;
 mod world;

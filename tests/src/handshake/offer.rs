@@ -313,7 +313,7 @@ fn answer_with(world: &World, keys: &[SigningKey], m1: &Message) -> Result<Messa
     let (_, m2) = responder.handle_m1(
         m1,
         &at(0),
-        Some(own),
+        &mut Some(own),
         &Door::default(),
         &mut entropy,
         &mut out,

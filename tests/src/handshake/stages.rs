@@ -46,7 +46,7 @@ impl<'k> Stages<'k> {
         let ephemeral = ephemeral_key("initiator ephemeral");
         let started = AwaitM2::start(
             world.initiator(token),
-            ephemeral,
+            ephemeral.into(),
             &at(0),
             &mut FixedEntropy::new("initiator"),
             &mut out,
@@ -143,7 +143,7 @@ pub(crate) fn answer(world: &World, m1: &[u8]) -> Result<(AwaitM3, Message), Rea
     let (wait, m2) = world.responder().handle_m1(
         m1,
         &at(0),
-        Some(ephemeral),
+        &mut Some(ephemeral),
         &Door::default(),
         &mut entropy,
         &mut out,

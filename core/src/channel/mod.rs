@@ -1,0 +1,355 @@
+//! The channels of an agent: what commanders open to it, end to end, through a hub that carries what it can neither
+//! read nor forge (PROTOCOL.md §10.2).
+//!
+//! Each channel has a route, a number of the hub's for one commander. The agent takes no meaning from it: who speaks
+//! is proved inside.
+
+mod rate;
+mod shelf;
+
+use rate::Starts;
+use shelf::{Shelf, ShelvedGate};
+
+use crate::connection::{Context, Event, Facts, Settings};
+use crate::crypto::{EphemeralKey, Hash};
+use crate::datagram::Datagram;
+use crate::handshake::{Gate, Responder};
+use crate::limits::{
+    CHANNEL_IDLE_MILLIS, CHANNEL_RESUMPTION_MILLIS, CHANNEL_RESUMPTIONS, CHANNEL_START_MILLIS,
+    CHANNEL_STARTS,
+};
+use crate::message::{Alert, AlertCode, ENVELOPE_HEADER_LEN, Envelope};
+use crate::reason::{Error, Reason};
+use crate::time::Instant;
+use crate::wire::{M1, is_handshake};
+
+/// The name of a route, the hub's own.
+pub type Route = [u8; 16];
+
+/// Up to `N` channels at a time, and as many tickets with which commanders come back without a signature.
+#[derive(Debug)]
+pub struct Channels<'k, const N: usize> {
+    responder: Responder<'k>,
+    settings: Settings,
+    slots: [Option<Slot<'k>>; N],
+    starts: Starts,
+    resumptions: Starts,
+    shelf: Shelf<N>,
+    spare: Option<EphemeralKey>,
+}
+
+#[derive(Debug)]
+struct Slot<'k> {
+    route: Route,
+    datagram: Datagram<'k>,
+    heard: Instant,
+    /// The hash of the commander's key, once it is proved.
+    commander: Option<Hash>,
+    /// Whether the same commander has opened a newer one.
+    superseded: bool,
+}
+
+/// What one envelope, or a deadline, led to.
+#[derive(Debug)]
+#[must_use]
+pub struct Carried<'m, 'o> {
+    /// The channel.
+    pub route: Route,
+    /// What is to be sent on it, in an envelope.
+    pub send: Option<&'o [u8]>,
+    /// What happened on it.
+    pub event: Option<ChannelEvent<'m>>,
+}
+
+/// What happened on a channel.
+#[derive(Debug)]
+pub enum ChannelEvent<'m> {
+    /// A commander is proved; its session is open.
+    Open,
+    /// A message of the commander's.
+    Message(&'m mut [u8]),
+    /// The channel is over.
+    Closed,
+    /// Something was dropped.
+    Dropped(Reason),
+}
+
+impl<'k, const N: usize> Channels<'k, N> {
+    /// Returns the channels of who `responder` says; none is open.
+    #[must_use]
+    pub fn new(responder: Responder<'k>, settings: Settings) -> Self {
+        Self {
+            responder,
+            settings,
+            slots: [const { None }; N],
+            starts: Starts::new(CHANNEL_STARTS, CHANNEL_START_MILLIS),
+            resumptions: Starts::new(CHANNEL_RESUMPTIONS, CHANNEL_RESUMPTION_MILLIS),
+            shelf: Shelf::new(),
+            spare: None,
+        }
+    }
+
+    /// Answers `burst` full handshakes at once and one more after each `every` milliseconds, for a machine to which a
+    /// signature costs less than to a microcontroller.
+    #[must_use]
+    pub fn with_rate(mut self, burst: u64, every: u64) -> Self {
+        self.starts = Starts::new(burst, every);
+        self
+    }
+
+    /// Returns whether the next handshake's ephemeral key is still to be made.
+    #[must_use]
+    pub fn wants_ephemeral(&self) -> bool {
+        self.spare.is_none()
+    }
+
+    /// Takes in the ephemeral key of the next handshake, made in idle time.
+    pub fn prepare(&mut self, ephemeral: EphemeralKey) {
+        self.spare = Some(ephemeral);
+    }
+
+    /// Returns how many channels are open.
+    #[must_use]
+    pub fn open_count(&self) -> usize {
+        let slots = self.slots.iter().flatten();
+        slots
+            .filter(|slot| slot.datagram.connection().is_open())
+            .count()
+    }
+
+    /// Returns what the commander on `route` may do, once it is proved.
+    #[must_use]
+    pub fn facts(&self, route: &Route) -> Option<&Facts> {
+        let mut slots = self.slots.iter().flatten();
+        slots
+            .find(|slot| slot.route == *route)?
+            .datagram
+            .connection()
+            .facts()
+    }
+
+    /// Takes in the envelope `payload`; what it carries is decrypted where it stands. An answer is written to `out`,
+    /// which takes [`crate::limits::MAX_HANDSHAKE_LEN`] bytes.
+    ///
+    /// The time in `context` is the hub's (PROTOCOL.md §7.2): a token is judged by it.
+    ///
+    /// # Errors
+    ///
+    /// [`Reason`] when the envelope is none.
+    pub fn handle_envelope<'m, 'o>(
+        &mut self,
+        payload: &'m mut [u8],
+        context: &mut Context<'_>,
+        out: &'o mut [u8],
+    ) -> Result<Carried<'m, 'o>, Reason> {
+        let route = Envelope::parse(payload)?.route;
+        let inner = payload
+            .get_mut(ENVELOPE_HEADER_LEN..)
+            .ok_or(Reason::Length)?;
+        let dropped = |reason| {
+            Ok(Carried {
+                route,
+                send: None,
+                event: Some(ChannelEvent::Dropped(reason)),
+            })
+        };
+        let place = match self.place_of(&route) {
+            Some(place) => place,
+            None => match self.start(route, inner, context) {
+                Ok(place) => place,
+                Err(reason) => return dropped(reason),
+            },
+        };
+        let Some(slot) = self.slots.get_mut(place).and_then(Option::as_mut) else {
+            return dropped(Reason::OutOfPlace);
+        };
+        let outcome = with_shelf(&mut self.shelf, context, |context| {
+            slot.datagram.handle_message(inner, context, out)
+        });
+        let event = match outcome.event {
+            None | Some(Event::RoundTrip(_)) => None,
+            Some(Event::Open(claims)) => {
+                slot.commander = claims.map(|claims| claims.claims().key.hash());
+                Some(ChannelEvent::Open)
+            }
+            Some(Event::Application(message)) => Some(ChannelEvent::Message(message)),
+            // Nothing is carried through an agent.
+            Some(Event::Envelope(_)) => Some(ChannelEvent::Dropped(Reason::OutOfPlace)),
+            Some(Event::Dropped(reason)) => Some(ChannelEvent::Dropped(reason)),
+            Some(Event::Closed(_)) => Some(ChannelEvent::Closed),
+        };
+        if !matches!(event, Some(ChannelEvent::Dropped(_))) {
+            slot.heard = context.now.instant;
+        }
+        // A channel that is over keeps its place until that is needed: a refusal may have to be said again.
+        if matches!(event, Some(ChannelEvent::Open)) {
+            self.newest_wins(place);
+        }
+        Ok(Carried {
+            route,
+            send: outcome.send,
+            event,
+        })
+    }
+
+    /// Returns when [`Channels::handle_deadline`] is to be called.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        let slots = self.slots.iter().flatten();
+        slots.filter_map(Slot::deadline).min()
+    }
+
+    /// Does what is due on one channel; nothing when nothing is. It is called until nothing is due.
+    pub fn handle_deadline<'o>(
+        &mut self,
+        context: &mut Context<'_>,
+        out: &'o mut [u8],
+    ) -> Option<Carried<'static, 'o>> {
+        let now = context.now.instant;
+        let due = |slot: &&mut Slot<'_>| slot.deadline().is_some_and(|due| now >= due);
+        let slot = self.slots.iter_mut().flatten().find(due)?;
+        if slot.superseded {
+            let alert = Alert::new(AlertCode::Superseded);
+            return Some(Carried {
+                route: slot.route,
+                send: slot.datagram.close(alert, out),
+                event: Some(ChannelEvent::Closed),
+            });
+        }
+        let outcome = with_shelf(&mut self.shelf, context, |context| {
+            slot.datagram.handle_deadline(context, out)
+        });
+        let event = match outcome.event {
+            Some(Event::Closed(_)) => Some(ChannelEvent::Closed),
+            _ => None,
+        };
+        Some(Carried {
+            route: slot.route,
+            send: outcome.send,
+            event,
+        })
+    }
+
+    /// Seals `message` for the commander on `route` into `out`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotOpen`], and as [`Datagram::send_application`].
+    pub fn send<'o>(
+        &mut self,
+        route: &Route,
+        message: &[u8],
+        out: &'o mut [u8],
+    ) -> Result<&'o [u8], Error> {
+        let mut slots = self.slots.iter_mut().flatten();
+        let slot = slots
+            .find(|slot| slot.route == *route)
+            .ok_or(Error::NotOpen)?;
+        slot.datagram.send_application(message, out)
+    }
+
+    /// Ends all channels and wipes their keys: the hub that carried them is gone.
+    pub fn clear(&mut self) {
+        self.slots = [const { None }; N];
+    }
+
+    fn place_of(&self, route: &Route) -> Option<usize> {
+        self.slots
+            .iter()
+            .position(|slot| slot.as_ref().is_some_and(|slot| slot.route == *route))
+    }
+
+    /// Makes a place for a channel that a commander wants to open.
+    fn start(
+        &mut self,
+        route: Route,
+        inner: &[u8],
+        context: &mut Context<'_>,
+    ) -> Result<usize, Reason> {
+        if !is_handshake(inner) {
+            return Err(Reason::OutOfPlace);
+        }
+        let m1 = M1::parse(inner, self.responder.respond_as.line())?;
+        let now = context.now.instant;
+        let place = self.free_place(now).ok_or(Reason::NotAdmitted)?;
+        let ticket = m1
+            .preshared
+            .and_then(|preshared| self.shelf.find(&preshared.id));
+        let starts = match ticket {
+            Some(_) => &mut self.resumptions,
+            None => &mut self.starts,
+        };
+        if !starts.take(now) {
+            return Err(Reason::NotAdmitted);
+        }
+        let ephemeral = self.spare.take();
+        let slot = Slot {
+            route,
+            datagram: Datagram::respond(self.responder, ephemeral, self.settings, now),
+            heard: now,
+            commander: None,
+            superseded: false,
+        };
+        *self.slots.get_mut(place).ok_or(Reason::NotAdmitted)? = Some(slot);
+        Ok(place)
+    }
+
+    /// Returns a place that is free, or else the one that has been silent for the longest, if it is for long enough.
+    fn free_place(&self, now: Instant) -> Option<usize> {
+        let is_free = |slot: &Option<Slot<'_>>| {
+            slot.as_ref()
+                .is_none_or(|slot| slot.datagram.connection().deadline().is_none())
+        };
+        if let Some(free) = self.slots.iter().position(is_free) {
+            return Some(free);
+        }
+        let silent = self.slots.iter().enumerate().filter_map(|(place, slot)| {
+            let silence = now.since(slot.as_ref()?.heard);
+            (silence >= CHANNEL_IDLE_MILLIS).then_some((silence, place))
+        });
+        silent.max().map(|(_, place)| place)
+    }
+
+    /// A commander's key has one channel: the one that it opened last.
+    fn newest_wins(&mut self, newest: usize) {
+        let commander = self
+            .slots
+            .get(newest)
+            .and_then(|slot| slot.as_ref()?.commander);
+        for (place, slot) in self.slots.iter_mut().enumerate() {
+            if let Some(slot) = slot
+                && place != newest
+                && slot.commander.is_some()
+                && slot.commander == commander
+            {
+                slot.superseded = true;
+            }
+        }
+    }
+}
+
+impl Slot<'_> {
+    fn deadline(&self) -> Option<Instant> {
+        let deadline = self.datagram.deadline()?;
+        Some(if self.superseded {
+            Instant(0)
+        } else {
+            deadline
+        })
+    }
+}
+
+/// Calls `work` with a context whose gate has the shelf beside it.
+fn with_shelf<R, const N: usize>(
+    shelf: &mut Shelf<N>,
+    context: &mut Context<'_>,
+    work: impl FnOnce(&mut Context<'_>) -> R,
+) -> R {
+    let gate = context.gate.as_deref_mut();
+    let mut shelved = gate.map(|gate| ShelvedGate { gate, shelf });
+    work(&mut Context {
+        now: context.now,
+        entropy: &mut *context.entropy,
+        gate: shelved.as_mut().map(|gate| -> &mut dyn Gate { gate }),
+    })
+}

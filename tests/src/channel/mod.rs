@@ -1,0 +1,6 @@
+//! Channels, end to end between a commander and an agent: PROTOCOL.md §2, §6.3 and §10.2.
+
+pub(crate) mod credentials;
+pub(crate) mod loss;
+mod site;
+pub(crate) mod table;

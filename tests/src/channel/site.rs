@@ -1,0 +1,278 @@
+//! An agent, a commander that may reach it, and what is between them.
+
+use heapless::Vec;
+use moorline_core::connection::{Context, Settings};
+use moorline_core::crypto::{PublicKey, SigningKey};
+use moorline_core::datagram::Datagram;
+use moorline_core::handshake::{
+    Initiator, Offer, OwnToken, RespondAs, Responder, SingleUse, Ticket, Wanted, WantedAgent,
+};
+use moorline_core::limits::MAX_HANDSHAKE_LEN;
+use moorline_core::time::{Now, TimeQuality};
+use moorline_core::token::{
+    AgentId, AgentScope, MAX_UNPACKED_LEN, NewClaims, Role, TokenKind, TrustAnchor, TrustAnchors,
+    UnpackedToken, mint,
+};
+use moorline_core::wire::SuiteList;
+
+use crate::fixture::{
+    Door, FixedEntropy, HUB, ISSUER, KID, LIMITS, NOW, at, ephemeral_key, signing_key,
+};
+use crate::pair::{LINE_LEN, Message, Seen, copy, seen};
+use crate::{Failure, ensure};
+
+/// The agent's name.
+pub(super) const AGENT: &str = "boiler-1";
+
+/// The keys of both ends and of their issuer.
+pub(super) struct Site {
+    pub(super) issuer: SigningKey,
+    pub(super) agent: [SigningKey; 1],
+    pub(super) commander: SigningKey,
+    pub(super) anchors: TrustAnchors,
+}
+
+/// What a token of the cases says.
+#[derive(Clone)]
+pub(super) struct Says<'a> {
+    pub(super) role: Role,
+    pub(super) subject: &'a str,
+    pub(super) audience: &'a str,
+    pub(super) agents: AgentScope,
+    pub(super) key: PublicKey,
+}
+
+impl Site {
+    pub(super) fn new() -> Result<Self, Failure> {
+        let issuer = signing_key("issuer")?;
+        let mut anchors = TrustAnchors::new();
+        let anchor = TrustAnchor::new(ISSUER, KID, *issuer.public_key());
+        ensure!(anchor.is_ok_and(|anchor| anchors.insert(anchor).is_ok()));
+        Ok(Self {
+            issuer,
+            agent: [signing_key("agent")?],
+            commander: signing_key("commander")?,
+            anchors,
+        })
+    }
+
+    pub(super) fn id() -> AgentId {
+        AgentId::of(ISSUER, AGENT)
+    }
+
+    /// What the agent's token says.
+    pub(super) fn agent_says(&self) -> Says<'static> {
+        Says {
+            role: Role::Agent,
+            subject: AGENT,
+            audience: HUB,
+            agents: AgentScope::None,
+            key: *self.agent[0].public_key(),
+        }
+    }
+
+    /// What the commander's token says: that it reaches this agent.
+    pub(super) fn commander_says(&self) -> Says<'static> {
+        Says {
+            role: Role::Commander,
+            subject: "alice",
+            audience: HUB,
+            agents: AgentScope::of_agents(&[Self::id()]).unwrap_or_default(),
+            key: *self.commander.public_key(),
+        }
+    }
+
+    /// Writes the token that says so to `out`.
+    pub(super) fn token<'o>(
+        &self,
+        says: &Says<'_>,
+        out: &'o mut [u8; MAX_UNPACKED_LEN],
+    ) -> Result<UnpackedToken<'o>, Failure> {
+        let permissions: &[&str] = match says.role {
+            Role::Agent => &[],
+            Role::Commander => &["agent.command.ping", "agent.command.led"],
+        };
+        let new = NewClaims {
+            kind: TokenKind::Access,
+            kid: KID,
+            issuer: ISSUER,
+            audience: &[says.audience],
+            subject: says.subject,
+            key: says.key,
+            role: says.role,
+            permissions,
+            agents: says.agents.clone(),
+            generation: 1,
+            issued_at: NOW.secs(),
+            not_before: None,
+            expires_at: NOW.secs() + 3600,
+            jti: [7; 16],
+        };
+        mint(&new, &self.issuer, &[], out).map_err(|_| Failure {
+            condition: "the token can be minted",
+            file: file!(),
+            line: line!(),
+            step: 0,
+        })
+    }
+
+    /// The agent's side.
+    pub(super) fn responder<'k>(&'k self, token: UnpackedToken<'k>) -> Responder<'k> {
+        Responder {
+            keys: &self.agent,
+            anchors: &self.anchors,
+            audience: HUB,
+            suites: SuiteList::AES_FIRST,
+            limits: LIMITS,
+            respond_as: RespondAs::Agent(OwnToken {
+                id: Self::id(),
+                token,
+                group: Some("harbour"),
+            }),
+        }
+    }
+
+    /// The commander's side.
+    pub(super) fn initiator<'k>(&'k self, token: UnpackedToken<'k>) -> Initiator<'k> {
+        Initiator {
+            key: &self.commander,
+            token,
+            wanted: Wanted::Agent(WantedAgent {
+                id: Self::id(),
+                anchors: &self.anchors,
+                audience: HUB,
+            }),
+            offer: Offer {
+                suites: SuiteList::CHACHA_FIRST,
+                mtu: 1500,
+                max_payload_len: 1024,
+                no_clock: false,
+                wants_ticket: true,
+            },
+        }
+    }
+}
+
+/// One end of a channel.
+pub(super) struct Side<'k> {
+    pub(super) datagram: Datagram<'k>,
+    pub(super) entropy: FixedEntropy,
+    pub(super) door: Door,
+    /// Whether it knows the time.
+    pub(super) has_clock: bool,
+}
+
+impl<'k> Side<'k> {
+    /// Returns the commander's end and M1, at the time 0.
+    pub(super) fn commander(initiator: Initiator<'k>) -> Result<(Self, Message), Failure> {
+        Self::resuming(initiator, None)
+    }
+
+    /// Returns the commander's end and M1, which offers `ticket`.
+    pub(super) fn resuming(
+        initiator: Initiator<'k>,
+        ticket: Option<Ticket>,
+    ) -> Result<(Self, Message), Failure> {
+        let mut out = [0; MAX_HANDSHAKE_LEN];
+        let mut entropy = FixedEntropy::new("commander");
+        let started = Datagram::initiate(
+            initiator,
+            SingleUse {
+                ephemeral: ephemeral_key("commander ephemeral"),
+                ticket,
+            },
+            Settings::default(),
+            &at(0),
+            &mut entropy,
+            &mut out,
+        );
+        let (datagram, m1) = started.map_err(|_| Failure {
+            condition: "M1 can be written",
+            file: file!(),
+            line: line!(),
+            step: 0,
+        })?;
+        let m1 = copy(m1);
+        let side = Self {
+            datagram,
+            entropy,
+            door: Door::default(),
+            has_clock: true,
+        };
+        Ok((side, m1))
+    }
+
+    /// Returns the agent's end.
+    pub(super) fn agent(responder: Responder<'k>, name: &'static str) -> Self {
+        let settings = Settings::default();
+        Self {
+            datagram: Datagram::respond(responder, None, settings, at(0).instant),
+            entropy: FixedEntropy::new(name),
+            door: Door::default(),
+            has_clock: true,
+        }
+    }
+
+    fn now(&self, millis: u64) -> Now {
+        let now = at(millis);
+        if self.has_clock {
+            now
+        } else {
+            Now {
+                quality: TimeQuality::Unknown,
+                ..now
+            }
+        }
+    }
+
+    /// Hands `message` in at `millis`, and returns what is to be sent and what was seen.
+    pub(super) fn hand(&mut self, message: &[u8], millis: u64) -> (Option<Message>, Seen) {
+        let mut bytes = copy(message);
+        let mut out = [0; LINE_LEN];
+        let now = self.now(millis);
+        let mut context = Context {
+            now,
+            entropy: &mut self.entropy,
+            gate: Some(&mut self.door),
+        };
+        let outcome = self
+            .datagram
+            .handle_message(&mut bytes, &mut context, &mut out);
+        (outcome.send.map(copy), seen(outcome.event))
+    }
+
+    /// Lets time come to `millis`, and returns what is to be sent and what was seen.
+    pub(super) fn wait(&mut self, millis: u64) -> (Option<Message>, Seen) {
+        let mut out = [0; LINE_LEN];
+        let now = self.now(millis);
+        let mut context = Context {
+            now,
+            entropy: &mut self.entropy,
+            gate: Some(&mut self.door),
+        };
+        let outcome = self.datagram.handle_deadline(&mut context, &mut out);
+        (outcome.send.map(copy), seen(outcome.event))
+    }
+
+    /// Seals an application message.
+    pub(super) fn say(&mut self, payload: &[u8]) -> Result<Message, Failure> {
+        let mut out = [0; LINE_LEN];
+        let sealed = self.datagram.send_application(payload, &mut out).map(copy);
+        sealed.map_err(|_| Failure {
+            condition: "the message can be sealed",
+            file: file!(),
+            line: line!(),
+            step: 0,
+        })
+    }
+}
+
+/// Returns the envelope that carries `inner` on `route`.
+pub(super) fn envelope(route: u8, inner: &[u8]) -> Vec<u8, { LINE_LEN + 20 }> {
+    let mut bytes = Vec::new();
+    let parts: [&[u8]; 3] = [&[route; 16], &[0; 4], inner];
+    for part in parts {
+        let _ = bytes.extend_from_slice(part);
+    }
+    bytes
+}
