@@ -92,6 +92,8 @@ pub enum Reason {
     Replayed,
     /// The sequence number is left of the replay window.
     TooOld,
+    /// So many frames did not open under one key that somebody tries to forge one.
+    Forgeries,
     /// The payload is longer than this end announced that it takes.
     TooLong,
     /// A message inside a frame is malformed, not canonical or of an unknown kind.
@@ -114,26 +116,6 @@ pub enum Reason {
     Expired,
     /// The source of entropy of this end does not answer.
     Entropy,
-}
-
-impl Reason {
-    /// Returns whether anyone on the line could have caused it, without a key.
-    pub(crate) fn is_forgeable(self) -> bool {
-        matches!(
-            self,
-            Self::Length
-                | Self::UnknownType
-                | Self::OutOfPlace
-                | Self::Version
-                | Self::ConnectionId
-                | Self::Unsealed
-                | Self::Epoch
-                | Self::Sequence
-                | Self::Replayed
-                | Self::TooOld
-                | Self::TooLong
-        )
-    }
 }
 
 impl From<Truncated> for Reason {

@@ -212,7 +212,9 @@ impl<'k> Connection<'k> {
         }
         match self.advance(message, context, out) {
             Ok(Step { sent, event }) => {
-                self.heard = context.now.instant;
+                if !matches!(event, Some(Event::Dropped(_))) {
+                    self.heard = context.now.instant;
+                }
                 Outcome {
                     send: written(out, sent),
                     event,
@@ -306,8 +308,10 @@ impl<'k> Connection<'k> {
         }
         let now = context.now.instant;
         let handled = session.handle_frame(message, now, context.entropy, out)?;
-        let Delivery::Welcome(welcome) = handled.delivery else {
-            return Err(Reason::OutOfPlace);
+        let welcome = match handled.delivery {
+            Delivery::Welcome(welcome) => welcome,
+            Delivery::Dropped(reason) => return Err(reason),
+            _ => return Err(Reason::OutOfPlace),
         };
         let terms = welcome.terms()?;
         terms.check(self.clock.unwrap_or_default().at(now))?;
@@ -400,6 +404,7 @@ impl<'k> Connection<'k> {
         self.ticket_due |= session.take_healed() && self.outstanding.is_some();
         let event = match handled.delivery {
             Delivery::Nothing => None,
+            Delivery::Dropped(reason) => Some(Event::Dropped(reason)),
             Delivery::Application(payload) => Some(Event::Application(payload)),
             Delivery::Envelope(payload) => Some(Event::Envelope(payload)),
             Delivery::Pong(number) => {
@@ -682,7 +687,8 @@ impl<'k> Connection<'k> {
             return false;
         }
         match &self.stage {
-            Stage::Open(_) => reason.is_forgeable(),
+            // The session says itself what it drops.
+            Stage::Open(_) => false,
             Stage::Closed => true,
             _ => !matches!(
                 reason,
