@@ -18,6 +18,8 @@
 //!           channel    the channels of an agent
 //!         driver     a connection over embedded-io and embedded-io-async byte streams
 //! message         what travels inside sealed frames
+//! message_mac     the code of one message outside a session
+//! time_floor      what the time is at least
 //! provision       what a device is given before its first boot
 //! websocket       the client's side of RFC 6455, for devices
 //! ```
@@ -55,9 +57,11 @@ pub mod framing;
 pub mod handshake;
 pub mod limits;
 pub mod message;
+pub mod message_mac;
 pub mod provision;
 pub mod reason;
 pub mod session;
 pub mod time;
+pub mod time_floor;
 pub mod token;
 pub mod wire;

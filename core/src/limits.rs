@@ -95,3 +95,9 @@ pub const CHANNEL_RESUMPTIONS: u64 = 16;
 
 /// Milliseconds after which it answers one more: sixty a minute.
 pub const CHANNEL_RESUMPTION_MILLIS: u64 = 1_000;
+
+/// Seconds by which two clocks may differ (PROTOCOL.md §4, §7.3, §13).
+pub const TIME_LEEWAY_SECONDS: u64 = 60;
+
+/// Seconds by which one token raises the floor at most (PROTOCOL.md §7.3): 31 days.
+pub const MAX_FLOOR_STEP_SECONDS: u64 = 31 * 86_400;

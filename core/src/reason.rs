@@ -64,6 +64,10 @@ pub enum Reason {
     OtherAgent,
     /// The token does not reach this agent.
     OutOfScope,
+    /// The time of a message is not near enough.
+    Stale,
+    /// The code of a message is not right.
+    MessageMac,
     /// This end does not know the time, and judges no token without it.
     NoTime,
     /// The session would have ended before it began.

@@ -65,6 +65,7 @@ impl Agent {
             uart,
         } = board;
         let identity = IDENTITY.init(Identity::establish(provision, &mut entropy)?);
+        memory.exchange.begin(identity.floor());
         Ok(Self {
             identity,
             clock,

@@ -6,7 +6,8 @@ use moorline_core::entropy::Entropy;
 use moorline_core::handshake::{Admission, Gate, Responder};
 use moorline_core::limits::MAX_HANDSHAKE_LEN;
 use moorline_core::message::{ENVELOPE_HEADER_LEN, Envelope, Reply, Request, Response, Status};
-use moorline_core::time::Now;
+use moorline_core::time::{Instant, Now};
+use moorline_core::time_floor::TimeFloor;
 use moorline_core::token::{Claims, Permissions, VerifiedClaims};
 use moorline_core::wire::{FRAME_OVERHEAD, Refuse, TooSmall};
 
@@ -51,8 +52,17 @@ impl Exchange {
             payload_len: 0,
             response: [0; MAX_MESSAGE_LEN],
             inner: [0; MAX_INNER_LEN],
-            desk: Desk { next_session: 1 },
+            desk: Desk {
+                next_session: 1,
+                floor: TimeFloor::NONE,
+                now: Now::without_clock(Instant(0)),
+            },
         }
+    }
+
+    /// Notes what the time is at least: when the device was provisioned.
+    pub fn begin(&mut self, floor: TimeFloor) {
+        self.desk.floor = floor;
     }
 
     /// Puts what arrived aside, until [`Exchange::handle`].
@@ -77,8 +87,9 @@ impl Exchange {
             .payload
             .get_mut(..len)
             .filter(|payload| !payload.is_empty())?;
+        self.desk.now = self.desk.floor.judge(surroundings.now);
         let mut context = Context {
-            now: surroundings.now,
+            now: self.desk.now,
             entropy: &mut *surroundings.entropy,
             gate: Some(&mut self.desk),
         };
@@ -115,7 +126,7 @@ impl Exchange {
     #[inline(never)]
     pub fn attend(&mut self, surroundings: &mut Surroundings<'_>) -> Option<Answer> {
         let mut context = Context {
-            now: surroundings.now,
+            now: self.desk.floor.judge(surroundings.now),
             entropy: &mut *surroundings.entropy,
             gate: Some(&mut self.desk),
         };
@@ -203,6 +214,10 @@ fn respond(
 /// The device's part in the decision about a commander: core has judged its token.
 struct Desk {
     next_session: u64,
+    /// What the time is at least: commanders' tokens raise it.
+    floor: TimeFloor,
+    /// The time at which it decides.
+    now: Now,
 }
 
 impl Gate for Desk {
@@ -214,10 +229,14 @@ impl Gate for Desk {
     fn admit(&mut self, claims: &VerifiedClaims) -> Result<Admission, Refuse> {
         let session_id = self.next_session.to_be_bytes();
         self.next_session += 1;
-        defmt::info!("commander {=str}", claims.claims().subject.as_str());
+        let claims = claims.claims();
+        if self.floor.raise(claims.issued_at, &self.now) {
+            defmt::debug!("time floor {=u64} ms", self.floor.time().0);
+        }
+        defmt::info!("commander {=str}", claims.subject.as_str());
         Ok(Admission {
             session_id,
-            permissions: claims.claims().permissions,
+            permissions: claims.permissions,
         })
     }
 }

@@ -3,6 +3,8 @@
 use moorline_core::crypto::{SelfTestError, SigningKey, self_test};
 use moorline_core::handshake::{Initiator, Offer, OwnToken, RespondAs, Responder, Wanted};
 use moorline_core::provision::{Provision, ProvisionError};
+use moorline_core::time::UnixMillis;
+use moorline_core::time_floor::TimeFloor;
 use moorline_core::token::{AgentId, MAX_UNPACKED_LEN, TokenReason, UnverifiedClaims};
 use moorline_core::wire::{Form, Limits, M1_LEN, M2_LEN, M3_MIN_LEN, M4_LEN, SuiteList};
 
@@ -14,6 +16,7 @@ pub struct Identity {
     provision: Provision<'static>,
     keys: [SigningKey; 1],
     id: AgentId,
+    provisioned: UnixMillis,
 }
 
 impl Identity {
@@ -38,6 +41,7 @@ impl Identity {
             provision,
             keys: [key],
             id,
+            provisioned: UnixMillis::from_secs(claims.issued_at),
         })
     }
 
@@ -70,6 +74,11 @@ impl Identity {
                 group: site.group,
             }),
         }
+    }
+
+    /// Returns what the time is at least: the device's token was issued when it was provisioned.
+    pub fn floor(&self) -> TimeFloor {
+        TimeFloor::new(self.provisioned, None)
     }
 
     fn key(&self) -> &SigningKey {

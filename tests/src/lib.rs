@@ -14,11 +14,13 @@ mod handshake;
 mod hex;
 mod jws;
 mod message;
+mod message_mac;
 pub mod pair;
 mod primitives;
 mod provider;
 pub mod reference;
 mod session;
+mod time_floor;
 mod token;
 pub mod vectors;
 mod websocket;
@@ -69,6 +71,8 @@ static TABLES: &[&[Case]] = &[
     channel::loss::CASES,
     channel::table::CASES,
     message::CASES,
+    message_mac::CASES,
+    time_floor::CASES,
     framing::CASES,
     websocket::CASES,
 ];
