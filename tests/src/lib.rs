@@ -7,7 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod case;
-mod channel;
+pub mod channel;
 pub mod fixture;
 mod framing;
 mod handshake;
@@ -70,6 +70,7 @@ static TABLES: &[&[Case]] = &[
     channel::credentials::CASES,
     channel::loss::CASES,
     channel::table::CASES,
+    channel::schedules::CASES,
     message::CASES,
     message_mac::CASES,
     time_floor::CASES,
