@@ -10,6 +10,7 @@
 
 use core::convert::Infallible;
 
+use moorline_core::channel::{Answering, Rate};
 use moorline_core::connection::{Event, Heartbeat, Settings};
 use moorline_core::crypto::EphemeralKey;
 use moorline_core::driver::blocking::{Link, Machine, open_websocket};
@@ -25,7 +26,7 @@ use static_cell::{ConstStaticCell, StaticCell};
 use crate::backoff::Backoff;
 use crate::board::{Board, Clock, Entropy, Uart};
 use crate::commands::{Devices, Session};
-use crate::exchange::{Exchange, MAX_MESSAGE_LEN, Surroundings, to_u16};
+use crate::exchange::{Exchange, SETTINGS, Surroundings};
 use crate::identity::{BootError, Identity};
 use crate::stream::{Line, LineError};
 
@@ -171,7 +172,11 @@ impl Agent {
         self.opened_ms = Some(machine.clock.milliseconds());
         // The channels went through a session with the hub that is over.
         memory.exchange.channels().clear();
-        let responder = self.identity.responder(to_u16(MAX_MESSAGE_LEN));
+        let answering = Answering {
+            responder: self.identity.responder(SETTINGS.max_payload_len),
+            settings: SETTINGS,
+            starts: Rate::STARTS,
+        };
         let number = u64::from_be_bytes(session.id);
         if link.connection().facts().is_some_and(|facts| facts.resumed) {
             defmt::info!("link open session {=u64:016x}, resumed", number);
@@ -197,7 +202,7 @@ impl Agent {
             })?;
             let instant = Instant(machine.clock.milliseconds());
             let mut surroundings = Surroundings {
-                responder: &responder,
+                answering: &answering,
                 now: Now {
                     instant,
                     unix: session.hub_clock.at(instant),

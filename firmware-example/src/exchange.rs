@@ -1,9 +1,9 @@
 //! What commanders say on the device's channels, and what it answers.
 
-use moorline_core::channel::{Carried, ChannelEvent, Channels, Route};
+use moorline_core::channel::{Answering, Carried, ChannelEvent, Channels, Route};
 use moorline_core::connection::{Context, Settings};
 use moorline_core::entropy::Entropy;
-use moorline_core::handshake::{Admission, Gate, Responder};
+use moorline_core::handshake::{Admission, Gate};
 use moorline_core::limits::MAX_HANDSHAKE_LEN;
 use moorline_core::message::{ENVELOPE_HEADER_LEN, Envelope, Reply, Request, Response, Status};
 use moorline_core::time::{Instant, Now};
@@ -36,7 +36,7 @@ pub struct Answer {
 /// What a step of an exchange draws on.
 pub struct Surroundings<'s> {
     /// Who the device is.
-    pub responder: &'s Responder<'static>,
+    pub answering: &'s Answering<'static>,
     /// The hub's time.
     pub now: Now,
     /// The source of entropy.
@@ -47,13 +47,13 @@ impl Exchange {
     /// Returns it empty.
     pub const fn new() -> Self {
         Self {
-            channels: Channels::new(SETTINGS),
+            channels: Channels::new(),
             payload: [0; MAX_PAYLOAD_LEN],
             payload_len: 0,
             response: [0; MAX_MESSAGE_LEN],
             inner: [0; MAX_INNER_LEN],
             desk: Desk {
-                next_session: 1,
+                session_count: 0,
                 floor: TimeFloor::NONE,
                 now: Now::without_clock(Instant(0)),
             },
@@ -93,10 +93,10 @@ impl Exchange {
             entropy: &mut *surroundings.entropy,
             gate: Some(&mut self.desk),
         };
-        let responder = surroundings.responder;
+        let answering = surroundings.answering;
         let carried = self
             .channels
-            .handle_envelope(payload, responder, &mut context, &mut self.inner)
+            .handle_envelope(payload, answering, &mut context, &mut self.inner)
             .inspect_err(|reason| defmt::warn!("no envelope: {}", reason))
             .ok()?;
         let (route, asked) = match carried {
@@ -213,7 +213,7 @@ fn respond(
 
 /// The device's part in the decision about a commander: core has judged its token.
 struct Desk {
-    next_session: u64,
+    session_count: u64,
     /// What the time is at least: commanders' tokens raise it.
     floor: TimeFloor,
     /// The time at which it decides.
@@ -227,8 +227,8 @@ impl Gate for Desk {
     }
 
     fn admit(&mut self, claims: &VerifiedClaims) -> Result<Admission, Refuse> {
-        let session_id = self.next_session.to_be_bytes();
-        self.next_session += 1;
+        self.session_count += 1;
+        let session_id = self.session_count.to_be_bytes();
         let claims = claims.claims();
         if self.floor.raise(claims.issued_at, &self.now) {
             defmt::debug!("time floor {=u64} ms", self.floor.time().0);
@@ -253,7 +253,7 @@ const _: () = assert!(MAX_INNER_LEN >= 1000 && MAX_HANDSHAKE_LEN >= MAX_INNER_LE
 /// The channel between hub and agent (PROTOCOL.md §10.2).
 const HUB_CHANNEL: u32 = 0;
 /// A commander that says nothing may still be there: its channel gives way when the place is needed.
-const SETTINGS: Settings = Settings {
+pub const SETTINGS: Settings = Settings {
     max_payload_len: to_u16(MAX_MESSAGE_LEN),
     ..Settings::DEFAULT
 };

@@ -7,17 +7,17 @@
 mod rate;
 mod shelf;
 
+pub use rate::Rate;
 use rate::Starts;
 use shelf::{Shelf, ShelvedGate};
+
+use heapless::Vec;
 
 use crate::connection::{Context, Event, Facts, Settings};
 use crate::crypto::{EphemeralKey, Hash};
 use crate::datagram::Datagram;
 use crate::handshake::{Gate, Responder};
-use crate::limits::{
-    CHANNEL_IDLE_MILLIS, CHANNEL_RESUMPTION_MILLIS, CHANNEL_RESUMPTIONS, CHANNEL_START_MILLIS,
-    CHANNEL_STARTS,
-};
+use crate::limits::CHANNEL_IDLE_MILLIS;
 use crate::message::{Alert, AlertCode, ENVELOPE_HEADER_LEN, Envelope};
 use crate::reason::{Error, Reason};
 use crate::time::Instant;
@@ -27,14 +27,26 @@ use crate::wire::{M1, is_handshake};
 pub type Route = [u8; 16];
 
 /// Up to `N` channels at a time, and as many tickets with which commanders come back without a signature.
+///
+/// Without a channel it is all zeros: in a static it takes no flash.
 #[derive(Debug)]
 pub struct Channels<'k, const N: usize> {
-    settings: Settings,
-    slots: [Option<Slot<'k>>; N],
+    slots: Vec<Slot<'k>, N>,
     starts: Starts,
     resumptions: Starts,
     shelf: Shelf<N>,
     spare: Option<EphemeralKey>,
+}
+
+/// Who an agent is on its channels, and how it behaves there.
+#[derive(Debug, Clone, Copy)]
+pub struct Answering<'k> {
+    /// Who it is and whom it takes.
+    pub responder: Responder<'k>,
+    /// How its connections behave.
+    pub settings: Settings,
+    /// How often it answers a full handshake.
+    pub starts: Rate,
 }
 
 #[derive(Debug)]
@@ -76,23 +88,14 @@ pub enum ChannelEvent<'m> {
 impl<'k, const N: usize> Channels<'k, N> {
     /// Returns the channels of an agent; none is open.
     #[must_use]
-    pub const fn new(settings: Settings) -> Self {
+    pub const fn new() -> Self {
         Self {
-            settings,
-            slots: [const { None }; N],
-            starts: Starts::new(CHANNEL_STARTS, CHANNEL_START_MILLIS),
-            resumptions: Starts::new(CHANNEL_RESUMPTIONS, CHANNEL_RESUMPTION_MILLIS),
+            slots: Vec::new(),
+            starts: Starts::new(),
+            resumptions: Starts::new(),
             shelf: Shelf::new(),
             spare: None,
         }
-    }
-
-    /// Answers `burst` full handshakes at once and one more after each `every` milliseconds, for a machine to which a
-    /// signature costs less than to a microcontroller.
-    #[must_use]
-    pub fn with_rate(mut self, burst: u64, every: u64) -> Self {
-        self.starts = Starts::new(burst, every);
-        self
     }
 
     /// Returns whether the next handshake's ephemeral key is still to be made.
@@ -109,7 +112,7 @@ impl<'k, const N: usize> Channels<'k, N> {
     /// Returns how many channels are open.
     #[must_use]
     pub fn open_count(&self) -> usize {
-        let slots = self.slots.iter().flatten();
+        let slots = self.slots.iter();
         slots
             .filter(|slot| slot.datagram.connection().is_open())
             .count()
@@ -118,7 +121,7 @@ impl<'k, const N: usize> Channels<'k, N> {
     /// Returns what the commander on `route` may do, once it is proved.
     #[must_use]
     pub fn facts(&self, route: &Route) -> Option<&Facts> {
-        let mut slots = self.slots.iter().flatten();
+        let mut slots = self.slots.iter();
         slots
             .find(|slot| slot.route == *route)?
             .datagram
@@ -129,7 +132,7 @@ impl<'k, const N: usize> Channels<'k, N> {
     /// Takes in the envelope `payload`; what it carries is decrypted where it stands. An answer is written to `out`,
     /// which takes [`crate::limits::MAX_HANDSHAKE_LEN`] bytes.
     ///
-    /// `responder` is who the agent is. The time in `context` is the hub's (PROTOCOL.md §7.2): a token is judged by it.
+    /// `answering` says who the agent is. The time in `context` is the hub's (PROTOCOL.md §7.2): a token is judged by it.
     ///
     /// # Errors
     ///
@@ -137,7 +140,7 @@ impl<'k, const N: usize> Channels<'k, N> {
     pub fn handle_envelope<'m, 'o>(
         &mut self,
         payload: &'m mut [u8],
-        responder: &Responder<'k>,
+        answering: &Answering<'k>,
         context: &mut Context<'_>,
         out: &'o mut [u8],
     ) -> Result<Carried<'m, 'o>, Reason> {
@@ -154,12 +157,12 @@ impl<'k, const N: usize> Channels<'k, N> {
         };
         let place = match self.place_of(&route) {
             Some(place) => place,
-            None => match self.start(route, inner, responder, context) {
+            None => match self.start(route, inner, answering, context) {
                 Ok(place) => place,
                 Err(reason) => return dropped(reason),
             },
         };
-        let Some(slot) = self.slots.get_mut(place).and_then(Option::as_mut) else {
+        let Some(slot) = self.slots.get_mut(place) else {
             return dropped(Reason::OutOfPlace);
         };
         let outcome = with_shelf(&mut self.shelf, context, |context| {
@@ -194,7 +197,7 @@ impl<'k, const N: usize> Channels<'k, N> {
     /// Returns when [`Channels::handle_deadline`] is to be called.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
-        let slots = self.slots.iter().flatten();
+        let slots = self.slots.iter();
         slots.filter_map(Slot::deadline).min()
     }
 
@@ -206,7 +209,7 @@ impl<'k, const N: usize> Channels<'k, N> {
     ) -> Option<Carried<'static, 'o>> {
         let now = context.now.instant;
         let due = |slot: &&mut Slot<'_>| slot.deadline().is_some_and(|due| now >= due);
-        let slot = self.slots.iter_mut().flatten().find(due)?;
+        let slot = self.slots.iter_mut().find(due)?;
         if slot.superseded {
             let alert = Alert::new(AlertCode::Superseded);
             return Some(Carried {
@@ -240,7 +243,7 @@ impl<'k, const N: usize> Channels<'k, N> {
         message: &[u8],
         out: &'o mut [u8],
     ) -> Result<&'o [u8], Error> {
-        let mut slots = self.slots.iter_mut().flatten();
+        let mut slots = self.slots.iter_mut();
         let slot = slots
             .find(|slot| slot.route == *route)
             .ok_or(Error::NotOpen)?;
@@ -249,13 +252,11 @@ impl<'k, const N: usize> Channels<'k, N> {
 
     /// Ends all channels and wipes their keys: the hub that carried them is gone.
     pub fn clear(&mut self) {
-        self.slots = [const { None }; N];
+        self.slots.clear();
     }
 
     fn place_of(&self, route: &Route) -> Option<usize> {
-        self.slots
-            .iter()
-            .position(|slot| slot.as_ref().is_some_and(|slot| slot.route == *route))
+        self.slots.iter().position(|slot| slot.route == *route)
     }
 
     /// Makes a place for a channel that a commander wants to open.
@@ -263,48 +264,62 @@ impl<'k, const N: usize> Channels<'k, N> {
         &mut self,
         route: Route,
         inner: &[u8],
-        responder: &Responder<'k>,
+        answering: &Answering<'k>,
         context: &mut Context<'_>,
     ) -> Result<usize, Reason> {
         if !is_handshake(inner) {
             return Err(Reason::OutOfPlace);
         }
-        let m1 = M1::parse(inner, responder.respond_as.line())?;
+        let m1 = M1::parse(inner, answering.responder.respond_as.line())?;
         let now = context.now.instant;
-        let place = self.free_place(now).ok_or(Reason::NotAdmitted)?;
+        if !self.has_place(now) {
+            return Err(Reason::NotAdmitted);
+        }
         let ticket = m1
             .preshared
             .and_then(|preshared| self.shelf.find(&preshared.id));
-        let starts = match ticket {
-            Some(_) => &mut self.resumptions,
-            None => &mut self.starts,
+        let may_start = match ticket {
+            Some(_) => self.resumptions.take(now, &Rate::RESUMPTIONS),
+            None => self.starts.take(now, &answering.starts),
         };
-        if !starts.take(now) {
+        if !may_start {
             return Err(Reason::NotAdmitted);
         }
+        self.make_place(now);
+        let (responder, settings) = (answering.responder, answering.settings);
         let ephemeral = self.spare.take();
         let slot = Slot {
             route,
-            datagram: Datagram::respond(*responder, ephemeral, self.settings, now),
+            datagram: Datagram::respond(responder, ephemeral, settings, now),
             heard: now,
             commander: None,
             superseded: false,
         };
-        *self.slots.get_mut(place).ok_or(Reason::NotAdmitted)? = Some(slot);
-        Ok(place)
+        self.slots.push(slot).map_err(|_| Reason::NotAdmitted)?;
+        Ok(self.slots.len() - 1)
     }
 
-    /// Returns a place that is free, or else the one that has been silent for the longest, if it is for long enough.
-    fn free_place(&self, now: Instant) -> Option<usize> {
-        let is_free = |slot: &Option<Slot<'_>>| {
-            slot.as_ref()
-                .is_none_or(|slot| slot.datagram.connection().deadline().is_none())
-        };
-        if let Some(free) = self.slots.iter().position(is_free) {
-            return Some(free);
+    fn has_place(&self, now: Instant) -> bool {
+        !self.slots.is_full() || self.silent_place(now).is_some()
+    }
+
+    fn make_place(&mut self, now: Instant) {
+        if self.slots.is_full()
+            && let Some(place) = self.silent_place(now)
+        {
+            self.slots.swap_remove(place);
+        }
+    }
+
+    /// Returns the place of a channel that is over, or else of the one that has been silent for the longest, if it is
+    /// for long enough.
+    fn silent_place(&self, now: Instant) -> Option<usize> {
+        let is_over = |slot: &Slot<'_>| slot.datagram.connection().deadline().is_none();
+        if let Some(place) = self.slots.iter().position(is_over) {
+            return Some(place);
         }
         let silent = self.slots.iter().enumerate().filter_map(|(place, slot)| {
-            let silence = now.since(slot.as_ref()?.heard);
+            let silence = now.since(slot.heard);
             (silence >= CHANNEL_IDLE_MILLIS).then_some((silence, place))
         });
         silent.max().map(|(_, place)| place)
@@ -312,16 +327,9 @@ impl<'k, const N: usize> Channels<'k, N> {
 
     /// A commander's key has one channel: the one that it opened last.
     fn newest_wins(&mut self, newest: usize) {
-        let commander = self
-            .slots
-            .get(newest)
-            .and_then(|slot| slot.as_ref()?.commander);
+        let commander = self.slots.get(newest).and_then(|slot| slot.commander);
         for (place, slot) in self.slots.iter_mut().enumerate() {
-            if let Some(slot) = slot
-                && place != newest
-                && slot.commander.is_some()
-                && slot.commander == commander
-            {
+            if place != newest && slot.commander.is_some() && slot.commander == commander {
                 slot.superseded = true;
             }
         }
@@ -352,4 +360,10 @@ fn with_shelf<R, const N: usize>(
         entropy: &mut *context.entropy,
         gate: shelved.as_mut().map(|gate| -> &mut dyn Gate { gate }),
     })
+}
+
+impl<const N: usize> Default for Channels<'_, N> {
+    fn default() -> Self {
+        Self::new()
+    }
 }

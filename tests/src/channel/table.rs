@@ -1,8 +1,7 @@
 //! The channels of one agent, side by side.
 
-use moorline_core::channel::{Carried, ChannelEvent, Channels};
+use moorline_core::channel::{Answering, Carried, ChannelEvent, Channels, Rate};
 use moorline_core::connection::{Closure, Context, Settings};
-use moorline_core::handshake::Responder;
 use moorline_core::limits::CHANNEL_IDLE_MILLIS;
 use moorline_core::message::AlertCode;
 use moorline_core::reason::Reason;
@@ -63,7 +62,7 @@ const fn case(name: &'static str, clause: &'static str, run: fn() -> Result<(), 
 /// An agent with two places.
 struct Agent<'k> {
     channels: Channels<'k, 2>,
-    responder: Responder<'k>,
+    answering: Answering<'k>,
     entropy: FixedEntropy,
     door: Door,
 }
@@ -85,8 +84,12 @@ enum Made {
 impl<'k> Agent<'k> {
     fn new(site: &'k Site, token: UnpackedToken<'k>) -> Self {
         Self {
-            channels: Channels::new(Settings::default()),
-            responder: site.responder(token),
+            channels: Channels::new(),
+            answering: Answering {
+                responder: site.responder(token),
+                settings: Settings::default(),
+                starts: Rate::STARTS,
+            },
             entropy: FixedEntropy::new("agent"),
             door: Door::default(),
         }
@@ -102,7 +105,7 @@ impl<'k> Agent<'k> {
         };
         match self
             .channels
-            .handle_envelope(&mut payload, &self.responder, &mut context, &mut out)
+            .handle_envelope(&mut payload, &self.answering, &mut context, &mut out)
         {
             Ok(carried) => taken(carried),
             Err(reason) => (None, Made::Dropped(reason)),
