@@ -14,6 +14,7 @@ mod handshake;
 mod hex;
 mod jws;
 mod message;
+mod offline;
 pub mod pair;
 mod primitives;
 pub mod reference;
@@ -63,6 +64,14 @@ static TABLES: &[&[Case]] = &[
     channel::credentials::CASES,
     channel::loss::CASES,
     channel::table::CASES,
+    offline::layout::CASES,
+    offline::prekeys::CASES,
+    offline::bundle::CASES,
+    offline::command::CASES,
+    offline::reply::CASES,
+    offline::tamper::CASES,
+    offline::counters::CASES,
+    offline::machine::CASES,
     message::CASES,
     framing::CASES,
     websocket::CASES,
