@@ -50,7 +50,7 @@ pub trait OfflineShell {
     ///
     /// # Errors
     ///
-    /// [`StoreError`] when it may not have succeeded: the command is then not run.
+    /// [`StoreError`] when it may not have succeeded: the command is then not run, also when it comes again.
     fn store(&mut self, place: usize, entry: &CounterEntry) -> Result<(), StoreError>;
 
     /// Runs `command`, once, for a commander that may do what `permissions` say, and returns its reply.
@@ -282,11 +282,10 @@ impl Inbox {
         } else {
             None
         };
-        context
-            .shell
-            .store(place.number(), &entry)
-            .map_err(|StoreError| RefusalCode::Storage)?;
+        let stored = context.shell.store(place, &entry);
+        // What may be in storage counts as stored: a counter that was there once never goes back.
         self.counters.commit(place, entry);
+        stored.map_err(|StoreError| RefusalCode::Storage)?;
         Ok(Accepted {
             command,
             permissions,

@@ -1,7 +1,5 @@
 //! How far each commander has counted (PROTOCOL.md §12.6): what keeps a command from running twice.
 
-use heapless::Vec;
-
 use super::layout::{FRAME_NAME_LEN, KEY_NAME_LEN};
 use crate::crypto::{HASH_LEN, Hash};
 use crate::limits::MAX_COUNTER_STEP;
@@ -80,7 +78,7 @@ impl CounterEntry {
 
 /// The counters of all commanders. What is here is in storage too.
 #[derive(Debug, Default)]
-pub struct Counters(Vec<CounterEntry, MAX_COUNTERS>);
+pub struct Counters([Option<CounterEntry>; MAX_COUNTERS]);
 
 /// What became of the counter of a command, before the command is believed.
 pub(super) enum Counted {
@@ -90,12 +88,6 @@ pub(super) enum Counted {
     Last,
     /// It is not above the last one, which is this.
     Stale(u64),
-}
-
-/// Where an entry is to be stored.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Place {
-    at: usize,
 }
 
 /// Why a command gets no place.
@@ -114,21 +106,30 @@ impl Counters {
         Self::default()
     }
 
-    /// Puts back the entry that was stored last at the next place, as after a restart, in the order of the places.
+    /// Puts back the entry that was stored last at `place`, as after a restart.
     ///
     /// # Errors
     ///
-    /// [`Reason::NoRoom`] for more entries than there are places; [`Reason::Malformed`] for a key that is there.
-    pub fn restore(&mut self, entry: CounterEntry) -> Result<(), Reason> {
+    /// [`Reason::NoRoom`] for a place that does not exist; [`Reason::Malformed`] for one that is taken, and for a key
+    /// whose name begins like that of another.
+    pub fn restore(&mut self, place: usize, entry: CounterEntry) -> Result<(), Reason> {
         if self.find(&entry.key.prefix()).is_some() {
             return Err(Reason::Malformed);
         }
-        self.0.push(entry).map_err(|_| Reason::NoRoom)
+        match self.0.get_mut(place) {
+            Some(free @ None) => {
+                *free = Some(entry);
+                Ok(())
+            }
+            Some(Some(_)) => Err(Reason::Malformed),
+            None => Err(Reason::NoRoom),
+        }
     }
 
-    /// Iterates over the entries in the order of their places.
-    pub fn iter(&self) -> impl Iterator<Item = &CounterEntry> {
-        self.0.iter()
+    /// Iterates over the entries with their places.
+    pub fn iter(&self) -> impl Iterator<Item = (usize, &CounterEntry)> {
+        let places = self.0.iter().enumerate();
+        places.filter_map(|(place, held)| held.as_ref().map(|entry| (place, entry)))
     }
 
     /// Returns what became of `counter` in `frame`, of the key called `name`.
@@ -153,50 +154,36 @@ impl Counters {
         &self,
         mut entry: CounterEntry,
         floor: UnixMillis,
-    ) -> Result<(Place, CounterEntry), NoPlace> {
+    ) -> Result<(usize, CounterEntry), NoPlace> {
         let name = entry.key.prefix::<KEY_NAME_LEN>();
-        let held = self.0.iter().position(|held| held.key.prefix() == name);
-        let last = held.and_then(|at| self.0.get(at));
-        if entry.counter - last.map_or(0, |last| last.counter.min(entry.counter)) > MAX_COUNTER_STEP
-        {
+        let held = self.iter().find(|(_, held)| held.key.prefix() == name);
+        let last = held.map_or(0, |(_, last)| last.counter);
+        if entry.counter.saturating_sub(last) > MAX_COUNTER_STEP {
             return Err(NoPlace::TooFar);
         }
-        let at = match (held, last) {
-            // Another key of the same name: its counter would be taken for this one's.
-            (_, Some(last)) if last.key != entry.key => return Err(NoPlace::Full),
-            (Some(at), Some(last)) => {
-                entry.expires = entry.expires.max(last.expires);
-                at
+        if let Some((place, last)) = held {
+            if last.key != entry.key {
+                // Another key of the same name: its counter would be taken for this one's.
+                return Err(NoPlace::Full);
             }
-            _ if !self.0.is_full() => self.0.len(),
-            _ => self
-                .0
-                .iter()
-                .position(|held| held.expires <= floor)
-                .ok_or(NoPlace::Full)?,
-        };
-        Ok((Place { at }, entry))
+            entry.expires = entry.expires.max(last.expires);
+            return Ok((place, entry));
+        }
+        let is_free = |held: &Option<CounterEntry>| held.is_none_or(|held| held.expires <= floor);
+        let place = self.0.iter().position(Option::is_none);
+        let place = place.or_else(|| self.0.iter().position(is_free));
+        place.map(|place| (place, entry)).ok_or(NoPlace::Full)
     }
 
-    /// Takes over what was stored at `place`.
-    pub(super) fn commit(&mut self, place: Place, entry: CounterEntry) {
-        match self.0.get_mut(place.at) {
-            Some(held) => *held = entry,
-            None => {
-                let full = self.0.push(entry).is_err();
-                debug_assert!(!full, "a place is within the table");
-            }
+    /// Takes over what was stored at `place`, or may have been.
+    pub(super) fn commit(&mut self, place: usize, entry: CounterEntry) {
+        if let Some(held) = self.0.get_mut(place) {
+            *held = Some(entry);
         }
     }
 
     fn find(&self, name: &[u8; KEY_NAME_LEN]) -> Option<&CounterEntry> {
-        self.0.iter().find(|entry| entry.key.prefix() == *name)
-    }
-}
-
-impl Place {
-    /// Returns the number of the place, from 0.
-    pub(super) fn number(self) -> usize {
-        self.at
+        let mut entries = self.0.iter().flatten();
+        entries.find(|entry| entry.key.prefix() == *name)
     }
 }

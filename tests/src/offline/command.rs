@@ -51,7 +51,7 @@ pub(crate) static CASES: &[Case] = &[
         run: || with_ends(Suite::Aes256Gcm, own_list),
     },
     Case {
-        name: "a command whose counter cannot be stored does not run, and may come again",
+        name: "a command whose counter cannot be stored does not run, and a counter that may be stored is used up",
         clause: "PROTOCOL.md §12.6",
         run: || with_ends(Suite::Aes256Gcm, storage_fails),
     },
@@ -213,7 +213,11 @@ fn entry(key: &[u8; 32], counter: u64) -> Result<CounterEntry, Failure> {
 fn fill(ends: &mut Ends<'_>, count: u8) -> Result<(), Failure> {
     let mut counters = Counters::new();
     for number in 0..count {
-        ensure!(counters.restore(entry(&[number; 32], 9)?).is_ok());
+        ensure!(
+            counters
+                .restore(number.into(), entry(&[number; 32], 9)?)
+                .is_ok()
+        );
     }
     restart(ends, counters)
 }
@@ -221,11 +225,11 @@ fn fill(ends: &mut Ends<'_>, count: u8) -> Result<(), Failure> {
 /// Has the agent know the commander's counter to be 5, beside those that it knows.
 fn take_five(ends: &mut Ends<'_>) -> Result<(), Failure> {
     let mut counters = Counters::new();
-    for held in ends.inbox.counters().iter() {
-        ensure!(counters.restore(*held).is_ok());
+    for (place, held) in ends.inbox.counters().iter() {
+        ensure!(counters.restore(place, *held).is_ok());
     }
     let key = ends.site.commander.public_key().hash();
-    ensure!(counters.restore(entry(key.as_bytes(), 5)?).is_ok());
+    ensure!(counters.restore(7, entry(key.as_bytes(), 5)?).is_ok());
     restart(ends, counters)
 }
 
@@ -360,26 +364,26 @@ fn own_list(ends: &mut Ends<'_>) -> Result<(), Failure> {
 }
 
 fn storage_fails(ends: &mut Ends<'_>) -> Result<(), Failure> {
-    let (pending, frame) = ends.seal(&Ask::number(1))?;
-    for (failing, lost) in [(Failing::Before, false), (Failing::After, true)] {
+    for (failing, counter) in [(Failing::Before, 1), (Failing::After, 2)] {
+        let (pending, frame) = ends.seal(&Ask::number(counter))?;
         ends.host.fails = Some(failing);
         let (made, mut reply) = ends.hand(&frame).unwrap_or((Made::Ran, Message::new()));
         ensure!(made == Made::Refused(Reason::Storage) && ends.host.runs == 0);
         let refused = ReplyOutcome::Refused(RefusalCode::Storage);
         ensure!(pending.open(&mut reply) == Ok(refused));
-        ensure!(ends.host.stored[0].is_some() == lost);
+        ensure!(ends.host.stored[0].is_some() == (failing == Failing::After));
+        // It is not known what is in storage: the command counts as taken.
+        ends.host.fails = None;
+        let (made, mut reply) = ends.hand(&frame).unwrap_or((Made::Ran, Message::new()));
+        ensure!(made == Made::Refused(Reason::CommandRepeated));
+        ensure!(pending.open(&mut reply) == Ok(ReplyOutcome::Lost));
     }
-    ends.host.fails = None;
-    ensure!(ends.hand(&frame).is_ok_and(|(made, _)| made == Made::Ran));
-    // What was written though the storage said no holds after a restart: the command counts as run.
-    let (pending, frame) = ends.seal(&Ask::number(2))?;
-    ends.host.fails = Some(Failing::After);
-    ensure!(ends.refusal(&frame) == Some(Reason::Storage));
-    ends.host.fails = None;
+    // After a restart the storage has the last word: here it says that the second one was taken.
     ends.reboot()?;
-    let (made, mut reply) = ends.hand(&frame).unwrap_or((Made::Ran, Message::new()));
-    ensure!(made == Made::Refused(Reason::CommandRepeated));
-    ensure!(pending.open(&mut reply) == Ok(ReplyOutcome::Lost));
+    let (_, frame) = ends.seal(&Ask::number(2))?;
+    ensure!(ends.refusal(&frame) == Some(Reason::CounterStale));
+    let (_, frame) = ends.seal(&Ask::number(3))?;
+    ensure!(ends.hand(&frame).is_ok_and(|(made, _)| made == Made::Ran));
     ensure!(ends.host.runs == 1);
     Ok(())
 }

@@ -71,6 +71,11 @@ pub(crate) static CASES: &[Case] = &[
         run: || with_ends(Suite::Aes256Gcm, put_back),
     },
     Case {
+        name: "an entry comes back to the place where it was stored, also behind a place that was not",
+        clause: "PROTOCOL.md §12.6",
+        run: || with_ends(Suite::Aes256Gcm, places),
+    },
+    Case {
         name: "an entry lives as long as the longest token under which a command was taken",
         clause: "PROTOCOL.md §12.6",
         run: || with_ends(Suite::Aes256Gcm, latest_end),
@@ -225,7 +230,12 @@ fn full(ends: &mut Ends<'_>) -> Result<(), Failure> {
     ends.floor = UnixMillis(end);
     ensure!(answered(ends, &frame)?.0 == Made::Ran);
     let own = ends.site.commander.public_key().hash();
-    ensure!(ends.inbox.counters().iter().next().map(CounterEntry::key) == Some(&own));
+    ensure!(
+        ends.inbox
+            .counters()
+            .iter()
+            .any(|(place, entry)| place == 0 && *entry.key() == own)
+    );
     ensure!(ends.host.stored[1..] == before[1..]);
     ensure!(ends.host.stored[0].map(|entry| entry.counter()) == Some(1));
     Ok(())
@@ -246,7 +256,8 @@ fn given_way(ends: &mut Ends<'_>) -> Result<(), Failure> {
 }
 
 fn same_name(ends: &mut Ends<'_>) -> Result<(), Failure> {
-    let mut key = ends.site.commander.public_key().hash().0;
+    let own = ends.site.commander.public_key().hash().0;
+    let mut key = own;
     key[8] ^= 1;
     store(ends, core::iter::once(entry(&key, NOW.0 + DAY)))?;
     let (_, frame) = ends.seal(&Ask::number(9))?;
@@ -256,8 +267,8 @@ fn same_name(ends: &mut Ends<'_>) -> Result<(), Failure> {
     ensure!(ends.host.runs == 0 && ends.host.stores == 0);
     // No two entries like that come back from storage either.
     let mut counters = Counters::new();
-    ensure!(counters.restore(entry(&key, 0)).is_ok());
-    ensure!(counters.restore(entry(&key, 1)) == Err(Reason::Malformed));
+    ensure!(counters.restore(0, entry(&own, 0)).is_ok());
+    ensure!(counters.restore(1, entry(&key, 0)) == Err(Reason::Malformed));
     Ok(())
 }
 
@@ -292,6 +303,16 @@ fn put_back(ends: &mut Ends<'_>) -> Result<(), Failure> {
     Ok(())
 }
 
+fn places(ends: &mut Ends<'_>) -> Result<(), Failure> {
+    ends.host.stored[3] = Some(entry(&[1; 32], NOW.0 + DAY));
+    ends.reboot()?;
+    let (_, frame) = ends.seal(&Ask::number(1))?;
+    ensure!(answered(ends, &frame)?.0 == Made::Ran);
+    ensure!(ends.host.stored[0].is_some() && ends.host.stored[1].is_none());
+    ensure!(ends.host.stored[3] == Some(entry(&[1; 32], NOW.0 + DAY)));
+    Ok(())
+}
+
 fn latest_end(ends: &mut Ends<'_>) -> Result<(), Failure> {
     let key = ends.site.commander.public_key().hash();
     let far = NOW.0 + 5 * DAY;
@@ -300,12 +321,17 @@ fn latest_end(ends: &mut Ends<'_>) -> Result<(), Failure> {
     ensure!(answered(ends, &frame)?.0 == Made::Ran);
     let stored = ends.host.stored[0].map(|entry| entry.to_bytes());
     ensure!(stored.is_some_and(|bytes| bytes[40..48] == far.to_be_bytes()));
-    // The places are those of the storage: what is more is refused.
+    // The places are those of the storage: what is more is refused, and what is there stays.
     let mut counters = Counters::new();
     for number in 0..8 {
-        ensure!(counters.restore(entry(&[number; 32], 0)).is_ok());
+        ensure!(
+            counters
+                .restore(number.into(), entry(&[number; 32], 0))
+                .is_ok()
+        );
     }
-    ensure!(counters.restore(entry(&[8; 32], 0)) == Err(Reason::NoRoom));
+    ensure!(counters.restore(8, entry(&[8; 32], 0)) == Err(Reason::NoRoom));
+    ensure!(counters.restore(7, entry(&[8; 32], 0)) == Err(Reason::Malformed));
     let inbox = Inbox::new(Prekeys::new(), counters);
     ensure!(inbox.counters().iter().count() == MAX_COUNTERS);
     ensure!(CounterEntry::from_bytes(&[0; 63]) == Err(Reason::Length));

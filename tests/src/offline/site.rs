@@ -353,8 +353,9 @@ impl Ends<'_> {
         let prekeys = Prekeys::from_bytes(&self.kept)
             .map_err(|_| missing("the prekeys can be read again"))?;
         let mut counters = Counters::new();
-        for entry in self.host.stored.iter().flatten() {
-            ensure!(counters.restore(*entry).is_ok());
+        for (place, entry) in self.host.stored.iter().enumerate() {
+            let restored = entry.map_or(Ok(()), |entry| counters.restore(place, entry));
+            ensure!(restored.is_ok(), place);
         }
         self.inbox = Inbox::new(prekeys, counters);
         Ok(())
