@@ -17,7 +17,7 @@
 //!         datagram   a connection over datagrams: what is lost is sent again
 //!           channel    the channels of an agent
 //!         driver     a connection over embedded-io and embedded-io-async byte streams
-//!     offline     commands to an agent that is not there: wire + crypto + token, and the labels of handshake
+//!     offline     commands to an agent that is not there: wire + crypto + token + message, and the labels of handshake
 //! message         what travels inside sealed frames
 //! provision       what a device is given before its first boot
 //! websocket       the client's side of RFC 6455, for devices
