@@ -5,7 +5,7 @@ use heapless::Vec;
 use crate::connection::{Connection, Context, Event, Outcome, Settings};
 use crate::crypto::{EphemeralKey, Hash};
 use crate::entropy::{Entropy, draw};
-use crate::handshake::{Initiator, Responder, Ticket};
+use crate::handshake::{Initiator, Responder, SingleUse, Ticket};
 use crate::limits::{MAX_HANDSHAKE_LEN, MAX_RESENDS, REPEAT_MILLIS, RESEND_MILLIS};
 use crate::message::Alert;
 use crate::reason::Error;
@@ -69,14 +69,14 @@ impl<'k> Datagram<'k> {
     /// As [`Connection::initiate`].
     pub fn initiate<'o>(
         initiator: Initiator<'k>,
-        ephemeral: EphemeralKey,
+        single_use: impl Into<SingleUse>,
         settings: Settings,
         now: &Now,
         entropy: &mut dyn Entropy,
         out: &'o mut [u8],
     ) -> Result<(Self, &'o [u8]), Error> {
         let (connection, m1) =
-            Connection::initiate(initiator, ephemeral, settings, now, entropy, out)?;
+            Connection::initiate(initiator, single_use, settings, now, entropy, out)?;
         let mut flight = Flight::new(now.instant);
         flight.note(m1, None, now.instant);
         flight.again = Some(now.instant.plus(RESEND_MILLIS));

@@ -19,6 +19,8 @@
 //!         driver     a connection over embedded-io and embedded-io-async byte streams
 //!     offline     commands to an agent that is not there: wire + crypto + token + message, and the labels of handshake
 //! message         what travels inside sealed frames
+//! message_mac     the code of one message outside a session
+//! time_floor      what the time is at least
 //! provision       what a device is given before its first boot
 //! websocket       the client's side of RFC 6455, for devices
 //! ```
@@ -56,10 +58,12 @@ pub mod framing;
 pub mod handshake;
 pub mod limits;
 pub mod message;
+pub mod message_mac;
 pub mod offline;
 pub mod provision;
 pub mod reason;
 pub mod session;
 pub mod time;
+pub mod time_floor;
 pub mod token;
 pub mod wire;

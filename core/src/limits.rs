@@ -26,6 +26,10 @@ pub const SOFT_SEALS: u32 = 1 << 22;
 /// Frames sealed under one key after which nothing more is sealed (PROTOCOL.md §5.3): RFC 8446 §5.5 allows 2^24.5.
 pub const HARD_SEALS: u32 = 1 << 24;
 
+/// Frames that fail to open under one key after which a session over datagrams ends (PROTOCOL.md §5.3): a forgery
+/// succeeds with a chance under 2^-97 (AES-256-GCM) or 2^-72 (ChaCha20-Poly1305) even with the longest frames.
+pub const MAX_FAILED_OPENS: u32 = 1 << 20;
+
 /// Bytes sealed under one key after which the key is replaced (PROTOCOL.md §5.3).
 pub const SOFT_BYTES: u64 = 1 << 30;
 
@@ -46,6 +50,14 @@ pub const MAX_UPDATE_SENDS: u8 = 5;
 
 /// Milliseconds after a switch of keys within which a peer may not ask for the next one (PROTOCOL.md §5.4).
 pub const MIN_EPOCH_MILLIS: u64 = 1_000;
+
+/// Frames of a new epoch that are opened before the keys of the one before are wiped, over datagrams (PROTOCOL.md
+/// §5.4).
+pub const OLD_EPOCH_FRAMES: u8 = 64;
+
+/// Milliseconds after the first frame of a new epoch after which the keys of the one before are wiped, over datagrams
+/// (PROTOCOL.md §5.4).
+pub const OLD_EPOCH_MILLIS: u64 = 5_000;
 
 /// Fewest sequence numbers that a replay window of datagrams judges (PROTOCOL.md §5.2).
 pub const MIN_WINDOW: u16 = 64;
@@ -92,3 +104,15 @@ pub const COMMAND_MILLIS: u64 = 1_000;
 
 /// How far a command's counter may be above the last one (PROTOCOL.md §12.6): the last number of all is out of reach.
 pub const MAX_COUNTER_STEP: u64 = 1 << 32;
+
+/// Resumptions of channels that an agent answers at once: they cost it no signature (PROTOCOL.md §10.2).
+pub const CHANNEL_RESUMPTIONS: u64 = 16;
+
+/// Milliseconds after which it answers one more: sixty a minute.
+pub const CHANNEL_RESUMPTION_MILLIS: u64 = 1_000;
+
+/// Seconds by which two clocks may differ (PROTOCOL.md §4, §7.3, §13).
+pub const TIME_LEEWAY_SECONDS: u64 = 60;
+
+/// Seconds by which one token raises the floor at most (PROTOCOL.md §7.3): 31 days.
+pub const MAX_FLOOR_STEP_SECONDS: u64 = 31 * 86_400;

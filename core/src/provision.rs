@@ -1,8 +1,11 @@
 //! What a device is given before its first boot, as it lies in flash.
 //!
 //! ```text
-//! magic 4 | version u8 | len u16 | host_len u8 | host | pin_count u8 | pins 65 each | scalar 32
-//! | token_len u16 | token | SHA-256 of all before, 32
+//! magic 4 | version u8 | len u16 | host_len u8 | host | pin_count u8 | pins 65 each
+//! | audience_len u8 | audience | group_len u8 | group | anchor_count u8 | anchors
+//! | scalar 32 | token_len u16 | token | SHA-256 of all before, 32
+//!
+//! anchor = kid_len u8 | kid | issuer_len u8 | issuer | key 65
 //! ```
 //!
 //! `len` counts everything, from the magic to the end of the hash. What follows in flash is not looked at. The hash
@@ -10,24 +13,38 @@
 
 use crate::crypto::{HASH_LEN, Hash, PUBLIC_KEY_LEN, PublicKey, Secret};
 use crate::handshake::{MAX_PINS, Pins};
-use crate::token::{MAX_UNPACKED_LEN, TokenReason, UnpackedToken};
+use crate::token::{
+    MAX_ISSUER_LEN, MAX_KID_LEN, MAX_SUBJECT_LEN, MAX_UNPACKED_LEN, TokenReason, TrustAnchor,
+    TrustAnchors, UnpackedToken,
+};
 use crate::wire::{Reader, TooSmall, Truncated, Writer};
 
 /// Longest host in bytes: [`crate::framing::emit_request`] is dimensioned for it.
 pub const MAX_HOST_LEN: usize = 64;
 
+/// Most issuer's keys in an image.
+pub const MAX_PROVISION_ANCHORS: usize = 4;
+
 /// Longest image in bytes.
-pub const MAX_PROVISION_LEN: usize =
-    MIN_LEN + MAX_HOST_LEN + (MAX_PINS - 1) * PUBLIC_KEY_LEN + MAX_UNPACKED_LEN;
+pub const MAX_PROVISION_LEN: usize = MIN_LEN
+    + MAX_HOST_LEN
+    + (MAX_PINS - 1) * PUBLIC_KEY_LEN
+    + MAX_ISSUER_LEN
+    + MAX_SUBJECT_LEN
+    + MAX_PROVISION_ANCHORS * MAX_ANCHOR_LEN
+    + MAX_UNPACKED_LEN;
+
+/// Longest anchor in bytes.
+const MAX_ANCHOR_LEN: usize = 1 + MAX_KID_LEN + 1 + MAX_ISSUER_LEN + PUBLIC_KEY_LEN;
 
 /// Length of what stands before the host: the magic, the version and the length.
 const HEADER_LEN: usize = MAGIC.len() + 1 + 2;
 
-/// Length of an image with one pin and nothing in its host and its token.
-const MIN_LEN: usize = HEADER_LEN + 1 + 1 + PUBLIC_KEY_LEN + SCALAR_LEN + 2 + HASH_LEN;
+/// Length of an image with one pin and nothing in its other parts.
+const MIN_LEN: usize = HEADER_LEN + 1 + 1 + PUBLIC_KEY_LEN + 3 + SCALAR_LEN + 2 + HASH_LEN;
 
 const MAGIC: [u8; 4] = *b"MLPV";
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 const SCALAR_LEN: usize = 32;
 
 /// What a device is given: where its hub is, which hub that is, and who the device is.
@@ -38,8 +55,20 @@ const SCALAR_LEN: usize = 32;
 pub struct Provision<'a> {
     host: &'a str,
     pins: Pins,
+    site: Site<'a>,
     scalar: Secret<SCALAR_LEN>,
     token: UnpackedToken<'a>,
+}
+
+/// Where a device belongs: what it needs to judge a commander's token by itself.
+#[derive(Debug, Clone)]
+pub struct Site<'a> {
+    /// The audience that a commander's token must name: the hub's name.
+    pub audience: &'a str,
+    /// The group that the device belongs to.
+    pub group: Option<&'a str>,
+    /// The issuers whose tokens count, 1 to [`MAX_PROVISION_ANCHORS`].
+    pub anchors: TrustAnchors,
 }
 
 /// Why there is nothing to start with.
@@ -62,6 +91,10 @@ pub enum ProvisionError {
     PinCount,
     /// A pin is not a point on the curve.
     Pin,
+    /// The audience or the group is none that a token can name.
+    Site,
+    /// There is no issuer's key, more than [`MAX_PROVISION_ANCHORS`], or one that is none.
+    Anchor,
     /// The token is not one.
     Token(TokenReason),
     /// A part ends after the image, or the image after its last part.
@@ -80,10 +113,11 @@ impl<'a> Provision<'a> {
     ///
     /// # Errors
     ///
-    /// [`ProvisionError::Host`].
+    /// [`ProvisionError::Host`], [`ProvisionError::Site`], [`ProvisionError::Anchor`].
     pub fn new(
         host: &'a str,
         pins: Pins,
+        site: Site<'a>,
         scalar: Secret<SCALAR_LEN>,
         token: UnpackedToken<'a>,
     ) -> Result<Self, ProvisionError> {
@@ -92,9 +126,20 @@ impl<'a> Provision<'a> {
         if host.is_empty() || host.len() > MAX_HOST_LEN || !plain {
             return Err(ProvisionError::Host);
         }
+        let has_name = |name: &str, max| (1..=max).contains(&name.len());
+        let group_fits = site
+            .group
+            .is_none_or(|group| has_name(group, MAX_SUBJECT_LEN));
+        if !has_name(site.audience, MAX_ISSUER_LEN) || !group_fits {
+            return Err(ProvisionError::Site);
+        }
+        if !(1..=MAX_PROVISION_ANCHORS).contains(&site.anchors.iter().count()) {
+            return Err(ProvisionError::Anchor);
+        }
         Ok(Self {
             host,
             pins,
+            site,
             scalar,
             token,
         })
@@ -107,15 +152,21 @@ impl<'a> Provision<'a> {
     /// The first fault.
     pub fn parse(flash: &'a [u8]) -> Result<Self, ProvisionError> {
         let mut reader = Reader::new(checked(flash)?);
-        let host_len = usize::from(reader.u8()?);
-        let host = str::from_utf8(reader.bytes(host_len)?).map_err(|_| ProvisionError::Host)?;
+        let host = parse_text(&mut reader, ProvisionError::Host)?;
         let pins = parse_pins(&mut reader)?;
+        let audience = parse_text(&mut reader, ProvisionError::Site)?;
+        let group = parse_text(&mut reader, ProvisionError::Site)?;
+        let site = Site {
+            audience,
+            group: (!group.is_empty()).then_some(group),
+            anchors: parse_anchors(&mut reader)?,
+        };
         let scalar = Secret::new(*reader.array()?);
         let token_len = usize::from(reader.u16()?);
         let token =
             UnpackedToken::parse_exact(reader.bytes(token_len)?).map_err(ProvisionError::Token)?;
         reader.finish()?;
-        Self::new(host, pins, scalar, token)
+        Self::new(host, pins, site, scalar, token)
     }
 
     /// Writes the image to `out`; [`MAX_PROVISION_LEN`] bytes always do. It has the private key in it.
@@ -126,17 +177,33 @@ impl<'a> Provision<'a> {
     pub fn emit<'o>(&self, out: &'o mut [u8]) -> Result<&'o mut [u8], TooSmall> {
         let token = self.token.as_bytes();
         let pin_count = self.pins.keys().count();
-        let len = MIN_LEN + self.host.len() + (pin_count - 1) * PUBLIC_KEY_LEN + token.len();
+        let group = self.site.group.unwrap_or_default();
+        let anchors_len: usize = self.site.anchors.iter().map(anchor_len).sum();
+        let len = MIN_LEN
+            + self.host.len()
+            + (pin_count - 1) * PUBLIC_KEY_LEN
+            + self.site.audience.len()
+            + group.len()
+            + anchors_len
+            + token.len();
         let mut writer = Writer::new(out);
         writer
             .bytes(&MAGIC)
             .u8(VERSION)
-            .u16(u16::try_from(len).unwrap_or(u16::MAX))
-            .u8(u8::try_from(self.host.len()).unwrap_or(u8::MAX))
-            .bytes(self.host.as_bytes())
-            .u8(u8::try_from(pin_count).unwrap_or(u8::MAX));
+            .u16(u16::try_from(len).unwrap_or(u16::MAX));
+        emit_text(&mut writer, self.host);
+        writer.u8(u8::try_from(pin_count).unwrap_or(u8::MAX));
         for key in self.pins.keys() {
             writer.bytes(&key.to_bytes());
+        }
+        emit_text(&mut writer, self.site.audience);
+        emit_text(&mut writer, group);
+        let anchor_count = self.site.anchors.iter().count();
+        writer.u8(u8::try_from(anchor_count).unwrap_or(u8::MAX));
+        for anchor in self.site.anchors.iter() {
+            emit_text(&mut writer, anchor.kid());
+            emit_text(&mut writer, anchor.issuer());
+            writer.bytes(&anchor.key().to_bytes());
         }
         writer
             .bytes(self.scalar.expose())
@@ -160,6 +227,12 @@ impl<'a> Provision<'a> {
     #[must_use]
     pub fn pins(&self) -> &Pins {
         &self.pins
+    }
+
+    /// Returns where the device belongs.
+    #[must_use]
+    pub fn site(&self) -> &Site<'a> {
+        &self.site
     }
 
     /// Returns the private scalar of the device.
@@ -215,16 +288,52 @@ fn parse_pins(reader: &mut Reader<'_>) -> Result<Pins, ProvisionError> {
     Ok(pins)
 }
 
+fn parse_text<'a>(
+    reader: &mut Reader<'a>,
+    otherwise: ProvisionError,
+) -> Result<&'a str, ProvisionError> {
+    let len = usize::from(reader.u8()?);
+    str::from_utf8(reader.bytes(len)?).map_err(|_| otherwise)
+}
+
+fn emit_text(writer: &mut Writer<'_>, text: &str) {
+    writer
+        .u8(u8::try_from(text.len()).unwrap_or(u8::MAX))
+        .bytes(text.as_bytes());
+}
+
+fn parse_anchors(reader: &mut Reader<'_>) -> Result<TrustAnchors, ProvisionError> {
+    let anchor_count = usize::from(reader.u8()?);
+    if !(1..=MAX_PROVISION_ANCHORS).contains(&anchor_count) {
+        return Err(ProvisionError::Anchor);
+    }
+    let mut anchors = TrustAnchors::new();
+    for _ in 0..anchor_count {
+        let kid = parse_text(reader, ProvisionError::Anchor)?;
+        let issuer = parse_text(reader, ProvisionError::Anchor)?;
+        let key = PublicKey::from_bytes(reader.array()?).ok_or(ProvisionError::Anchor)?;
+        let anchor = TrustAnchor::new(issuer, kid, key).map_err(|_| ProvisionError::Anchor)?;
+        anchors.insert(anchor).map_err(|_| ProvisionError::Anchor)?;
+    }
+    Ok(anchors)
+}
+
+fn anchor_len(anchor: &TrustAnchor) -> usize {
+    1 + anchor.kid().len() + 1 + anchor.issuer().len() + PUBLIC_KEY_LEN
+}
+
 fn parse_pin(reader: &mut Reader<'_>) -> Result<PublicKey, ProvisionError> {
     PublicKey::from_bytes(reader.array()?).ok_or(ProvisionError::Pin)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{HASH_LEN, HEADER_LEN, MAX_PINS, MAX_PROVISION_LEN, Provision, ProvisionError};
+    use super::{
+        HASH_LEN, HEADER_LEN, MAX_PINS, MAX_PROVISION_LEN, Provision, ProvisionError, Site,
+    };
     use crate::crypto::{Hash, Secret, SigningKey};
     use crate::handshake::Pins;
-    use crate::token::{TokenReason, UnpackedToken};
+    use crate::token::{TokenReason, TrustAnchor, TrustAnchors, UnpackedToken};
 
     const HOST: &str = "hub.example:7443";
     const TOKEN: [u8; 3 + 2 + 2 + 64] = {
@@ -249,9 +358,24 @@ mod tests {
         pins
     }
 
+    fn site() -> Site<'static> {
+        let mut anchors = TrustAnchors::new();
+        for (kid, byte) in [("k1", 11), ("k2", 12)] {
+            let anchor = TrustAnchor::new("issuer", kid, *key(byte).public_key());
+            anchors
+                .insert(anchor.expect("a good name"))
+                .expect("there is room");
+        }
+        Site {
+            audience: "hub",
+            group: Some("yard"),
+            anchors,
+        }
+    }
+
     fn image(out: &mut [u8; MAX_PROVISION_LEN]) -> usize {
         let token = UnpackedToken::parse_exact(&TOKEN).expect("the lengths are right");
-        let provision = Provision::new(HOST, pins(2), Secret::new([9; 32]), token);
+        let provision = Provision::new(HOST, pins(2), site(), Secret::new([9; 32]), token);
         let provision = provision.expect("the host is one");
         provision.emit(out).expect("the longest image fits").len()
     }
@@ -273,6 +397,9 @@ mod tests {
         let provision = Provision::parse(&flash).expect("the image is good");
         assert_eq!(provision.host(), HOST);
         assert!(provision.pins().keys().eq(pins(2).keys()));
+        let read = provision.site();
+        assert_eq!((read.audience, read.group), ("hub", Some("yard")));
+        assert!(read.anchors.iter().eq(site().anchors.iter()));
         assert!(provision.scalar().same_as(&Secret::new([9; 32])));
         assert_eq!(provision.token().as_bytes(), TOKEN);
         let mut again = [0xFF; MAX_PROVISION_LEN];
@@ -284,7 +411,7 @@ mod tests {
     fn every_number_of_pins_up_to_the_most_is_kept() {
         let token = UnpackedToken::parse_exact(&TOKEN).expect("the lengths are right");
         for count in 1..=MAX_PINS {
-            let provision = Provision::new(HOST, pins(count), Secret::new([9; 32]), token);
+            let provision = Provision::new(HOST, pins(count), site(), Secret::new([9; 32]), token);
             let mut out = [0; MAX_PROVISION_LEN];
             let image = provision.expect("the host is one").emit(&mut out);
             let parsed = Provision::parse(image.expect("it fits")).expect("it is good");
@@ -344,8 +471,22 @@ mod tests {
     #[test]
     fn every_fault_behind_a_right_hash_has_its_name() {
         let pin_count = FIRST_PIN - 1;
-        let token_len = FIRST_PIN + 2 * 65 + 32;
-        assert_eq!(refusal(HEADER_LEN, 0xFF), Some(ProvisionError::Layout));
+        let audience = FIRST_PIN + 2 * 65;
+        let group = audience + 1 + 3;
+        let anchors = group + 1 + 4;
+        let token_len = anchors + 1 + 2 * (1 + 2 + 1 + 6 + 65) + 32;
+        assert_eq!(refusal(audience + 1, 0x80), Some(ProvisionError::Site));
+        assert_eq!(refusal(group + 1, 0xFF), Some(ProvisionError::Site));
+        assert_eq!(refusal(anchors, 0), Some(ProvisionError::Anchor));
+        assert_eq!(refusal(anchors, 5), Some(ProvisionError::Anchor));
+        assert_eq!(refusal(anchors + 2, b' '), Some(ProvisionError::Anchor));
+        // The second kid is made the first's.
+        assert_eq!(
+            refusal(anchors + 1 + 75 + 2, b'1'),
+            Some(ProvisionError::Anchor)
+        );
+        assert_eq!(refusal(anchors + 1 + 10, 5), Some(ProvisionError::Anchor));
+        assert_eq!(refusal(HEADER_LEN, 0xFF), Some(ProvisionError::Host));
         assert_eq!(refusal(HEADER_LEN + 1, b' '), Some(ProvisionError::Host));
         assert_eq!(refusal(HEADER_LEN + 1, 0x80), Some(ProvisionError::Host));
         assert_eq!(refusal(pin_count, 0), Some(ProvisionError::PinCount));
@@ -384,9 +525,9 @@ mod tests {
         let long = [b'a'; 65];
         let long = str::from_utf8(&long).expect("it is text");
         for host in ["", "two words", "hub\r\nX: y", "h\u{FC}b", long] {
-            let refused = Provision::new(host, pins(1), Secret::new([9; 32]), token);
+            let refused = Provision::new(host, pins(1), site(), Secret::new([9; 32]), token);
             assert_eq!(refused.err(), Some(ProvisionError::Host), "{host}");
         }
-        assert!(Provision::new(&long[1..], pins(1), Secret::new([9; 32]), token).is_ok());
+        assert!(Provision::new(&long[1..], pins(1), site(), Secret::new([9; 32]), token).is_ok());
     }
 }

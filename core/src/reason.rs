@@ -64,6 +64,10 @@ pub enum Reason {
     OtherAgent,
     /// The token does not reach this agent.
     OutOfScope,
+    /// The time of a message is not near enough.
+    Stale,
+    /// The code of a message is not right.
+    MessageMac,
     /// This end does not know the time, and judges no token without it.
     NoTime,
     /// The session would have ended before it began.
@@ -92,6 +96,8 @@ pub enum Reason {
     Replayed,
     /// The sequence number is left of the replay window.
     TooOld,
+    /// So many frames did not open under one key that somebody tries to forge one.
+    Forgeries,
     /// The payload is longer than this end announced that it takes.
     TooLong,
     /// A message inside a frame is malformed, not canonical or of an unknown kind.
@@ -150,26 +156,6 @@ pub enum Reason {
     ReplyCode,
     /// The agent's signature of a reply is missing or not right.
     ReplySignature,
-}
-
-impl Reason {
-    /// Returns whether anyone on the line could have caused it, without a key.
-    pub(crate) fn is_forgeable(self) -> bool {
-        matches!(
-            self,
-            Self::Length
-                | Self::UnknownType
-                | Self::OutOfPlace
-                | Self::Version
-                | Self::ConnectionId
-                | Self::Unsealed
-                | Self::Epoch
-                | Self::Sequence
-                | Self::Replayed
-                | Self::TooOld
-                | Self::TooLong
-        )
-    }
 }
 
 impl From<Truncated> for Reason {

@@ -96,7 +96,7 @@ pub struct Now {
 impl Now {
     /// Returns the time of a machine that has no civil clock.
     #[must_use]
-    pub fn without_clock(instant: Instant) -> Self {
+    pub const fn without_clock(instant: Instant) -> Self {
         Self {
             instant,
             unix: UnixMillis(0),

@@ -15,23 +15,23 @@ use moorline_core::crypto::EphemeralKey;
 use moorline_core::driver::blocking::{Link, Machine, open_websocket};
 use moorline_core::driver::{Buffers, DriverError};
 use moorline_core::framing::{MAX_CLIENT_HEADER_LEN, MAX_RESPONSE_LEN, WebSocketClient};
-use moorline_core::handshake::Ticket;
+use moorline_core::handshake::{SingleUse, Ticket};
 use moorline_core::limits::{HANDSHAKE_MILLIS, MAX_HANDSHAKE_LEN};
 use moorline_core::reason::Error;
+use moorline_core::time::{Instant, Now};
 use moorline_core::wire::FRAME_OVERHEAD;
-use static_cell::ConstStaticCell;
+use static_cell::{ConstStaticCell, StaticCell};
 
 use crate::backoff::Backoff;
 use crate::board::{Board, Clock, Entropy, Uart};
 use crate::commands::{Devices, Session};
-use crate::exchange;
-use crate::exchange::ReplyMemory;
+use crate::exchange::{Exchange, MAX_MESSAGE_LEN, Surroundings, to_u16};
 use crate::identity::{BootError, Identity};
 use crate::stream::{Line, LineError};
 
 /// The agent, ready to connect.
 pub struct Agent {
-    identity: Identity,
+    identity: &'static Identity,
     clock: Clock,
     entropy: Entropy,
     uart: Uart,
@@ -64,7 +64,8 @@ impl Agent {
             stack,
             uart,
         } = board;
-        let identity = Identity::establish(provision, &mut entropy)?;
+        let identity = IDENTITY.init(Identity::establish(provision, &mut entropy)?);
+        memory.exchange.begin(identity.floor());
         Ok(Self {
             identity,
             clock,
@@ -147,8 +148,8 @@ impl Agent {
         let mut link = Link::connect(
             line,
             WebSocketClient::new(&mut memory.assembly),
-            self.identity.initiator(max_payload_len, ticket.as_ref()),
-            ephemeral,
+            self.identity.initiator(max_payload_len),
+            SingleUse { ephemeral, ticket },
             Settings {
                 max_payload_len,
                 handshake_millis: HANDSHAKE_MILLIS,
@@ -168,6 +169,9 @@ impl Agent {
             hub_clock: link.connection().clock().copied().unwrap_or_default(),
         };
         self.opened_ms = Some(machine.clock.milliseconds());
+        // The channels went through a session with the hub that is over.
+        memory.exchange.channels().clear();
+        let responder = self.identity.responder(to_u16(MAX_MESSAGE_LEN));
         let number = u64::from_be_bytes(session.id);
         if link.connection().facts().is_some_and(|facts| facts.resumed) {
             defmt::info!("link open session {=u64:016x}, resumed", number);
@@ -183,35 +187,48 @@ impl Agent {
             if let Some(ticket) = link.take_ticket() {
                 self.ticket = Some(ticket);
             }
-            let answer = link.poll(&mut machine, |event| match event {
-                Event::Envelope(payload) => {
-                    exchange::answer(payload, &session, &mut self.devices, &mut memory.reply)
-                        .inspect_err(|reason| defmt::warn!("no answer: {}", reason))
-                        .ok()
-                }
+            let heard = link.poll(&mut machine, |event| match event {
+                Event::Envelope(payload) => memory.exchange.take(payload),
                 Event::Application(message) => {
                     defmt::warn!("the hub says {=[u8]:02x}, unasked", message);
-                    None
                 }
-                Event::RoundTrip(millis) => {
-                    defmt::debug!("round trip of {=u64} ms", millis);
-                    None
-                }
-                Event::Open(_) | Event::Closed(_) => None,
+                Event::RoundTrip(millis) => defmt::debug!("round trip of {=u64} ms", millis),
+                Event::Open(_) | Event::Closed(_) | Event::Dropped(_) => {}
             })?;
-            let Some(answer) = answer.flatten() else {
-                continue;
+            let instant = Instant(machine.clock.milliseconds());
+            let mut surroundings = Surroundings {
+                responder: &responder,
+                now: Now {
+                    instant,
+                    unix: session.hub_clock.at(instant),
+                    quality: session.hub_clock.quality,
+                },
+                entropy: &mut *machine.entropy,
             };
-            match link.send_envelope(&memory.reply.envelope(answer), machine.entropy) {
-                // A hub that takes less than was to be said is no reason to part from it.
-                Err(DriverError::Own(error @ Error::PayloadTooLong { .. })) => {
-                    defmt::warn!("answer not sent: {}", error);
+            let exchange = &mut memory.exchange;
+            let mut answer = exchange.handle(&mut surroundings, &session, &mut self.devices);
+            if heard.is_none() && exchange.channels().wants_ephemeral() {
+                // Nothing is to be done: the next commander will not have to wait for this.
+                if let Ok(ephemeral) = EphemeralKey::generate(surroundings.entropy) {
+                    exchange.channels().prepare(ephemeral);
                 }
-                sent => sent?,
+            }
+            while let Some(ready) = answer.or_else(|| exchange.attend(&mut surroundings)) {
+                answer = None;
+                match link.send_envelope(&exchange.envelope(ready), &mut surroundings.entropy) {
+                    // A hub that takes less than was to be said is no reason to part from it.
+                    Err(DriverError::Own(error @ Error::PayloadTooLong { .. })) => {
+                        defmt::warn!("answer not sent: {}", error);
+                    }
+                    sent => sent?,
+                }
             }
         }
     }
 }
+
+/// Who the device is, for as long as it runs.
+static IDENTITY: StaticCell<Identity> = StaticCell::new();
 
 /// What the agent works in; there is one.
 pub struct Memory {
@@ -219,7 +236,7 @@ pub struct Memory {
     message: [u8; MESSAGE_LEN],
     wire: [u8; WIRE_LEN],
     assembly: [u8; MESSAGE_LEN],
-    reply: ReplyMemory,
+    exchange: Exchange,
 }
 
 /// The agent's memory, for who starts it.
@@ -228,7 +245,7 @@ pub static MEMORY: ConstStaticCell<Memory> = ConstStaticCell::new(Memory {
     message: [0; MESSAGE_LEN],
     wire: [0; WIRE_LEN],
     assembly: [0; MESSAGE_LEN],
-    reply: ReplyMemory::new(),
+    exchange: Exchange::new(),
 });
 
 /// Longest payload of a frame that the agent takes and sends, in bytes: a command and its answer have room in it.

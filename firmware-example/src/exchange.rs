@@ -1,28 +1,139 @@
-//! From an envelope to the envelope that answers it.
+//! What commanders say on the device's channels, and what it answers.
 
-use moorline_core::message::{
-    ENVELOPE_HEADER_LEN, Envelope, Inner, Reply, Request, Response, Status,
-};
-use moorline_core::reason::Reason;
-use moorline_core::wire::TooSmall;
+use moorline_core::channel::{Carried, ChannelEvent, Channels, Route};
+use moorline_core::connection::{Context, Settings};
+use moorline_core::entropy::Entropy;
+use moorline_core::handshake::{Admission, Gate, Responder};
+use moorline_core::limits::MAX_HANDSHAKE_LEN;
+use moorline_core::message::{ENVELOPE_HEADER_LEN, Envelope, Reply, Request, Response, Status};
+use moorline_core::time::{Instant, Now};
+use moorline_core::time_floor::TimeFloor;
+use moorline_core::token::{Claims, Permissions, VerifiedClaims};
+use moorline_core::wire::{FRAME_OVERHEAD, Refuse, TooSmall};
 
 use crate::agent::MAX_PAYLOAD_LEN;
 use crate::commands;
 use crate::commands::{Devices, Session};
 
-/// Where an answer is put together.
-pub struct ReplyMemory {
-    response: [u8; MAX_RESPONSE_LEN],
-    inner: [u8; MAX_RESPONSE_LEN + KIND_LEN],
+/// The device's channels, and where envelopes are taken apart and put together.
+pub struct Exchange {
+    channels: Channels<'static, CHANNEL_COUNT>,
+    /// What arrived.
+    payload: [u8; MAX_PAYLOAD_LEN],
+    payload_len: usize,
+    response: [u8; MAX_MESSAGE_LEN],
+    inner: [u8; MAX_INNER_LEN],
+    desk: Desk,
 }
 
-impl ReplyMemory {
+/// What is to be carried to a commander; it stands in the [`Exchange`].
+#[derive(Clone, Copy)]
+pub struct Answer {
+    route: Route,
+    len: usize,
+}
+
+/// What a step of an exchange draws on.
+pub struct Surroundings<'s> {
+    /// Who the device is.
+    pub responder: &'s Responder<'static>,
+    /// The hub's time.
+    pub now: Now,
+    /// The source of entropy.
+    pub entropy: &'s mut dyn Entropy,
+}
+
+impl Exchange {
     /// Returns it empty.
     pub const fn new() -> Self {
         Self {
-            response: [0; MAX_RESPONSE_LEN],
-            inner: [0; MAX_RESPONSE_LEN + KIND_LEN],
+            channels: Channels::new(SETTINGS),
+            payload: [0; MAX_PAYLOAD_LEN],
+            payload_len: 0,
+            response: [0; MAX_MESSAGE_LEN],
+            inner: [0; MAX_INNER_LEN],
+            desk: Desk {
+                next_session: 1,
+                floor: TimeFloor::NONE,
+                now: Now::without_clock(Instant(0)),
+            },
         }
+    }
+
+    /// Notes what the time is at least: when the device was provisioned.
+    pub fn begin(&mut self, floor: TimeFloor) {
+        self.desk.floor = floor;
+    }
+
+    /// Puts what arrived aside, until [`Exchange::handle`].
+    pub fn take(&mut self, payload: &[u8]) {
+        self.payload_len = 0;
+        if let Some(place) = self.payload.get_mut(..payload.len()) {
+            place.copy_from_slice(payload);
+            self.payload_len = payload.len();
+        }
+    }
+
+    /// Works on what arrived, and returns what is to be sent.
+    #[inline(never)]
+    pub fn handle(
+        &mut self,
+        surroundings: &mut Surroundings<'_>,
+        session: &Session,
+        devices: &mut Devices,
+    ) -> Option<Answer> {
+        let len = core::mem::take(&mut self.payload_len);
+        let payload = self
+            .payload
+            .get_mut(..len)
+            .filter(|payload| !payload.is_empty())?;
+        self.desk.now = self.desk.floor.judge(surroundings.now);
+        let mut context = Context {
+            now: self.desk.now,
+            entropy: &mut *surroundings.entropy,
+            gate: Some(&mut self.desk),
+        };
+        let responder = surroundings.responder;
+        let carried = self
+            .channels
+            .handle_envelope(payload, responder, &mut context, &mut self.inner)
+            .inspect_err(|reason| defmt::warn!("no envelope: {}", reason))
+            .ok()?;
+        let (route, asked) = match carried {
+            Carried {
+                route,
+                send,
+                event: Some(ChannelEvent::Message(message)),
+            } => {
+                debug_assert!(send.is_none());
+                (route, message)
+            }
+            other => return told(&other),
+        };
+        let granted = self.channels.facts(&route).map(|facts| facts.permissions);
+        let granted = granted.unwrap_or(Permissions::NONE);
+        let len = respond(asked, granted, session, devices, &mut self.response)?;
+        let response = self.response.get(..len)?;
+        let sealed = self.channels.send(&route, response, &mut self.inner);
+        let len = sealed
+            .inspect_err(|error| defmt::warn!("no answer: {}", error))
+            .ok()?
+            .len();
+        Some(Answer { route, len })
+    }
+
+    /// Does what is due on a channel, and returns what is to be sent. It is called until nothing is due.
+    #[inline(never)]
+    pub fn attend(&mut self, surroundings: &mut Surroundings<'_>) -> Option<Answer> {
+        let mut context = Context {
+            now: self.desk.floor.judge(surroundings.now),
+            entropy: &mut *surroundings.entropy,
+            gate: Some(&mut self.desk),
+        };
+        let carried = self
+            .channels
+            .handle_deadline(&mut context, &mut self.inner)?;
+        told(&carried)
     }
 
     /// Returns the envelope of `answer`, which stands here until the next one.
@@ -33,36 +144,52 @@ impl ReplyMemory {
             inner: self.inner.get(..answer.len).unwrap_or_default(),
         }
     }
+
+    /// Returns the channels.
+    pub fn channels(&mut self) -> &mut Channels<'static, CHANNEL_COUNT> {
+        &mut self.channels
+    }
 }
 
-impl Default for ReplyMemory {
+impl Default for Exchange {
     fn default() -> Self {
         Self::new()
     }
 }
 
-/// An answer that stands in the [`ReplyMemory`].
-#[derive(Clone, Copy)]
-pub struct Answer {
-    route: [u8; 16],
-    len: usize,
+/// Logs what happened on a channel, and returns what is to be sent.
+fn told(carried: &Carried<'_, '_>) -> Option<Answer> {
+    match &carried.event {
+        Some(ChannelEvent::Open) => defmt::info!("channel open"),
+        Some(ChannelEvent::Closed) => defmt::info!("channel closed"),
+        Some(ChannelEvent::Dropped(reason)) => defmt::warn!("dropped: {}", reason),
+        Some(ChannelEvent::Message(_)) | None => {}
+    }
+    let len = carried.send?.len();
+    Some(Answer {
+        route: carried.route,
+        len,
+    })
 }
 
-/// Runs the command that `payload` carries and puts the answer together in `memory`.
+/// Runs the command in `message` for who may do what `granted` says, and puts the response into `out`.
 ///
-/// # Errors
-///
-/// The [`Reason`] for which the payload is no request. There is nobody to tell: who asks so does not wait.
-pub fn answer(
-    payload: &[u8],
+/// There is nobody to tell that a message is no request: who sends it does not wait.
+fn respond(
+    message: &[u8],
+    granted: Permissions,
     session: &Session,
     devices: &mut Devices,
-    memory: &mut ReplyMemory,
-) -> Result<Answer, Reason> {
-    let envelope = Envelope::parse(payload)?;
-    let Inner::Clear(bytes) = Inner::parse(envelope.inner)?;
-    let request = Request::decode(bytes)?;
-    let reply = commands::run(devices, &request, session);
+    out: &mut [u8],
+) -> Option<usize> {
+    let request = Request::decode(message)
+        .inspect_err(|reason| defmt::warn!("no answer: {}", reason))
+        .ok()?;
+    let reply = if granted.contains(Permissions::for_command(request.command.name)) {
+        commands::run(devices, &request, session)
+    } else {
+        Reply::bare(Status::NotPermitted)
+    };
     defmt::info!(
         "command {=str} id {=u32}: {}",
         request.command.name,
@@ -73,26 +200,69 @@ pub fn answer(
         id: request.id,
         reply,
     };
-    let len = emit(&response, memory)
-        .or_else(|TooSmall { .. }| {
+    let encoded = match response.encode(out) {
+        Ok(encoded) => Ok(encoded.len()),
+        Err(TooSmall { .. }) => {
             let reply = Reply::bare(Status::Failed);
-            emit(&Response { reply, ..response }, memory)
+            let failed = Response { reply, ..response };
+            failed.encode(out).map(|encoded| encoded.len())
+        }
+    };
+    encoded.ok()
+}
+
+/// The device's part in the decision about a commander: core has judged its token.
+struct Desk {
+    next_session: u64,
+    /// What the time is at least: commanders' tokens raise it.
+    floor: TimeFloor,
+    /// The time at which it decides.
+    now: Now,
+}
+
+impl Gate for Desk {
+    /// Nothing revokes a token on the device yet but its end.
+    fn is_revoked(&self, _: &Claims) -> bool {
+        false
+    }
+
+    fn admit(&mut self, claims: &VerifiedClaims) -> Result<Admission, Refuse> {
+        let session_id = self.next_session.to_be_bytes();
+        self.next_session += 1;
+        let claims = claims.claims();
+        if self.floor.raise(claims.issued_at, &self.now) {
+            defmt::debug!("time floor {=u64} ms", self.floor.time().0);
+        }
+        defmt::info!("commander {=str}", claims.subject.as_str());
+        Ok(Admission {
+            session_id,
+            permissions: claims.permissions,
         })
-        .map_err(|TooSmall { .. }| Reason::TooLong)?;
-    Ok(Answer {
-        route: envelope.route,
-        len,
-    })
+    }
 }
 
-fn emit(response: &Response<'_>, memory: &mut ReplyMemory) -> Result<usize, TooSmall> {
-    let response = response.encode(&mut memory.response)?;
-    Ok(Inner::Clear(response).emit(&mut memory.inner)?.len())
-}
-
-/// The byte that says that an inner message is in clear (PROTOCOL.md §10.2).
-const KIND_LEN: usize = 1;
-/// Longest response in bytes: what a frame's payload leaves of it.
-const MAX_RESPONSE_LEN: usize = MAX_PAYLOAD_LEN - ENVELOPE_HEADER_LEN - KIND_LEN;
+/// How many commanders speak with the device at a time.
+const CHANNEL_COUNT: usize = 4;
+/// Longest payload of a frame on a channel in bytes: what an envelope leaves of one on the link.
+pub const MAX_MESSAGE_LEN: usize = MAX_INNER_LEN - FRAME_OVERHEAD - CONNECTION_ID_LEN;
+/// Longest message of a channel in bytes.
+const MAX_INNER_LEN: usize = MAX_PAYLOAD_LEN - ENVELOPE_HEADER_LEN;
+/// What a frame on a channel has beside what one on a stream has.
+const CONNECTION_ID_LEN: usize = 4;
+const _: () = assert!(MAX_INNER_LEN >= 1000 && MAX_HANDSHAKE_LEN >= MAX_INNER_LEN);
 /// The channel between hub and agent (PROTOCOL.md §10.2).
 const HUB_CHANNEL: u32 = 0;
+/// A commander that says nothing may still be there: its channel gives way when the place is needed.
+const SETTINGS: Settings = Settings {
+    max_payload_len: to_u16(MAX_MESSAGE_LEN),
+    ..Settings::DEFAULT
+};
+
+#[expect(
+    clippy::as_conversions,
+    reason = "checked here; `try_from` is not const"
+)]
+pub(crate) const fn to_u16(len: usize) -> u16 {
+    assert!(len <= 0xFFFF);
+    len as u16
+}

@@ -1,17 +1,22 @@
 //! Who the device is and whom it takes for its hub: what it must have before it sends a byte.
 
 use moorline_core::crypto::{SelfTestError, SigningKey, self_test};
-use moorline_core::handshake::{Initiator, Offer, Ticket, Wanted};
+use moorline_core::handshake::{Initiator, Offer, OwnToken, RespondAs, Responder, Wanted};
 use moorline_core::provision::{Provision, ProvisionError};
-use moorline_core::token::{TokenReason, UnverifiedClaims};
-use moorline_core::wire::{Form, M1_LEN, M2_LEN, M3_MIN_LEN, M4_LEN, SuiteList};
+use moorline_core::time::UnixMillis;
+use moorline_core::time_floor::TimeFloor;
+use moorline_core::token::{AgentId, MAX_UNPACKED_LEN, TokenReason, UnverifiedClaims};
+use moorline_core::wire::{Form, Limits, M1_LEN, M2_LEN, M3_MIN_LEN, M4_LEN, SuiteList};
 
 use crate::board::{Entropy, EntropyError};
+use crate::exchange::to_u16;
 
 /// What the device was provisioned with, found to be of use.
 pub struct Identity {
     provision: Provision<'static>,
-    key: SigningKey,
+    keys: [SigningKey; 1],
+    id: AgentId,
+    provisioned: UnixMillis,
 }
 
 impl Identity {
@@ -31,7 +36,13 @@ impl Identity {
             return Err(BootError::TokenOfAnother);
         }
         defmt::info!("this is {=str}", claims.subject.as_str());
-        Ok(Self { provision, key })
+        let id = AgentId::of(&claims.issuer, &claims.subject);
+        Ok(Self {
+            provision,
+            keys: [key],
+            id,
+            provisioned: UnixMillis::from_secs(claims.issued_at),
+        })
     }
 
     /// Returns the host that the request for the WebSocket names.
@@ -44,18 +55,43 @@ impl Identity {
         M1_LEN + M2_LEN + M3_MIN_LEN + self.provision.token().as_bytes().len() + M4_LEN
     }
 
-    /// Returns the device's side of a handshake that takes payloads of `max_payload_len` bytes and rests on `ticket`,
-    /// if the hub takes it.
-    pub fn initiator<'k>(
-        &'k self,
-        max_payload_len: u16,
-        ticket: Option<&'k Ticket>,
-    ) -> Initiator<'k> {
+    /// Returns the device's side of a channel that takes payloads of `max_payload_len` bytes.
+    pub fn responder(&self, max_payload_len: u16) -> Responder<'_> {
+        let site = self.provision.site();
+        Responder {
+            keys: &self.keys,
+            anchors: &site.anchors,
+            audience: site.audience,
+            suites: SuiteList::CHACHA_FIRST,
+            limits: Limits {
+                mtu: MTU,
+                max_payload_len,
+                max_token_len: to_u16(MAX_UNPACKED_LEN),
+            },
+            respond_as: RespondAs::Agent(OwnToken {
+                id: self.id,
+                token: self.provision.token(),
+                group: site.group,
+            }),
+        }
+    }
+
+    /// Returns what the time is at least: the device's token was issued when it was provisioned.
+    pub fn floor(&self) -> TimeFloor {
+        TimeFloor::new(self.provisioned, None)
+    }
+
+    fn key(&self) -> &SigningKey {
+        let [key] = &self.keys;
+        key
+    }
+
+    /// Returns the device's side of a handshake with the hub that takes payloads of `max_payload_len` bytes.
+    pub fn initiator(&self, max_payload_len: u16) -> Initiator<'_> {
         Initiator {
-            key: &self.key,
+            key: self.key(),
             token: self.provision.token(),
             wanted: Wanted::Hub(self.provision.pins(), Form::Stream),
-            ticket,
             offer: Offer {
                 suites: SuiteList::CHACHA_FIRST,
                 wants_ticket: true,

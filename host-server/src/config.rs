@@ -76,12 +76,12 @@ pub struct Limits {
     pub payload_len: u16,
     /// Messages that wait for one peer to take them.
     pub outbox: usize,
-    /// Commands of one commander that wait for an answer.
-    pub pending_commands: usize,
+    /// Channels of one commander's session to agents at a time.
+    pub channels: usize,
+    /// Milliseconds after which a channel that carries nothing is forgotten.
+    pub channel_idle_millis: u64,
     /// Tickets that are kept, with which peers come back without a signature; 0 gives none.
     pub tickets: usize,
-    /// Milliseconds after which a command without an answer is given up.
-    pub answer_millis: u64,
     /// Seconds that an agent's token lives; at most 86,400.
     pub agent_token_seconds: u64,
     /// Seconds that a commander's token lives; at most 3,600.
@@ -111,9 +111,9 @@ impl Default for Limits {
             handshake_millis: 15_000,
             payload_len: 4096,
             outbox: 64,
-            pending_commands: 32,
+            channels: 32,
+            channel_idle_millis: 600_000,
             tickets: 4096,
-            answer_millis: 30_000,
             agent_token_seconds: 86_400,
             commander_token_seconds: 3_600,
         }
@@ -208,9 +208,14 @@ impl Config {
             MAX_PAYLOAD_LEN,
         )?;
         between("limits.outbox", limits.outbox, 1, 4096)?;
-        between("limits.pending_commands", limits.pending_commands, 1, 1024)?;
+        between("limits.channels", limits.channels, 1, 1024)?;
+        between(
+            "limits.channel_idle_millis",
+            limits.channel_idle_millis,
+            1_000,
+            86_400_000,
+        )?;
         between("limits.tickets", limits.tickets, 0, 65_536)?;
-        between("limits.answer_millis", limits.answer_millis, 100, 600_000)?;
         between(
             "limits.agent_token_seconds",
             limits.agent_token_seconds,

@@ -98,7 +98,7 @@ impl Daemon {
                 .to_string(),
             error,
         })?;
-        let (hub, handle) = Hub::new(Arc::clone(&registry), config.limits.clone());
+        let (hub, handle) = Hub::new(Arc::clone(&registry), &config.limits);
         let budget = Budget::new(config.limits.clone());
         // A port that was left to the system is told as it came out.
         let config = Config {

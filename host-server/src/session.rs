@@ -240,7 +240,7 @@ impl<'s, T: Transport> Session<'s, T> {
                 .await;
         }
         match outcome.event {
-            None | Some(Event::RoundTrip(_) | Event::Open(_)) => Ok(()),
+            None | Some(Event::RoundTrip(_) | Event::Open(_) | Event::Dropped(_)) => Ok(()),
             Some(Event::Envelope(payload)) => {
                 let (Ok(envelope), Some(session)) = (Envelope::parse(payload), self.key) else {
                     return self.fail(AlertCode::Protocol, Reason::Malformed).await;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::emulator::Qemu;
 use crate::error::Error;
-use crate::image::{Profile, build_image};
+use crate::image::{Profile, Provider, build_image_on};
 use crate::log::LogLine;
 
 /// What the device says about one case.
@@ -100,18 +100,50 @@ impl Report {
     }
 }
 
-/// Builds the conformance image, runs it and judges its report; `on_line` has each line as it comes.
+/// Builds the conformance image on `provider`, runs it and judges its report; `on_line` has each line as it comes.
 ///
 /// # Errors
 ///
 /// The image does not build or QEMU does not start. A case that fails is in the report.
-pub fn run(on_line: impl FnMut(&LogLine) + Send + 'static) -> Result<Report, Error> {
-    let image = build_image("conformance", Profile::Device)?;
+pub fn run(
+    provider: Provider,
+    on_line: impl FnMut(&LogLine) + Send + 'static,
+) -> Result<Report, Error> {
+    let names = moorline_conformance::cases().map(|case| case.name);
+    run_image("conformance", names, provider, on_line)
+}
+
+/// As [`run`], for the groups of Wycheproof's cases: the device reports each with the number of cases that it asked,
+/// which must be the number that there is here.
+///
+/// # Errors
+///
+/// As [`run`].
+pub fn run_wycheproof(
+    provider: Provider,
+    on_line: impl FnMut(&LogLine) + Send + 'static,
+) -> Result<Report, Error> {
+    let groups = moorline_wycheproof::GROUPS.iter();
+    let names: Vec<_> = groups
+        .map(|group| format!("{}, {} cases", group.name, group.count()))
+        .collect();
+    run_image(
+        "wycheproof",
+        names.iter().map(String::as_str),
+        provider,
+        on_line,
+    )
+}
+
+fn run_image<'a>(
+    bin: &str,
+    names: impl IntoIterator<Item = &'a str>,
+    provider: Provider,
+    on_line: impl FnMut(&LogLine) + Send + 'static,
+) -> Result<Report, Error> {
+    let image = build_image_on(provider, bin, Profile::Device)?;
     let outcome = Qemu::new(image).deadline(DEADLINE).on_line(on_line).run()?;
-    let mut report = judge(
-        moorline_conformance::cases().map(|case| case.name),
-        &outcome.lines,
-    );
+    let mut report = judge(names, &outcome.lines);
     let deserved = if report.is_success() { 0 } else { FAILURE };
     // A panic or a deadline also shows as missing cases, and here with what led to it.
     if outcome.status != Some(deserved) || outcome.malformed_count > 0 {

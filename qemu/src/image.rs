@@ -44,13 +44,52 @@ impl fmt::Display for Profile {
     }
 }
 
+/// Whose arithmetic an image runs on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Provider {
+    /// What every image runs on unless it says otherwise.
+    Default,
+    /// The assembly for a Cortex-M4, which needs a C compiler for the device.
+    Accelerated,
+}
+
+impl Provider {
+    /// Both, in the order of reports.
+    pub const ALL: [Self; 2] = [Self::Default, Self::Accelerated];
+
+    /// Returns what core calls it, and its feature if it has one.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Default => "default",
+            Self::Accelerated => "accelerated",
+        }
+    }
+}
+
+impl fmt::Display for Provider {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.name())
+    }
+}
+
 /// Builds the binary `bin` of the firmware and returns the path of the image.
 ///
 /// # Errors
 ///
 /// Cargo cannot be started, or refuses: the error passes on what the compiler says.
 pub fn build_image(bin: &str, profile: Profile) -> Result<PathBuf, Error> {
-    let place = [
+    build_image_on(Provider::Default, bin, profile)
+}
+
+/// As [`build_image`], on the arithmetic of `provider`.
+///
+/// The image stands where that of the other provider stood: it is to be read or booted before the next one is built.
+///
+/// # Errors
+///
+/// As [`build_image`].
+pub fn build_image_on(provider: Provider, bin: &str, profile: Profile) -> Result<PathBuf, Error> {
+    let mut place = vec![
         "--package",
         "moorline-firmware",
         "--target",
@@ -58,6 +97,9 @@ pub fn build_image(bin: &str, profile: Profile) -> Result<PathBuf, Error> {
         "--profile",
         profile.name(),
     ];
+    if provider == Provider::Accelerated {
+        place.extend(["--features", provider.name()]);
+    }
     build(bin, &place)
 }
 

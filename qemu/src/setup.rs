@@ -21,21 +21,40 @@ pub fn ensure() -> Result<(), Error> {
 }
 
 fn ensure_emulator() -> Result<(), Error> {
-    if let Some(version) = first_line(Command::new(PROGRAM).arg("--version"))? {
+    ensure_program(PROGRAM, &[PROGRAM], Error::QemuMissing)
+}
+
+/// As [`ensure`], for the C compiler that images on the accelerated provider need.
+///
+/// # Errors
+///
+/// It is missing and cannot be installed from here.
+pub fn ensure_compiler() -> Result<(), Error> {
+    let missing = Error::Missing {
+        what: COMPILER_NAME,
+        command: COMPILER_COMMAND,
+    };
+    ensure_program(COMPILER, &COMPILER_PACKAGES, missing)
+}
+
+/// Finds `program`, or installs the packages that have it; `missing` says what to type where that cannot be done.
+fn ensure_program(program: &str, packages: &[&str], missing: Error) -> Result<(), Error> {
+    if let Some(version) = first_line(Command::new(program).arg("--version"))? {
         eprintln!("setup: {version}");
         return Ok(());
     }
     let Some(privilege) = Privilege::find()? else {
-        return Err(Error::QemuMissing);
+        return Err(missing);
     };
     if first_line(Command::new("apt-get").arg("--version"))?.is_none() {
-        return Err(Error::QemuMissing);
+        return Err(missing);
     }
     // A machine that has never updated its list of packages finds none.
     let _stale_list = run(privilege.command("apt-get").args(["update", "--quiet"]));
     run(privilege
         .command("apt-get")
-        .args(["install", "--yes", PROGRAM]))
+        .args(["install", "--yes"])
+        .args(packages))
 }
 
 fn ensure_target() -> Result<(), Error> {
@@ -135,5 +154,9 @@ fn shown(command: &Command) -> String {
     words.join(" ")
 }
 
+const COMPILER: &str = "arm-none-eabi-gcc";
+const COMPILER_PACKAGES: [&str; 2] = ["gcc-arm-none-eabi", "libnewlib-arm-none-eabi"];
+const COMPILER_NAME: &str = "the C compiler arm-none-eabi-gcc";
+const COMPILER_COMMAND: &str = "sudo apt-get install gcc-arm-none-eabi libnewlib-arm-none-eabi";
 const TARGET_NAME: &str = "the Rust target thumbv7em-none-eabihf";
 const TARGET_COMMAND: &str = "rustup target add thumbv7em-none-eabihf";

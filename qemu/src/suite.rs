@@ -6,9 +6,9 @@ use std::process::{Command, Stdio};
 use std::{fmt, io, thread};
 
 use crate::bench::Budget;
-use crate::conformance::Verdict;
+use crate::conformance::{Report, Verdict};
 use crate::error::Error;
-use crate::image::{cargo, workspace_root};
+use crate::image::{Provider, cargo, workspace_root};
 use crate::{bench, conformance};
 
 /// How many checks passed and failed.
@@ -33,7 +33,7 @@ impl AddAssign for Tally {
     }
 }
 
-/// Runs every test of the workspace on the host, passing on what cargo prints.
+/// Runs every test of the workspace on the host, on the provider of a host, passing on what cargo prints.
 ///
 /// What cargo calls a test is counted as it counts. A test program that does not build, or ends without a result,
 /// counts as one failure.
@@ -42,6 +42,26 @@ impl AddAssign for Tally {
 ///
 /// Cargo cannot be started.
 pub fn host_tests() -> Result<Tally, Error> {
+    // The firmware has no tests of its own, and does not build for the host.
+    cargo_test(&["--workspace", "--exclude", "moorline-firmware"])
+}
+
+/// Runs the tests of core and its cases on the host, on the default provider: cargo gives core the features of all
+/// the packages that it tests together.
+///
+/// # Errors
+///
+/// As [`host_tests`].
+pub fn default_provider_tests() -> Result<Tally, Error> {
+    cargo_test(&[
+        "--package",
+        "moorline-core",
+        "--package",
+        "moorline-conformance",
+    ])
+}
+
+fn cargo_test(packages: &[&str]) -> Result<Tally, Error> {
     let program = cargo();
     let start = |source| Error::Start {
         program: program.clone(),
@@ -49,14 +69,8 @@ pub fn host_tests() -> Result<Tally, Error> {
     };
     let mut child = Command::new(&program)
         .current_dir(workspace_root())
-        // The firmware has no tests of its own, and does not build for the host.
-        .args([
-            "test",
-            "--workspace",
-            "--exclude",
-            "moorline-firmware",
-            "--no-fail-fast",
-        ])
+        .args(["test", "--no-fail-fast"])
+        .args(packages)
         // Each case is counted by the stage that runs the image.
         .args(["--", "--skip", CONFORMANCE_TEST])
         // Colours would stand between us and the words that are counted.
@@ -95,13 +109,27 @@ pub fn host_tests() -> Result<Tally, Error> {
     Ok(tally)
 }
 
-/// Runs the conformance cases on the device; each is one check.
+/// Runs the conformance cases on the device, on the arithmetic of `provider`; each is one check.
 ///
 /// # Errors
 ///
 /// The image does not build or does not start.
-pub fn device_conformance() -> Result<Tally, Error> {
-    let report = conformance::run(|line| println!("{}", line.message))?;
+pub fn device_conformance(provider: Provider) -> Result<Tally, Error> {
+    conformance::run(provider, |line| println!("{}", line.message)).map(|report| tally(&report))
+}
+
+/// Asks the device, on the arithmetic of `provider`, every case of Wycheproof; each group is one check.
+///
+/// # Errors
+///
+/// As [`device_conformance`].
+pub fn device_wycheproof(provider: Provider) -> Result<Tally, Error> {
+    conformance::run_wycheproof(provider, |line| println!("{}", line.message))
+        .map(|report| tally(&report))
+}
+
+/// Prints what is wrong with `report`, and counts.
+fn tally(report: &Report) -> Tally {
     for case in report
         .cases
         .iter()
@@ -112,10 +140,10 @@ pub fn device_conformance() -> Result<Tally, Error> {
     for discrepancy in &report.discrepancies {
         println!("FAILED: {discrepancy}");
     }
-    Ok(Tally {
+    Tally {
         passed: report.passed_count(),
         failed: report.failed_count(),
-    })
+    }
 }
 
 /// Holds the figures of the device against their budget; each is one check.

@@ -29,7 +29,7 @@ fn every_command_is_answered() -> Result<(), Error> {
     let text = "héllo, \"line\"\n";
     let echo = peer.ask("echo", &[text]);
     assert_eq!(echo.fields["text"], format!("Text({text:?})"));
-    let long = "x".repeat(950);
+    let long = "x".repeat(930);
     let echo = peer.ask("echo", &[&long]);
     assert_eq!(echo.fields["text"], format!("Text({long:?})"));
 
@@ -78,13 +78,23 @@ fn what_is_no_request_gets_no_answer_and_does_no_harm() -> Result<(), Error> {
     let mut hub = Hub::listen();
     let mut device = boot(&hub)?;
     let mut peer = hub.welcome();
+    // What a hub can send without a commander.
     for (inner, reason) in [
-        (&[0x31, 1][..], "no answer: UnknownType"),
-        (&[0x30, 1, 0xFF, 0xFF], "no answer: Malformed"),
-        (&[0x30, 9], "no answer: MessageVersion"),
-        (&[0x30], "no answer: Length"),
+        (&[0x31, 1][..], "dropped: OutOfPlace"),
+        (&[0x20, 0, 0, 16, 0, 0, 0, 0], "dropped: OutOfPlace"),
+        (&[0x01, 1, 0, 0], "dropped: Length"),
+        (&[0x01, 9, 0, 0], "dropped: Version"),
     ] {
         peer.carry(inner);
+        device.wait_for(reason)?;
+    }
+    // What a commander can say.
+    for (message, reason) in [
+        (&[1, 0xFF, 0xFF][..], "no answer: Malformed"),
+        (&[9], "no answer: MessageVersion"),
+        (&[], "no answer: Length"),
+    ] {
+        peer.say(message);
         device.wait_for(reason)?;
     }
     assert_eq!(peer.ask("ping", &[]).status, Status::Done);

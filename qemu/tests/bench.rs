@@ -1,12 +1,12 @@
 //! The bench image under the instruction counter.
 
 use moorline_qemu::bench::Cost;
-use moorline_qemu::image::Profile;
+use moorline_qemu::image::{Profile, Provider};
 use moorline_qemu::{Error, bench};
 
 #[test]
 fn the_meter_counts_instructions_and_counts_them_the_same_twice() -> Result<(), Error> {
-    let figures = bench::operations(Profile::Device)?;
+    let figures = bench::operations(Profile::Device, Provider::Default)?;
     let calibration = figures
         .iter()
         .find(|figure| figure.id.name == "calibration.4002");
@@ -16,6 +16,9 @@ fn the_meter_counts_instructions_and_counts_them_the_same_twice() -> Result<(), 
     };
     // The loop, and what sets it up; a tick of the timer is 1.25 instructions.
     assert!((4002..4012).contains(&instructions), "{instructions}");
-    assert_eq!(bench::operations(Profile::Device)?, figures);
+    assert_eq!(
+        bench::operations(Profile::Device, Provider::Default)?,
+        figures
+    );
     Ok(())
 }

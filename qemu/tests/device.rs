@@ -8,7 +8,7 @@ use std::sync::{LazyLock, mpsc};
 use std::time::{Duration, Instant};
 
 use moorline_qemu::conformance::Verdict;
-use moorline_qemu::image::{Profile, build_image, build_program};
+use moorline_qemu::image::{Profile, Provider, build_image, build_program};
 use moorline_qemu::{Error, Level, Outcome, Qemu, Running, conformance};
 
 /// The image that does what its first provisioning byte says.
@@ -280,7 +280,7 @@ fn a_program_for_this_machine_is_built_and_found() -> Result<(), Error> {
 
 #[test]
 fn every_conformance_case_passes_on_the_device() -> Result<(), Error> {
-    let report = conformance::run(|line| println!("{}", line.message))?;
+    let report = conformance::run(Provider::Default, |line| println!("{}", line.message))?;
     for case in report
         .cases
         .iter()

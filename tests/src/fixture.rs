@@ -8,8 +8,8 @@ use moorline_core::handshake::{
 };
 use moorline_core::time::{Instant, Now, TimeQuality, UnixMillis};
 use moorline_core::token::{
-    AgentScope, Claims, MAX_UNPACKED_LEN, NewClaims, Permissions, Role, TokenKind, TrustAnchor,
-    TrustAnchors, UnpackedToken, VerifiedClaims, mint,
+    AgentId, AgentScope, Claims, MAX_UNPACKED_LEN, NewClaims, Permissions, Role, TokenKind,
+    TrustAnchor, TrustAnchors, UnpackedToken, VerifiedClaims, mint,
 };
 use moorline_core::wire::{Form, Limits, Refuse, RefuseCode, SuiteList, TICKET_ID_LEN};
 
@@ -20,6 +20,9 @@ pub const HUB: &str = "hub.example";
 
 /// The name of the issuer.
 pub const ISSUER: &str = "https://issuer.example";
+
+/// The name of the agent.
+pub const AGENT: &str = "boiler-1";
 
 /// The name of the issuer's key.
 pub const KID: &str = "k1";
@@ -87,6 +90,11 @@ pub fn ephemeral_key(name: &str) -> EphemeralKey {
     EphemeralKey::from_scalar(&secret(name))
 }
 
+/// Returns the id of the agent, which commanders reach.
+pub fn agent_id() -> AgentId {
+    AgentId::of(ISSUER, AGENT)
+}
+
 /// Writes a token for the holder of `key` to `out`.
 pub fn token<'o>(
     role: Role,
@@ -108,7 +116,10 @@ pub fn token<'o>(
         key,
         role,
         permissions,
-        agents: AgentScope::None,
+        agents: match role {
+            Role::Agent => AgentScope::None,
+            Role::Commander => AgentScope::of_agents(&[agent_id()]).unwrap_or_default(),
+        },
         generation: 1,
         issued_at: NOW.secs(),
         not_before: None,
@@ -184,7 +195,6 @@ impl World {
             token,
             wanted: Wanted::Hub(&self.pins, Form::Stream),
             offer,
-            ticket: None,
         }
     }
 
@@ -195,7 +205,7 @@ impl World {
     ) -> Result<UnpackedToken<'o>, Failure> {
         token(
             Role::Agent,
-            "boiler-1",
+            AGENT,
             *self.agent.public_key(),
             &self.issuer,
             out,

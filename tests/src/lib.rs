@@ -7,18 +7,21 @@
 #![forbid(unsafe_code)]
 
 mod case;
-mod channel;
+pub mod channel;
 pub mod fixture;
 mod framing;
 mod handshake;
 mod hex;
 mod jws;
 mod message;
+mod message_mac;
 mod offline;
 pub mod pair;
 mod primitives;
+mod provider;
 pub mod reference;
 mod session;
+mod time_floor;
 mod token;
 pub mod vectors;
 mod websocket;
@@ -28,6 +31,7 @@ pub use case::{Case, Failure};
 /// Every table of cases, in the order in which they run.
 static TABLES: &[&[Case]] = &[
     primitives::CASES,
+    provider::CASES,
     jws::CASES,
     token::accepted::CASES,
     token::algorithm::CASES,
@@ -55,8 +59,11 @@ static TABLES: &[&[Case]] = &[
     vectors::CASES,
     session::frames::CASES,
     session::tamper::CASES,
+    session::datagrams::CASES,
     session::update::CASES,
     session::update_order::CASES,
+    session::datagram_update::CASES,
+    session::schedules::CASES,
     session::limits::CASES,
     session::ending::CASES,
     session::heartbeat::CASES,
@@ -72,7 +79,10 @@ static TABLES: &[&[Case]] = &[
     offline::tamper::CASES,
     offline::counters::CASES,
     offline::machine::CASES,
+    channel::schedules::CASES,
     message::CASES,
+    message_mac::CASES,
+    time_floor::CASES,
     framing::CASES,
     websocket::CASES,
 ];

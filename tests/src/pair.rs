@@ -2,7 +2,7 @@
 
 use heapless::Vec;
 use moorline_core::connection::{Closure, Connection, Context, Event, Settings};
-use moorline_core::handshake::{Initiator, Responder};
+use moorline_core::handshake::{Initiator, Responder, SingleUse, Ticket};
 use moorline_core::limits::MAX_HANDSHAKE_LEN;
 use moorline_core::reason::Reason;
 use moorline_core::token::UnpackedToken;
@@ -131,12 +131,13 @@ impl<'k> Pair<'k> {
         settings: Settings,
     ) -> Result<Self, Failure> {
         let (initiator, responder) = (world.initiator(token), world.responder());
-        Self::between(initiator, responder, Door::default(), settings, 0)
+        Self::between(initiator, None, responder, Door::default(), settings, 0)
     }
 
-    /// Returns these two ends before the first message is delivered, at `millis`.
+    /// Returns these two ends before the first message is delivered, at `millis`. The initiator offers `ticket`.
     pub fn between(
         initiator: Initiator<'k>,
+        ticket: Option<&Ticket>,
         responder: Responder<'k>,
         door: Door,
         settings: Settings,
@@ -147,7 +148,11 @@ impl<'k> Pair<'k> {
         let mut entropy = FixedEntropy::new("initiator");
         let started = Connection::initiate(
             initiator,
-            ephemeral_key("initiator ephemeral"),
+            SingleUse {
+                ephemeral: ephemeral_key("initiator ephemeral"),
+                // The cases use some twice, as a thief would.
+                ticket: ticket.and_then(|ticket| Ticket::from_bytes(&ticket.to_bytes()).ok()),
+            },
             settings,
             &start,
             &mut entropy,

@@ -463,17 +463,18 @@ fn agreement_of_two() -> Result<(), Failure> {
 }
 
 /// The coordinates of the points of small order, and of the same points unreduced (RFC 7748 §7).
+pub(crate) const SMALL_ORDERS: [[u8; 32]; 7] = [
+    [0; 32],
+    hex("0100000000000000000000000000000000000000000000000000000000000000"),
+    hex("e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800"),
+    hex("5f9c95bca3508c24b1d0b1559c83ef5b04445cc4581c8e86d8224eddd09f1157"),
+    hex("ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f"),
+    hex("edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f"),
+    hex("eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f"),
+];
+
 fn small_orders() -> Result<(), Failure> {
-    let shares: [[u8; 32]; 7] = [
-        [0; 32],
-        hex("0100000000000000000000000000000000000000000000000000000000000000"),
-        hex("e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800"),
-        hex("5f9c95bca3508c24b1d0b1559c83ef5b04445cc4581c8e86d8224eddd09f1157"),
-        hex("ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f"),
-        hex("edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f"),
-        hex("eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f"),
-    ];
-    for (step, share) in shares.into_iter().enumerate() {
+    for (step, share) in SMALL_ORDERS.into_iter().enumerate() {
         let key = EphemeralKey::from_scalar(&Secret::new([0x42; 32]));
         ensure!(key.agree(&Share(share)).is_none(), step);
     }

@@ -348,6 +348,26 @@ pub fn frame(secret: &Block, kind: u8, epoch: u8, seq: u32, payload: &[u8]) -> M
     frame_keys(secret).sealed(seq.into(), &[&header], &header, &[payload])
 }
 
+/// Returns the frame in datagram form of type `kind` that carries `payload` to the end that `cid` names (PROTOCOL.md
+/// §5.1).
+pub fn datagram(
+    secret: &Block,
+    kind: u8,
+    epoch: u8,
+    cid: u32,
+    seq: u32,
+    payload: &[u8],
+) -> Message {
+    let [high, low] = u16::try_from(payload.len() + 16)
+        .unwrap_or(u16::MAX)
+        .to_be_bytes();
+    let mut header = [0; 12];
+    header[..4].copy_from_slice(&[kind, epoch, high, low]);
+    header[4..8].copy_from_slice(&cid.to_be_bytes());
+    header[8..].copy_from_slice(&seq.to_be_bytes());
+    frame_keys(secret).sealed(seq.into(), &[&header], &header, &[payload])
+}
+
 /// The step from one epoch to the next (PROTOCOL.md §5.4).
 #[derive(Debug, Clone, Copy)]
 pub struct Step {

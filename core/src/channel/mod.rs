@@ -5,14 +5,19 @@
 //! is proved inside.
 
 mod rate;
+mod shelf;
 
 use rate::Starts;
+use shelf::{Shelf, ShelvedGate};
 
 use crate::connection::{Context, Event, Facts, Settings};
 use crate::crypto::{EphemeralKey, Hash};
 use crate::datagram::Datagram;
-use crate::handshake::Responder;
-use crate::limits::{CHANNEL_IDLE_MILLIS, CHANNEL_START_MILLIS, CHANNEL_STARTS};
+use crate::handshake::{Gate, Responder};
+use crate::limits::{
+    CHANNEL_IDLE_MILLIS, CHANNEL_RESUMPTION_MILLIS, CHANNEL_RESUMPTIONS, CHANNEL_START_MILLIS,
+    CHANNEL_STARTS,
+};
 use crate::message::{Alert, AlertCode, ENVELOPE_HEADER_LEN, Envelope};
 use crate::reason::{Error, Reason};
 use crate::time::Instant;
@@ -21,13 +26,14 @@ use crate::wire::{M1, is_handshake};
 /// The name of a route, the hub's own.
 pub type Route = [u8; 16];
 
-/// Up to `N` channels at a time.
+/// Up to `N` channels at a time, and as many tickets with which commanders come back without a signature.
 #[derive(Debug)]
 pub struct Channels<'k, const N: usize> {
-    responder: Responder<'k>,
     settings: Settings,
     slots: [Option<Slot<'k>>; N],
     starts: Starts,
+    resumptions: Starts,
+    shelf: Shelf<N>,
     spare: Option<EphemeralKey>,
 }
 
@@ -68,16 +74,25 @@ pub enum ChannelEvent<'m> {
 }
 
 impl<'k, const N: usize> Channels<'k, N> {
-    /// Returns the channels of who `responder` says; none is open.
+    /// Returns the channels of an agent; none is open.
     #[must_use]
-    pub fn new(responder: Responder<'k>, settings: Settings) -> Self {
+    pub const fn new(settings: Settings) -> Self {
         Self {
-            responder,
             settings,
             slots: [const { None }; N],
             starts: Starts::new(CHANNEL_STARTS, CHANNEL_START_MILLIS),
+            resumptions: Starts::new(CHANNEL_RESUMPTIONS, CHANNEL_RESUMPTION_MILLIS),
+            shelf: Shelf::new(),
             spare: None,
         }
+    }
+
+    /// Answers `burst` full handshakes at once and one more after each `every` milliseconds, for a machine to which a
+    /// signature costs less than to a microcontroller.
+    #[must_use]
+    pub fn with_rate(mut self, burst: u64, every: u64) -> Self {
+        self.starts = Starts::new(burst, every);
+        self
     }
 
     /// Returns whether the next handshake's ephemeral key is still to be made.
@@ -114,7 +129,7 @@ impl<'k, const N: usize> Channels<'k, N> {
     /// Takes in the envelope `payload`; what it carries is decrypted where it stands. An answer is written to `out`,
     /// which takes [`crate::limits::MAX_HANDSHAKE_LEN`] bytes.
     ///
-    /// The time in `context` is the hub's (PROTOCOL.md §7.2): a token is judged by it.
+    /// `responder` is who the agent is. The time in `context` is the hub's (PROTOCOL.md §7.2): a token is judged by it.
     ///
     /// # Errors
     ///
@@ -122,6 +137,7 @@ impl<'k, const N: usize> Channels<'k, N> {
     pub fn handle_envelope<'m, 'o>(
         &mut self,
         payload: &'m mut [u8],
+        responder: &Responder<'k>,
         context: &mut Context<'_>,
         out: &'o mut [u8],
     ) -> Result<Carried<'m, 'o>, Reason> {
@@ -138,7 +154,7 @@ impl<'k, const N: usize> Channels<'k, N> {
         };
         let place = match self.place_of(&route) {
             Some(place) => place,
-            None => match self.start(route, inner, context) {
+            None => match self.start(route, inner, responder, context) {
                 Ok(place) => place,
                 Err(reason) => return dropped(reason),
             },
@@ -146,7 +162,9 @@ impl<'k, const N: usize> Channels<'k, N> {
         let Some(slot) = self.slots.get_mut(place).and_then(Option::as_mut) else {
             return dropped(Reason::OutOfPlace);
         };
-        let outcome = slot.datagram.handle_message(inner, context, out);
+        let outcome = with_shelf(&mut self.shelf, context, |context| {
+            slot.datagram.handle_message(inner, context, out)
+        });
         let event = match outcome.event {
             None | Some(Event::RoundTrip(_)) => None,
             Some(Event::Open(claims)) => {
@@ -197,7 +215,9 @@ impl<'k, const N: usize> Channels<'k, N> {
                 event: Some(ChannelEvent::Closed),
             });
         }
-        let outcome = slot.datagram.handle_deadline(context, out);
+        let outcome = with_shelf(&mut self.shelf, context, |context| {
+            slot.datagram.handle_deadline(context, out)
+        });
         let event = match outcome.event {
             Some(Event::Closed(_)) => Some(ChannelEvent::Closed),
             _ => None,
@@ -243,21 +263,29 @@ impl<'k, const N: usize> Channels<'k, N> {
         &mut self,
         route: Route,
         inner: &[u8],
+        responder: &Responder<'k>,
         context: &mut Context<'_>,
     ) -> Result<usize, Reason> {
         if !is_handshake(inner) {
             return Err(Reason::OutOfPlace);
         }
-        M1::parse(inner, self.responder.respond_as.line())?;
+        let m1 = M1::parse(inner, responder.respond_as.line())?;
         let now = context.now.instant;
         let place = self.free_place(now).ok_or(Reason::NotAdmitted)?;
-        if !self.starts.take(now) {
+        let ticket = m1
+            .preshared
+            .and_then(|preshared| self.shelf.find(&preshared.id));
+        let starts = match ticket {
+            Some(_) => &mut self.resumptions,
+            None => &mut self.starts,
+        };
+        if !starts.take(now) {
             return Err(Reason::NotAdmitted);
         }
         let ephemeral = self.spare.take();
         let slot = Slot {
             route,
-            datagram: Datagram::respond(self.responder, ephemeral, self.settings, now),
+            datagram: Datagram::respond(*responder, ephemeral, self.settings, now),
             heard: now,
             commander: None,
             superseded: false,
@@ -309,4 +337,19 @@ impl Slot<'_> {
             deadline
         })
     }
+}
+
+/// Calls `work` with a context whose gate has the shelf beside it.
+fn with_shelf<R, const N: usize>(
+    shelf: &mut Shelf<N>,
+    context: &mut Context<'_>,
+    work: impl FnOnce(&mut Context<'_>) -> R,
+) -> R {
+    let gate = context.gate.as_deref_mut();
+    let mut shelved = gate.map(|gate| ShelvedGate { gate, shelf });
+    work(&mut Context {
+        now: context.now,
+        entropy: &mut *context.entropy,
+        gate: shelved.as_mut().map(|gate| -> &mut dyn Gate { gate }),
+    })
 }

@@ -14,7 +14,7 @@ pub(super) struct Starts {
 
 impl Starts {
     /// Returns a full bucket of `burst`, into which one comes back after every `every` milliseconds.
-    pub(super) fn new(burst: u64, every: u64) -> Self {
+    pub(super) const fn new(burst: u64, every: u64) -> Self {
         Self {
             burst,
             every,

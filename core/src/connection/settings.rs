@@ -32,13 +32,19 @@ pub struct Settings {
     pub fresh_updates: bool,
 }
 
+impl Settings {
+    /// Payloads of up to 1,024 bytes, the protocol's time for a handshake, the usual heartbeat, and key updates without
+    /// a fresh Diffie-Hellman.
+    pub const DEFAULT: Self = Self {
+        max_payload_len: 1024,
+        handshake_millis: HANDSHAKE_MILLIS,
+        heartbeat: Heartbeat::DEFAULT,
+        fresh_updates: false,
+    };
+}
+
 impl Default for Settings {
     fn default() -> Self {
-        Self {
-            max_payload_len: 1024,
-            handshake_millis: HANDSHAKE_MILLIS,
-            heartbeat: Heartbeat::DEFAULT,
-            fresh_updates: false,
-        }
+        Self::DEFAULT
     }
 }

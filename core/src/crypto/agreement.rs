@@ -2,8 +2,7 @@
 
 use core::fmt;
 
-use x25519_dalek::{PublicKey, StaticSecret};
-
+use super::provider::{Active, Agreeing, Provider};
 use crate::crypto::Secret;
 use crate::entropy::{Entropy, EntropyError, draw};
 
@@ -20,7 +19,7 @@ pub struct Share(pub [u8; SHARE_LEN]);
 /// The handshake that holds it agrees again when a message that did not hold is followed by one that does: on a
 /// datagram link anyone can send the first.
 pub struct EphemeralKey {
-    secret: StaticSecret,
+    secret: <Active as Provider>::AgreementKey,
     share: Share,
 }
 
@@ -40,9 +39,11 @@ impl EphemeralKey {
     /// A scalar serves one handshake: this is for test vectors and for keys made ready by other means.
     #[must_use]
     pub fn from_scalar(scalar: &Secret<32>) -> Self {
-        let secret = StaticSecret::from(*scalar.expose());
-        let share = Share(PublicKey::from(&secret).to_bytes());
-        Self { secret, share }
+        let (secret, share) = Agreeing::from_scalar(scalar);
+        Self {
+            secret,
+            share: Share(share),
+        }
     }
 
     /// Returns the public half.
@@ -54,10 +55,7 @@ impl EphemeralKey {
     /// Returns the shared secret with `peer`, or nothing when it is all zero (RFC 7748 §6.1).
     #[must_use]
     pub fn agree(&self, peer: &Share) -> Option<Secret<32>> {
-        let shared = self.secret.diffie_hellman(&PublicKey::from(peer.0));
-        shared
-            .was_contributory()
-            .then(|| Secret::new(shared.to_bytes()))
+        self.secret.agree(&peer.0)
     }
 }
 

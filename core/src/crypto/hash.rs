@@ -1,7 +1,8 @@
 //! SHA-256 (FIPS 180-4).
 
-use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
+
+use super::provider::{Active, Hashing, Provider};
 
 /// Length of a hash in bytes.
 pub const HASH_LEN: usize = 32;
@@ -47,13 +48,13 @@ impl Hash {
 
 /// A hash under construction.
 #[derive(Clone)]
-pub struct Hasher(Sha256);
+pub struct Hasher(<Active as Provider>::Hasher);
 
 impl Hasher {
     /// Returns the hasher of no bytes.
     #[must_use]
     pub fn new() -> Self {
-        Self(Sha256::new())
+        Self(Hashing::new())
     }
 
     /// Takes in `bytes`.
@@ -64,7 +65,7 @@ impl Hasher {
     /// Returns the hash of all bytes taken in.
     #[must_use]
     pub fn finish(self) -> Hash {
-        Hash(self.0.finalize().into())
+        Hash(self.0.finish())
     }
 }
 

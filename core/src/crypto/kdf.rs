@@ -1,9 +1,7 @@
 //! HKDF-SHA256 (RFC 5869) and the labelled expansion of PROTOCOL.md §3.1.
 
-use hkdf::Hkdf;
-use sha2::Sha256;
-
 use super::mac::secret_mac;
+use super::provider::{Active, Authenticating, Provider};
 use super::{Hash, Secret};
 
 /// Longest label with its prefix, and longest context, in bytes.
@@ -11,6 +9,9 @@ const MAX_LABEL_LEN: usize = 32;
 
 /// Longest context of a labelled expansion in bytes: one hash, and a few bytes more.
 const MAX_CONTEXT_LEN: usize = 64;
+
+/// Most bytes that HKDF-Expand gives: 255 blocks.
+const MAX_EXPANDED_LEN: usize = 255 * 32;
 
 /// What every label begins with.
 const LABEL_PREFIX: &[u8] = b"ML1 ";
@@ -27,10 +28,27 @@ pub fn extract(salt: &[u8], input: &[u8]) -> Secret<32> {
 #[must_use]
 pub fn expand(key: &Secret<32>, info: &[&[u8]], output: &mut [u8]) -> bool {
     output.fill(0);
-    let Ok(hkdf) = Hkdf::<Sha256>::from_prk(key.expose()) else {
+    if output.len() > MAX_EXPANDED_LEN {
         return false;
-    };
-    hkdf.expand_multi_info(info, output).is_ok()
+    }
+    let keyed = <Active as Provider>::Mac::new(key.expose());
+    let mut previous: Option<Secret<32>> = None;
+    for (number, output) in (1..=u8::MAX).zip(output.chunks_mut(32)) {
+        let mut mac = keyed.clone();
+        if let Some(previous) = &previous {
+            mac.update(previous.expose());
+        }
+        for part in info {
+            mac.update(part);
+        }
+        mac.update(&[number]);
+        let block = mac.finish();
+        for (to, from) in output.iter_mut().zip(block.expose()) {
+            *to = *from;
+        }
+        previous = Some(block);
+    }
+    true
 }
 
 /// Returns `L(secret, label, context, N)` of PROTOCOL.md §3.1.

@@ -1,6 +1,6 @@
 //! Primitives behind types of our own, and the types of secrets.
 //!
-//! Nothing outside this module names a cryptographic library. The primitives are those of
+//! Nothing outside [`provider`] names a cryptographic library. The primitives are those of
 //! PROTOCOL.md §1: SHA-256, HMAC, HKDF, X25519, ECDSA over P-256, AES-256-GCM and ChaCha20-Poly1305.
 
 mod aead;
@@ -8,6 +8,7 @@ mod agreement;
 mod hash;
 mod kdf;
 mod mac;
+pub mod provider;
 mod secret;
 mod self_test;
 mod signature;

@@ -2,12 +2,7 @@
 
 use core::fmt;
 
-use ecdsa::hazmat::{sign_prehashed_rfc6979, verify_prehashed};
-use p256::elliptic_curve::sec1::ToSec1Point;
-use p256::{NistP256, ProjectivePoint, SecretKey};
-use sha2::Sha256;
-use zeroize::Zeroizing;
-
+use super::provider::{Active, Provider, Signing, Verifying};
 use crate::crypto::{Hash, Secret};
 use crate::entropy::{Entropy, EntropyError, draw};
 
@@ -29,17 +24,17 @@ pub struct SignatureError;
 
 /// A point on the curve that is not infinity.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct PublicKey(p256::PublicKey);
+pub struct PublicKey(<Active as Provider>::PublicKey);
 
 impl PublicKey {
     /// Returns the key of `bytes`, or nothing unless they are an uncompressed point on the curve.
     #[must_use]
     pub fn from_bytes(bytes: &[u8; PUBLIC_KEY_LEN]) -> Option<Self> {
-        // The library reads compressed and compact forms too; those are one key under two names.
+        // Libraries read compressed and compact forms too; those are one key under two names.
         if bytes.first() != Some(&4) {
             return None;
         }
-        p256::PublicKey::from_sec1_bytes(bytes).ok().map(Self)
+        Verifying::from_point(bytes).map(Self)
     }
 
     /// Returns the key of the affine coordinates `x` and `y`, or nothing unless they are on the curve.
@@ -55,11 +50,7 @@ impl PublicKey {
     /// Returns the uncompressed point.
     #[must_use]
     pub fn to_bytes(&self) -> [u8; PUBLIC_KEY_LEN] {
-        let mut bytes = [0; PUBLIC_KEY_LEN];
-        for (to, from) in bytes.iter_mut().zip(self.0.to_sec1_point(false).as_bytes()) {
-            *to = *from;
-        }
-        bytes
+        self.0.to_point()
     }
 
     /// Returns the hash of the uncompressed point, by which keys are named.
@@ -76,14 +67,11 @@ impl PublicKey {
     ///
     /// [`SignatureError`] for r or s out of range and for a signature by another key or over another message.
     pub fn verify(&self, digest: &Hash, signature: &Signature) -> Result<(), SignatureError> {
-        let signature =
-            p256::ecdsa::Signature::from_slice(&signature.0).map_err(|_| SignatureError)?;
-        verify_prehashed::<NistP256>(
-            &ProjectivePoint::from(*self.0.as_affine()),
-            digest.as_bytes(),
-            &signature,
-        )
-        .map_err(|_| SignatureError)
+        if self.0.verifies(digest, signature) {
+            Ok(())
+        } else {
+            Err(SignatureError)
+        }
     }
 }
 
@@ -110,7 +98,7 @@ impl defmt::Format for PublicKey {
 
 /// A private key with its public half. Parsing computes the public half: it is done once, at start.
 pub struct SigningKey {
-    secret: SecretKey,
+    secret: <Active as Provider>::SigningKey,
     public: PublicKey,
 }
 
@@ -118,9 +106,11 @@ impl SigningKey {
     /// Returns the key of `scalar`, or nothing when it is zero or not under the order of the curve.
     #[must_use]
     pub fn from_scalar(scalar: &Secret<32>) -> Option<Self> {
-        let secret = SecretKey::from_slice(scalar.expose()).ok()?;
-        let public = PublicKey(secret.public_key());
-        Some(Self { secret, public })
+        let (secret, public) = <Active as Provider>::SigningKey::from_scalar(scalar)?;
+        Some(Self {
+            secret,
+            public: PublicKey(public),
+        })
     }
 
     /// Makes a key.
@@ -142,12 +132,7 @@ impl SigningKey {
     /// Returns the private scalar, for writing it to storage that only its owner reads.
     #[must_use]
     pub fn to_scalar(&self) -> Secret<32> {
-        let bytes = Zeroizing::new(self.secret.to_bytes());
-        Secret::filled_by(|scalar| {
-            for (to, from) in scalar.iter_mut().zip(bytes.iter()) {
-                *to = *from;
-            }
-        })
+        self.secret.to_scalar()
     }
 
     /// Returns the public half.
@@ -163,10 +148,7 @@ impl SigningKey {
     /// gives the deterministic signature.
     #[must_use]
     pub fn sign(&self, digest: &Hash, hedge: &[u8]) -> Signature {
-        let scalar = Zeroizing::new(self.secret.to_nonzero_scalar());
-        let (signature, _) =
-            sign_prehashed_rfc6979::<NistP256, Sha256>(&scalar, digest.as_bytes(), hedge);
-        Signature(signature.normalize_s().to_bytes().into())
+        self.secret.sign(digest, hedge)
     }
 }
 

@@ -4,10 +4,9 @@ use embedded_io_async::{Error as _, ErrorKind, ErrorType, Read, Write};
 
 use super::{Buffers, Clock, DriverError, Pump};
 use crate::connection::{Connection, Event, Settings};
-use crate::crypto::EphemeralKey;
 use crate::entropy::Entropy;
 use crate::framing::{Framing, MAX_RESPONSE_LEN, UpgradeKey, emit_request, parse_response};
-use crate::handshake::{Initiator, Ticket};
+use crate::handshake::{Initiator, SingleUse, Ticket};
 use crate::message::{Alert, Envelope};
 use crate::reason::Error;
 use crate::wire::TooSmall;
@@ -90,7 +89,7 @@ impl<'k, 'b, S: Read + Write, F: Framing> Link<'k, 'b, S, F> {
         stream: S,
         framing: F,
         initiator: Initiator<'k>,
-        ephemeral: EphemeralKey,
+        single_use: impl Into<SingleUse>,
         settings: Settings,
         buffers: Buffers<'b>,
         machine: &mut Machine<'_, C, E>,
@@ -98,7 +97,7 @@ impl<'k, 'b, S: Read + Write, F: Framing> Link<'k, 'b, S, F> {
         let now = machine.clock.now();
         let (pump, write) = Pump::start(
             initiator,
-            ephemeral,
+            single_use.into(),
             settings,
             framing,
             buffers,

@@ -2,10 +2,9 @@
 
 use super::Stop;
 use crate::connection::{Connection, Context, Event, Settings};
-use crate::crypto::EphemeralKey;
 use crate::entropy::Entropy;
 use crate::framing::{Framing, Progress};
-use crate::handshake::{Initiator, Ticket};
+use crate::handshake::{Initiator, SingleUse, Ticket};
 use crate::message::{Alert, Envelope};
 use crate::reason::Error;
 use crate::time::Now;
@@ -50,7 +49,7 @@ impl<'k, 'b, F: Framing> Pump<'k, 'b, F> {
     /// As [`Connection::initiate`]; [`Error::OutputTooSmall`] when a buffer does not take M1.
     pub fn start(
         initiator: Initiator<'k>,
-        ephemeral: EphemeralKey,
+        single_use: SingleUse,
         settings: Settings,
         mut framing: F,
         buffers: Buffers<'b>,
@@ -63,7 +62,7 @@ impl<'k, 'b, F: Framing> Pump<'k, 'b, F> {
             wire,
         } = buffers;
         let (connection, m1) =
-            Connection::initiate(initiator, ephemeral, settings, &now, entropy, message)?;
+            Connection::initiate(initiator, single_use, settings, &now, entropy, message)?;
         let write = framing.emit(m1, entropy, wire)?.len();
         let buffers = Buffers {
             input,

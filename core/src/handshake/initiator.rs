@@ -1,22 +1,9 @@
 //! The initiator: an agent or a commander.
 
-use super::key_schedule::{Early, HandshakeSecret, Master};
-use super::transcript::{AfterM1, AfterM2, AfterM2Clear, AfterM3, before_binder};
-use super::{
-    Established, Label, Pins, REFUSE_SEQ, Role, Terms, Ticket, open_after_prefix, open_in_place,
-    seal_after_prefix, sign, verify,
-};
-use crate::crypto::{EphemeralKey, Hash, MAC_LEN, PublicKey, SIGNATURE_LEN, SigningKey, TAG_LEN};
-use crate::entropy::{Entropy, draw};
-use crate::limits::{MAX_PAYLOAD_LEN, MIN_PAYLOAD_LEN};
-use crate::reason::{Error, Reason};
-use crate::time::{Now, TimeQuality, UnixMillis};
-use crate::token::{AgentId, Candidate, Policy, Role as TokenRole, TrustAnchors, UnpackedToken};
-use crate::wire::{
-    Announcement, ConnectionIds, Flags, Form, KIND_TOKEN, Line, M1, M2_CLEAR_LEN, M2Clear,
-    M2Confirmed, M2Signed, M3_MIN_LEN, M3_PREFIX_LEN, M3Confirmed, M4Sealed, MessageType, Mode,
-    Preshared, Refuse, RefuseCode, ResponderCredential, SuiteList, Writer, emit_head,
-};
+use super::{Pins, Ticket};
+use crate::crypto::{EphemeralKey, SigningKey};
+use crate::token::{AgentId, TrustAnchors, UnpackedToken};
+use crate::wire::{Form, Line, SuiteList};
 
 /// Who an initiator is and whom it takes for the other end.
 #[derive(Debug, Clone, Copy)]
@@ -29,8 +16,24 @@ pub struct Initiator<'k> {
     pub wanted: Wanted<'k>,
     /// What it announces.
     pub offer: Offer,
+}
+
+/// What one handshake uses up.
+#[derive(Debug)]
+pub struct SingleUse {
+    /// Its ephemeral key, which may have been made at any time before.
+    pub ephemeral: EphemeralKey,
     /// What an earlier session left. One that does not fit is passed over.
-    pub ticket: Option<&'k Ticket>,
+    pub ticket: Option<Ticket>,
+}
+
+impl From<EphemeralKey> for SingleUse {
+    fn from(ephemeral: EphemeralKey) -> Self {
+        Self {
+            ephemeral,
+            ticket: None,
+        }
+    }
 }
 
 /// Whom an initiator wants to reach, and how it knows that one.
@@ -65,7 +68,7 @@ impl Wanted<'_> {
     }
 
     /// Returns what names the expected key in M1.
-    fn hint(&self) -> [u8; 4] {
+    pub(super) fn hint(&self) -> [u8; 4] {
         match self {
             Self::Hub(pins, _) => pins.hint(),
             Self::Agent(_) => [0; 4],
@@ -73,7 +76,7 @@ impl Wanted<'_> {
     }
 
     /// Returns whether `ticket` was given by whom is wanted.
-    fn is_of(&self, ticket: &Ticket) -> bool {
+    pub(super) fn is_of(&self, ticket: &Ticket) -> bool {
         let by_the_key = match self {
             Self::Hub(pins, _) => pins.find(&ticket.responder.prefix()).is_some(),
             Self::Agent(_) => true,
@@ -95,432 +98,4 @@ pub struct Offer {
     pub no_clock: bool,
     /// Whether it wants a ticket for the next time.
     pub wants_ticket: bool,
-}
-
-/// The wait for M2.
-#[derive(Debug)]
-pub struct AwaitM2<'k> {
-    initiator: Initiator<'k>,
-    ephemeral: EphemeralKey,
-    /// What it was offered to resume.
-    offered: Option<(Early, &'k Ticket)>,
-    id: u32,
-    th0: AfterM1,
-}
-
-/// What M2 led to. M3 is to be sent in either case.
-#[derive(Debug)]
-pub enum M2Answer {
-    /// The responder has proved itself by a signature; it confirms with M4.
-    Full(AwaitM4),
-    /// The responder has proved that it holds the ticket's secret; it confirms with a Welcome.
-    Resumed(AwaitWelcome),
-}
-
-impl<'k> AwaitM2<'k> {
-    /// Writes M1 to `out` and returns the wait with it.
-    ///
-    /// `ephemeral` may have been made at any time before; it serves this handshake alone. `now` is the civil time as
-    /// far as it is known: a ticket that has expired by it is not offered.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::OutputTooSmall`]; [`Error::PayloadTooLong`] when the offer's payload is out of range;
-    /// [`Error::Entropy`].
-    pub fn start<'o>(
-        initiator: Initiator<'k>,
-        ephemeral: EphemeralKey,
-        now: &Now,
-        entropy: &mut dyn Entropy,
-        out: &'o mut [u8],
-    ) -> Result<(Self, &'o mut [u8]), Error> {
-        let offer = &initiator.offer;
-        if !(MIN_PAYLOAD_LEN..=MAX_PAYLOAD_LEN).contains(&usize::from(offer.max_payload_len)) {
-            return Err(Error::PayloadTooLong {
-                limit: MAX_PAYLOAD_LEN,
-            });
-        }
-        let line = initiator.wanted.line();
-        let id = draw_id(line.form(), entropy)?;
-        let offered = initiator.offered(now);
-        let m1 = M1 {
-            suites: offer.suites,
-            mode: offered.as_ref().map_or(Mode::Full, |_| Mode::Resume),
-            flags: Flags {
-                no_clock: offer.no_clock,
-                wants_ticket: offer.wants_ticket,
-            },
-            mtu: offer.mtu,
-            id,
-            hint: initiator.wanted.hint(),
-            share: ephemeral.share(),
-            cookie: None,
-            preshared: offered.as_ref().map(|(_, ticket)| Preshared {
-                id: ticket.id,
-                binder: [0; MAC_LEN],
-            }),
-        };
-        let bytes = m1.emit(line, out)?;
-        if let Some((early, _)) = &offered {
-            let binder = early.binder(&before_binder(line, bytes));
-            if let Some(place) = bytes.last_chunk_mut::<MAC_LEN>() {
-                *place = *binder.as_bytes();
-            }
-        }
-        let th0 = AfterM1::new(line, bytes);
-        Ok((
-            Self {
-                initiator,
-                ephemeral,
-                offered,
-                id,
-                th0,
-            },
-            bytes,
-        ))
-    }
-
-    /// Returns this end's connection id; 0 on a stream.
-    #[must_use]
-    pub fn id(&self) -> u32 {
-        self.id
-    }
-
-    /// Checks M2 in the order of PROTOCOL.md §2.7 and writes M3 to `out`. `message` is decrypted where it stands.
-    ///
-    /// # Errors
-    ///
-    /// [`Reason`] of the first check that fails; an `out` that does not take M3 is [`Reason::Length`].
-    pub fn handle_m2<'o>(
-        &self,
-        message: &mut [u8],
-        now: &Now,
-        entropy: &mut dyn Entropy,
-        out: &'o mut [u8],
-    ) -> Result<(M2Answer, &'o mut [u8]), Reason> {
-        let line = self.initiator.wanted.line();
-        let clear = M2Clear::parse(message, line, self.id)?;
-        if !self.initiator.offer.suites.contains(clear.suite) {
-            return Err(Reason::Suite);
-        }
-        if clear.mode == Mode::Resume && self.offered.is_none() {
-            return Err(Reason::Mode);
-        }
-        clear.check_len(message, line)?;
-        let ids = ConnectionIds {
-            own: clear.ids.peer,
-            peer: clear.ids.own,
-        };
-        match (clear.mode, &self.offered) {
-            (Mode::Full, _) => {
-                let responder = self.open_m2(&clear, message, now)?;
-                let (m3, th5) = self.emit_m3(&responder, ids, entropy, out)?;
-                let next = AwaitM4 {
-                    master: responder.secret.to_master(&th5),
-                    refusals: Refusals {
-                        secret: responder.secret,
-                        th1: responder.th1,
-                        th3: responder.th3,
-                    },
-                    announcement: responder.announcement,
-                    responder: responder.key,
-                    ids,
-                    line: self.initiator.wanted.line(),
-                };
-                Ok((M2Answer::Full(next), m3))
-            }
-            (Mode::Resume, Some((early, ticket))) => {
-                if clear.suite != ticket.suite {
-                    return Err(Reason::Suite);
-                }
-                let (next, m3) = self.resume(early, ticket, &clear, ids, message, out)?;
-                Ok((M2Answer::Resumed(next), m3))
-            }
-            _ => Err(Reason::Mode),
-        }
-    }
-
-    fn open_m2(
-        &self,
-        clear: &M2Clear,
-        message: &mut [u8],
-        now: &Now,
-    ) -> Result<ProvedResponder, Reason> {
-        let (clear_bytes, sealed) = message
-            .split_at_mut_checked(M2_CLEAR_LEN)
-            .ok_or(Reason::Length)?;
-        let th1 = self.th0.m2_clear(clear_bytes);
-        let secret =
-            Early::without_secret().agree(clear.suite, &self.ephemeral, &clear.share, &self.th0)?;
-        let plaintext = open_in_place(&secret.responder_key(&th1), 0, th1.0.as_bytes(), sealed)?;
-        let m2 = M2Signed::parse(plaintext, self.initiator.wanted.line())?;
-        let key = self.responder_key(&m2.credential, now)?;
-        let th2 = th1.m2_signed(m2.signed_part, &key);
-        verify(&key, Label::Responder, &th2.0, &m2.signature)
-            .map_err(|_| Reason::ResponderSignature)?;
-        Ok(ProvedResponder {
-            secret,
-            th1,
-            th3: th2.signature(&m2.signature),
-            announcement: m2.announcement,
-            key: key.hash(),
-        })
-    }
-
-    /// Returns the key of the responder, if it is the one that is wanted.
-    fn responder_key(
-        &self,
-        credential: &ResponderCredential<'_>,
-        now: &Now,
-    ) -> Result<PublicKey, Reason> {
-        match (&self.initiator.wanted, credential) {
-            (Wanted::Hub(pins, _), ResponderCredential::KeyId(id)) => {
-                pins.find(id).copied().ok_or(Reason::NotPinned)
-            }
-            (Wanted::Agent(agent), ResponderCredential::Token(token)) => {
-                if now.quality == TimeQuality::Unknown {
-                    return Err(Reason::NoTime);
-                }
-                let policy = Policy::channel(agent.audience, TokenRole::Agent, now.unix);
-                let candidate = Candidate::check(token, agent.anchors, &policy)?;
-                if candidate.claims().agent_id() != Some(agent.id) {
-                    return Err(Reason::OtherAgent);
-                }
-                Ok(candidate.verify_signature()?.claims().key)
-            }
-            _ => Err(Reason::CredentialKind),
-        }
-    }
-
-    fn emit_m3<'o>(
-        &self,
-        responder: &ProvedResponder,
-        ids: ConnectionIds,
-        entropy: &mut dyn Entropy,
-        out: &'o mut [u8],
-    ) -> Result<(&'o mut [u8], AfterM3), Reason> {
-        let token = self.initiator.token;
-        if token.as_bytes().len() > usize::from(responder.announcement.limits.max_token_len) {
-            return Err(Reason::PeerLimit);
-        }
-        let mut writer = Writer::new(out);
-        emit_head(
-            &mut writer,
-            MessageType::M3,
-            M3_MIN_LEN + token.as_bytes().len(),
-        );
-        writer
-            .u32(ids.peer)
-            .u8(0)
-            .u16(self.initiator.offer.max_payload_len)
-            .u8(KIND_TOKEN)
-            .bytes(token.as_bytes())
-            .zeros(SIGNATURE_LEN + TAG_LEN);
-        let m3 = writer.finish().map_err(|_| Reason::Length)?;
-        let signed_end = M3_MIN_LEN - SIGNATURE_LEN - TAG_LEN + token.as_bytes().len();
-        let (signed, proof) = m3.split_at_mut_checked(signed_end).ok_or(Reason::Length)?;
-        let (prefix, signed) = signed
-            .split_at_checked(M3_PREFIX_LEN)
-            .ok_or(Reason::Length)?;
-        let key = self.initiator.key;
-        let th4 = responder
-            .th3
-            .m3_signed(prefix, signed, &token.hash(), key.public_key());
-        let signature = sign(key, Label::Initiator, &th4.0, &*draw::<32>(entropy)?);
-        *proof.first_chunk_mut().ok_or(Reason::Length)? = signature.0;
-        let sealing = responder.secret.initiator_key(&responder.th3);
-        seal_after_prefix(&sealing, 0, &responder.th3.0, m3)?;
-        Ok((m3, th4.signature(&signature)))
-    }
-
-    fn resume<'o>(
-        &self,
-        early: &Early,
-        ticket: &Ticket,
-        clear: &M2Clear,
-        ids: ConnectionIds,
-        message: &mut [u8],
-        out: &'o mut [u8],
-    ) -> Result<(AwaitWelcome, &'o mut [u8]), Reason> {
-        let (clear_bytes, sealed) = message
-            .split_at_mut_checked(M2_CLEAR_LEN)
-            .ok_or(Reason::Length)?;
-        let th1 = self.th0.m2_clear(clear_bytes);
-        let secret = early.agree(clear.suite, &self.ephemeral, &clear.share, &self.th0)?;
-        let plaintext = open_in_place(&secret.responder_key(&th1), 0, th1.0.as_bytes(), sealed)?;
-        let m2 = M2Confirmed::parse(plaintext, self.initiator.wanted.line().form())?;
-        let th2 = th1.m2_confirmed(m2.confirmed_part);
-        let fin = secret.responder_fin(&th2);
-        if !fin.verifies(&m2.fin) {
-            return Err(Reason::Confirmation);
-        }
-        let th3 = th2.confirmation(&fin);
-        let prefix = M3Confirmed::prefix(ids.peer);
-        let th4 = th3.m3_confirmed(&prefix);
-        let own_fin = secret.initiator_fin(&th4);
-        let mut writer = Writer::new(out);
-        writer.bytes(&prefix).bytes(own_fin.as_bytes());
-        let m3 = writer.finish().map_err(|_| Reason::Length)?;
-        let master = secret.to_master(&th4.confirmation(&own_fin));
-        let next = AwaitWelcome {
-            established: Established {
-                role: Role::Initiator,
-                suite: secret.suite(),
-                ids,
-                line: self.initiator.wanted.line(),
-                secrets: master.traffic(),
-                peer_max_payload_len: m2.announcement.limits.max_payload_len,
-                responder: ticket.responder,
-            },
-            refusals: Refusals { secret, th1, th3 },
-            announcement: m2.announcement,
-        };
-        Ok((next, m3))
-    }
-}
-
-impl<'k> Initiator<'k> {
-    /// Returns the ticket to offer, if there is one that may help.
-    fn offered(&self, now: &Now) -> Option<(Early, &'k Ticket)> {
-        let ticket = self.ticket?;
-        let is_over = now.quality != TimeQuality::Unknown && ticket.expires <= now.unix;
-        let fits = self.wanted.is_of(ticket)
-            && self.offer.suites.contains(ticket.suite)
-            && self.offer.max_payload_len >= ticket.max_payload_len;
-        (fits && !is_over).then(|| (Early::of_ticket(&ticket.secret), ticket))
-    }
-}
-
-/// Returns a connection id for this end.
-pub(super) fn draw_id(form: Form, entropy: &mut dyn Entropy) -> Result<u32, Error> {
-    match form {
-        Form::Stream => Ok(0),
-        Form::Datagram => Ok(u32::from_be_bytes(*draw(entropy)?).max(1)),
-    }
-}
-
-/// A responder whose M2 held.
-struct ProvedResponder {
-    secret: HandshakeSecret,
-    th1: AfterM2Clear,
-    th3: AfterM2,
-    announcement: Announcement,
-    key: Hash,
-}
-
-/// What a REFUSE is opened with.
-#[derive(Debug)]
-struct Refusals {
-    secret: HandshakeSecret,
-    th1: AfterM2Clear,
-    th3: AfterM2,
-}
-
-impl Refusals {
-    fn open(&self, message: &mut [u8], id: u32) -> Result<Reason, Reason> {
-        Refuse::check_prefix(message, id)?;
-        let key = self.secret.responder_key(&self.th1);
-        let (_, plaintext) = open_after_prefix(&key, REFUSE_SEQ, &self.th3.0, message)?;
-        let refuse = Refuse::parse(plaintext)?;
-        Ok(match refuse.code {
-            RefuseCode::BadCredential => Reason::RefusedCredential,
-            RefuseCode::Overload => Reason::RefusedOverload,
-            RefuseCode::NoTime => Reason::RefusedNoTime,
-        })
-    }
-}
-
-/// The wait for M4, or for a REFUSE.
-#[derive(Debug)]
-pub struct AwaitM4 {
-    master: Master,
-    refusals: Refusals,
-    announcement: Announcement,
-    responder: Hash,
-    ids: ConnectionIds,
-    line: Line,
-}
-
-impl AwaitM4 {
-    /// Returns the responder's clock as M2 had it. The responder is proved; the time may be taken.
-    #[must_use]
-    pub fn hub_time(&self) -> (UnixMillis, TimeQuality) {
-        (self.announcement.time, self.announcement.quality)
-    }
-
-    /// Checks M4 in the order of PROTOCOL.md §2.7. `message` is decrypted where it stands; `now` is the hub's time.
-    ///
-    /// # Errors
-    ///
-    /// [`Reason`] of the first check that fails; [`Reason::RefusedCredential`], [`Reason::RefusedOverload`] or
-    /// [`Reason::RefusedNoTime`] when the responder refuses.
-    pub fn handle_m4(
-        &self,
-        message: &mut [u8],
-        now: UnixMillis,
-    ) -> Result<(Established, Terms), Reason> {
-        if message.first() == Some(&MessageType::Refuse.code()) {
-            return Err(self.refusals.open(message, self.ids.own)?);
-        }
-        M4Sealed::check_prefix(message, self.ids.own)?;
-        let th5 = self.master.transcript();
-        let (_, plaintext) = open_after_prefix(&self.master.m4_key(), 0, &th5.0, message)?;
-        let m4 = M4Sealed::parse(plaintext)?;
-        if !self.master.fin().verifies(&m4.fin) {
-            return Err(Reason::Confirmation);
-        }
-        m4.terms.check(now)?;
-        let established = Established {
-            role: Role::Initiator,
-            suite: self.master.suite(),
-            ids: self.ids,
-            line: self.line,
-            secrets: self.master.traffic(),
-            peer_max_payload_len: self.announcement.limits.max_payload_len,
-            responder: self.responder,
-        };
-        Ok((established, m4.terms))
-    }
-}
-
-/// The wait for the session's first frame, a Welcome, or for a REFUSE.
-#[derive(Debug)]
-pub struct AwaitWelcome {
-    established: Established,
-    refusals: Refusals,
-    announcement: Announcement,
-}
-
-impl AwaitWelcome {
-    /// Returns the responder's clock as M2 had it. The responder is proved; the time may be taken.
-    #[must_use]
-    pub fn hub_time(&self) -> (UnixMillis, TimeQuality) {
-        (self.announcement.time, self.announcement.quality)
-    }
-
-    /// Returns what the session runs on, and what opens a REFUSE that comes in place of its first frame.
-    #[must_use]
-    pub fn into_session(self) -> (Established, AwaitRefusal) {
-        let id = self.established.ids.own;
-        let refusals = self.refusals;
-        (self.established, AwaitRefusal { refusals, id })
-    }
-}
-
-/// What opens the refusal of a resumption: the ticket may be used up by the time that M3 arrives.
-#[derive(Debug)]
-pub struct AwaitRefusal {
-    refusals: Refusals,
-    id: u32,
-}
-
-impl AwaitRefusal {
-    /// Returns why the responder refuses.
-    ///
-    /// # Errors
-    ///
-    /// [`Reason`] of the first check that fails.
-    pub fn handle_refuse(&self, message: &mut [u8]) -> Result<Reason, Reason> {
-        self.refusals.open(message, self.id)
-    }
 }

@@ -8,6 +8,9 @@
 //! responder:  Responder --M1--> AwaitM3 --M3--> Established
 //! ```
 
+mod await_m2;
+mod await_m3;
+mod await_m4;
 mod gate;
 mod initiator;
 mod key_schedule;
@@ -17,15 +20,16 @@ mod statement;
 mod ticket;
 mod transcript;
 
+pub use await_m2::{AwaitM2, M2Answer};
+pub(crate) use await_m3::give_ticket;
+pub use await_m3::{AwaitM3, M3Answer};
+pub use await_m4::{AwaitM4, AwaitRefusal, AwaitWelcome};
 pub use gate::{Admission, Gate};
-pub use initiator::{
-    AwaitM2, AwaitM4, AwaitRefusal, AwaitWelcome, Initiator, M2Answer, Offer, Wanted, WantedAgent,
-};
+pub use initiator::{Initiator, Offer, SingleUse, Wanted, WantedAgent};
 pub(crate) use key_schedule::ResumptionSecret;
 pub use key_schedule::{Exporter, TrafficSecrets};
 pub use pins::{MAX_PINS, Pins};
-pub(crate) use responder::give_ticket;
-pub use responder::{AwaitM3, M3Answer, OwnToken, RespondAs, Responder};
+pub use responder::{OwnToken, RespondAs, Responder};
 pub use statement::{Label, sign, verify};
 pub use ticket::{MAX_TICKET_RECORD_LEN, TICKET_LEN, Ticket, TicketRecord};
 pub(crate) use ticket::{TicketOrigin, ticket_life};

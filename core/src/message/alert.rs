@@ -90,6 +90,7 @@ impl Alert {
             Reason::Expired | Reason::SessionExpired => AlertCode::Expired,
             Reason::Revoked => AlertCode::Revoked,
             Reason::TooLong
+            | Reason::Forgeries
             | Reason::KeyUpdateRate
             | Reason::KeyUpdateTimeout
             | Reason::LastEpoch => AlertCode::Limit,

@@ -4,7 +4,7 @@
 //! agent the route is random, the hub's own, and the channel 0. The hub finds the asker by its own table alone.
 
 use crate::reason::Reason;
-use crate::wire::{Reader, TooSmall, Writer};
+use crate::wire::{FrameType, Reader, is_handshake};
 
 /// Length of what stands before the inner message, in bytes.
 pub const ENVELOPE_HEADER_LEN: usize = 20;
@@ -53,39 +53,12 @@ impl<'a> Envelope<'a> {
     }
 }
 
-/// The byte that an inner message in clear begins with.
-const KIND_CLEAR: u8 = 0x30;
-
-/// What an envelope carries.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Inner<'a> {
-    /// A message that is sealed on both links and clear to the hub between them (PROTOCOL.md §10.2).
-    Clear(&'a [u8]),
-}
-
-impl<'a> Inner<'a> {
-    /// Reads what an envelope carries.
-    ///
-    /// # Errors
-    ///
-    /// [`Reason::UnknownType`].
-    pub fn parse(inner: &'a [u8]) -> Result<Self, Reason> {
-        let mut reader = Reader::new(inner);
-        match reader.u8()? {
-            KIND_CLEAR => Ok(Self::Clear(reader.rest())),
-            _ => Err(Reason::UnknownType),
-        }
-    }
-
-    /// Writes what an envelope carries.
-    ///
-    /// # Errors
-    ///
-    /// [`TooSmall`] when `out` does not take it.
-    pub fn emit<'o>(&self, out: &'o mut [u8]) -> Result<&'o mut [u8], TooSmall> {
-        let Self::Clear(bytes) = self;
-        let mut writer = Writer::new(out);
-        writer.u8(KIND_CLEAR).bytes(bytes);
-        writer.finish()
-    }
+/// Returns whether `inner` is of a kind that travels between a commander and an agent: a message of their handshake or
+/// a frame. A hub knows no more of it.
+#[must_use]
+pub fn is_carried(inner: &[u8]) -> bool {
+    is_handshake(inner)
+        || inner
+            .first()
+            .is_some_and(|kind| FrameType::from_code(*kind).is_some())
 }

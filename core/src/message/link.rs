@@ -38,16 +38,14 @@ pub struct AgentEntry<'a> {
 pub enum RouteRefusal {
     /// The commander reaches no agent of this id. Whether there is one is not told.
     UnknownAgent,
-    /// The agent has no session.
+    /// The agent has no session, or its session ended.
     Offline,
     /// The commander's token does not permit this.
     NotPermitted,
     /// The message is not one that the hub carries, or longer than the agent takes.
     BadMessage,
-    /// Too many conversations are open, or the agent does not keep up.
+    /// Too many channels are open, or the agent does not keep up.
     Busy,
-    /// The agent did not answer in time, or left.
-    NoAnswer,
 }
 
 /// What the hub says to a peer.

@@ -1,33 +1,38 @@
 //! A session: sealing, opening, order, limits and the replacement of keys (PROTOCOL.md §5).
 
-mod direction;
 mod frame_keys;
+mod key_update;
+mod opener;
 mod replay;
+mod sealer;
 mod update;
 
-use direction::{Opener, Sealer};
-use frame_keys::{EpochSecrets, NextEpoch};
+use opener::{Opened, Opener, Place};
 pub use replay::SlidingWindow;
+use sealer::Sealer;
 use update::Update;
 
 use crate::entropy::Entropy;
 use crate::handshake::{Established, Exporter, ResumptionSecret, Role};
 use crate::limits::{
-    EPOCH_MILLIS, MAX_PAYLOAD_LEN, MAX_UPDATE_SENDS, MIN_EPOCH_MILLIS, SETTLED_MILLIS,
-    UPDATE_REPEAT_MILLIS,
+    EPOCH_MILLIS, MAX_PAYLOAD_LEN, MAX_UPDATE_SENDS, SETTLED_MILLIS, UPDATE_REPEAT_MILLIS,
 };
 use crate::message::{Alert, Control, Welcome};
 use crate::reason::{Error, Reason};
 use crate::time::Instant;
-use crate::wire::{FRAME_OVERHEAD, FrameType, NewTicket};
+use crate::wire::{ConnectionIds, DATAGRAM_OVERHEAD, Form, FrameType, NewTicket};
 
 /// Longest control message in bytes, its frame included.
-pub const MAX_CONTROL_FRAME_LEN: usize = FRAME_OVERHEAD + Control::MAX_LEN;
+pub const MAX_CONTROL_FRAME_LEN: usize = DATAGRAM_OVERHEAD + Control::MAX_LEN;
 
-/// A session between two ends that are proved. It is in stream form: frames arrive once and in order.
+/// A session between two ends that are proved.
+///
+/// In stream form frames arrive once and in order, and a frame that is refused ends the session. In datagram form they
+/// may be lost, repeated and reordered, and a frame that does not hold is dropped: [`Delivery::Dropped`].
 #[derive(Debug)]
 pub struct Session {
     role: Role,
+    shape: Shape,
     sealer: Sealer,
     opener: Opener,
     resumption: ResumptionSecret,
@@ -39,8 +44,19 @@ pub struct Session {
     settled_since: Instant,
     /// When this end last began to send in a new epoch.
     switched_at: Option<Instant>,
+    /// How many frames this end sent in the epoch before.
+    left_count: u32,
+    /// Whether it was the peer that started the last key update.
+    followed: bool,
     /// Whether a key update with fresh shares has ended since it was last asked.
     healed: bool,
+}
+
+/// The form of a session's frames, and the ids in them.
+#[derive(Debug, Clone, Copy)]
+struct Shape {
+    form: Form,
+    ids: ConnectionIds,
 }
 
 /// What a frame of the peer carried for the layer above.
@@ -61,6 +77,9 @@ pub enum Delivery<'m> {
     Ticket(NewTicket),
     /// The peer's last word.
     Alert(Alert),
+    /// Nothing: the datagram did not hold, for this reason, and is dropped. The session goes on; that somebody sent
+    /// it is no sign of life of the peer.
+    Dropped(Reason),
 }
 
 /// What one event of a session led to.
@@ -71,15 +90,6 @@ pub struct Handled<'m, 'o> {
     pub send: Option<&'o [u8]>,
     /// What the frame carried.
     pub delivery: Delivery<'m>,
-}
-
-impl<'m> Handled<'m, '_> {
-    fn of(delivery: Delivery<'m>) -> Self {
-        Self {
-            send: None,
-            delivery,
-        }
-    }
 }
 
 impl Session {
@@ -97,10 +107,15 @@ impl Session {
                 secrets.initiator_to_responder,
             ),
         };
+        let form = established.line.form();
         Self {
             role: established.role,
+            shape: Shape {
+                form,
+                ids: established.ids,
+            },
             sealer: Sealer::new(established.suite, send, 0, now),
-            opener: Opener::new(established.suite, receive, 0),
+            opener: Opener::new(established.suite, receive, 0, form),
             resumption: secrets.resumption,
             exporter: secrets.exporter,
             peer_max_payload_len: usize::from(established.peer_max_payload_len),
@@ -108,8 +123,16 @@ impl Session {
             update: Update::None,
             settled_since: now,
             switched_at: None,
+            left_count: 0,
+            followed: false,
             healed: false,
         }
+    }
+
+    /// Returns the form of the session's frames.
+    #[must_use]
+    pub fn form(&self) -> Form {
+        self.shape.form
     }
 
     /// Returns the epoch in which this end sends.
@@ -169,7 +192,7 @@ impl Session {
                 limit: self.peer_max_payload_len,
             });
         }
-        self.sealer.seal(kind, parts, out)
+        self.sealer.seal(kind, parts, self.shape, out)
     }
 
     /// Opens `frame` where it stands and acts on it. An answer is written to `out`, which takes
@@ -177,7 +200,8 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// The [`Reason`] for which the session is over: on a stream nothing can be lost or out of order by accident.
+    /// The [`Reason`] for which the session is over. On a stream nothing can be lost or out of order by accident; in
+    /// datagrams it is the peer itself that broke the rules, or [`Reason::Forgeries`].
     pub fn handle_frame<'m, 'o>(
         &mut self,
         frame: &'m mut [u8],
@@ -185,53 +209,102 @@ impl Session {
         entropy: &mut dyn Entropy,
         out: &'o mut [u8],
     ) -> Result<Handled<'m, 'o>, Reason> {
+        self.opener.forget_before(now);
         let next = self.update.next_epoch();
-        let opened = self.opener.open(frame, next, self.own_max_payload_len)?;
-        if opened.first_of_next_epoch {
-            let FrameType::Control = opened.kind else {
-                return Err(Reason::KeyUpdate);
-            };
-            let Control::KeyDone { count } = Control::decode(opened.payload)? else {
-                return Err(Reason::KeyUpdate);
-            };
-            return Ok(Handled {
-                send: self.switch_receiving(count, now, out)?,
-                delivery: Delivery::Nothing,
-            });
-        }
+        let opened = match self
+            .opener
+            .open(frame, self.shape, next, self.own_max_payload_len)
+        {
+            Ok(opened) => opened,
+            Err(reason) if self.survives(reason) => {
+                return Ok(Handled {
+                    send: None,
+                    delivery: Delivery::Dropped(reason),
+                });
+            }
+            Err(reason) => return Err(reason),
+        };
+        let (answer, delivery) = match (opened.place, self.shape.form) {
+            (Place::Next, Form::Stream) => (self.take_done(&opened, now)?, Delivery::Nothing),
+            (Place::Next, Form::Datagram) => {
+                let done = self.switch_receiving(opened.seq, now)?;
+                let (answer, delivery) = self.take(opened, now, entropy)?;
+                // Any frame of the new epoch says what KeyDone says: one is enough.
+                (answer.or(done), delivery)
+            }
+            (Place::This | Place::Before, _) => self.take(opened, now, entropy)?,
+        };
+        let send = match answer {
+            Some(answer) => Some(self.seal_control(&answer, out)?),
+            None => None,
+        };
+        Ok(Handled { send, delivery })
+    }
+
+    /// Returns whether the session goes on after a frame that did not open, for `reason`.
+    fn survives(&self, reason: Reason) -> bool {
+        self.shape.form == Form::Datagram && reason != Reason::Forgeries
+    }
+
+    /// Acts on a frame that opened: returns what to answer, and what it carried.
+    fn take<'m>(
+        &mut self,
+        opened: Opened<'m>,
+        now: Instant,
+        entropy: &mut dyn Entropy,
+    ) -> Result<(Option<Control>, Delivery<'m>), Reason> {
         let delivery = match opened.kind {
             FrameType::Application => Delivery::Application(opened.payload),
             FrameType::Envelope => Delivery::Envelope(opened.payload),
             FrameType::Alert => Delivery::Alert(Alert::parse(opened.payload)?),
             FrameType::Control => {
                 let control = Control::decode(opened.payload)?;
-                return self.handle_control(&control, now, entropy, out);
+                return self.take_control(control, opened.place, now, entropy);
             }
         };
-        Ok(Handled::of(delivery))
+        Ok((None, delivery))
     }
 
-    fn handle_control<'m, 'o>(
+    fn take_control<'m>(
         &mut self,
-        control: &Control,
+        control: Control,
+        place: Place,
         now: Instant,
         entropy: &mut dyn Entropy,
-        out: &'o mut [u8],
-    ) -> Result<Handled<'m, 'o>, Reason> {
-        let send = match control {
-            Control::KeyUpdate { next, dh } => self.answer_update(*next, *dh, now, entropy, out)?,
-            Control::KeyAck { next, dh } => self.take_ack(*next, *dh, now, out)?,
-            // The first frame of an epoch says this, and no other.
-            Control::KeyDone { .. } => return Err(Reason::KeyUpdate),
-            Control::Ping(number) => Some(self.seal_control(&Control::Pong(*number), out)?),
-            Control::Pong(number) => return Ok(Handled::of(Delivery::Pong(*number))),
-            Control::Welcome(welcome) => return Ok(Handled::of(Delivery::Welcome(*welcome))),
-            Control::TicketNew(ticket) => return Ok(Handled::of(Delivery::Ticket(*ticket))),
+    ) -> Result<(Option<Control>, Delivery<'m>), Reason> {
+        let is_late = place == Place::Before;
+        let delivery = match control {
+            Control::KeyUpdate { next, dh } => {
+                let answer = if is_late {
+                    self.check_late_update(next)?;
+                    None
+                } else {
+                    self.answer_update(next, dh, now, entropy)?
+                };
+                return Ok((answer, Delivery::Nothing));
+            }
+            Control::KeyAck { next, dh } => {
+                let answer = if is_late {
+                    None
+                } else {
+                    self.take_ack(next, dh, now)?
+                };
+                return Ok((answer, Delivery::Nothing));
+            }
+            Control::KeyDone { .. } => {
+                let answer = self.take_done_again(place)?;
+                return Ok((answer, Delivery::Nothing));
+            }
+            Control::Ping(number) => {
+                return Ok((Some(Control::Pong(number)), Delivery::Nothing));
+            }
+            // The secret that it would be made of is gone.
+            Control::TicketNew(_) if is_late => Delivery::Nothing,
+            Control::Pong(number) => Delivery::Pong(number),
+            Control::Welcome(welcome) => Delivery::Welcome(welcome),
+            Control::TicketNew(ticket) => Delivery::Ticket(ticket),
         };
-        Ok(Handled {
-            send,
-            delivery: Delivery::Nothing,
-        })
+        Ok((None, delivery))
     }
 
     /// Seals a control message into `out`, which takes [`MAX_CONTROL_FRAME_LEN`] bytes.
@@ -243,36 +316,40 @@ impl Session {
         let mut buffer = [0; Control::MAX_LEN];
         let payload = control.encode(&mut buffer)?;
         self.sealer
-            .seal(FrameType::Control, &[payload], out)
+            .seal(FrameType::Control, &[payload], self.shape, out)
             .map_err(|_| Reason::Length)
     }
 
     /// Seals the last frame of this end; the caller drops the session.
     pub(crate) fn seal_alert<'o>(&mut self, alert: Alert, out: &'o mut [u8]) -> Option<&'o [u8]> {
         self.sealer
-            .seal(FrameType::Alert, &[&alert.emit()], out)
+            .seal(FrameType::Alert, &[&alert.emit()], self.shape, out)
             .ok()
     }
 
     /// Returns when [`Session::handle_deadline`] is to be called.
     #[must_use]
     pub fn deadline(&self) -> Instant {
-        match &self.update {
-            Update::Asked { again, .. } => *again,
-            Update::Answered { until, .. } | Update::Switched { until, .. } => *until,
-            Update::None => {
-                let since = self.sealer.since();
-                let due = if self.sealer.is_worn() {
-                    since
-                } else {
-                    since.plus(EPOCH_MILLIS)
-                };
-                due.max(self.settled_since.plus(SETTLED_MILLIS))
-            }
-        }
+        let due = self.update_deadline();
+        self.opener
+            .before_until()
+            .map_or(due, |until| until.min(due))
     }
 
-    /// Does what is due: starts a key update, or repeats one that is not answered. `fresh` mixes in a new
+    /// Returns when the next step of a key update is due.
+    fn update_deadline(&self) -> Instant {
+        self.update.deadline().unwrap_or_else(|| {
+            let since = self.sealer.since();
+            let due = if self.sealer.is_worn() {
+                since
+            } else {
+                since.plus(EPOCH_MILLIS)
+            };
+            due.max(self.settled_since.plus(SETTLED_MILLIS))
+        })
+    }
+
+    /// Does what is due: starts a key update, repeats what has no answer, or wipes what is old. `fresh` mixes in a new
     /// Diffie-Hellman, which heals a leak of keys.
     ///
     /// # Errors
@@ -285,13 +362,14 @@ impl Session {
         entropy: &mut dyn Entropy,
         out: &'o mut [u8],
     ) -> Result<Option<&'o [u8]>, Reason> {
-        if now < self.deadline() {
+        self.opener.forget_before(now);
+        if now < self.update_deadline() {
             return Ok(None);
         }
         if self.can_start(now) {
             return self.start_update(now, fresh, entropy, out).map(Some);
         }
-        match &mut self.update {
+        let again = match &mut self.update {
             Update::Asked {
                 sends,
                 again,
@@ -303,15 +381,28 @@ impl Session {
                 }
                 *sends += 1;
                 *again = now.plus(UPDATE_REPEAT_MILLIS);
-                let dh = *share;
-                let next = self.sealer.epoch() + 1;
-                self.seal_control(&Control::KeyUpdate { next, dh }, out)
-                    .map(Some)
+                Control::KeyUpdate {
+                    next: self.sealer.epoch() + 1,
+                    dh: *share,
+                }
+            }
+            Update::Switched {
+                again: Some(again),
+                until,
+                ..
+            } if now < *until => {
+                *again = now.plus(UPDATE_REPEAT_MILLIS);
+                Control::KeyDone {
+                    count: self.left_count,
+                }
             }
             // A peer that leaves an update half done for an hour is not one to go on with.
-            Update::Answered { .. } | Update::Switched { .. } => Err(Reason::KeyUpdateTimeout),
-            Update::None => Err(Reason::LastEpoch),
-        }
+            Update::Answered { .. } | Update::Switched { .. } => {
+                return Err(Reason::KeyUpdateTimeout);
+            }
+            Update::None => return Err(Reason::LastEpoch),
+        };
+        self.seal_control(&again, out).map(Some)
     }
 
     /// Starts a key update and writes its frame to `out`.
@@ -336,152 +427,18 @@ impl Session {
                 _ => Error::KeyExhausted,
             })
     }
+}
 
-    fn can_start(&self, now: Instant) -> bool {
-        let settled = now.since(self.settled_since) >= SETTLED_MILLIS;
-        settled && matches!(self.update, Update::None) && !self.sealer.is_last_epoch()
-    }
-
-    fn start_update<'o>(
-        &mut self,
-        now: Instant,
-        fresh: bool,
-        entropy: &mut dyn Entropy,
-        out: &'o mut [u8],
-    ) -> Result<&'o [u8], Reason> {
-        let (update, dh) = Update::ask(now, fresh, entropy)?;
-        self.update = update;
-        let next = self.sealer.epoch() + 1;
-        self.seal_control(&Control::KeyUpdate { next, dh }, out)
-    }
-
-    /// The peer starts an update (PROTOCOL.md §5.4, step 2 and 6).
-    fn answer_update<'o>(
-        &mut self,
-        next: u32,
-        dh: Option<[u8; 32]>,
-        now: Instant,
-        entropy: &mut dyn Entropy,
-        out: &'o mut [u8],
-    ) -> Result<Option<&'o [u8]>, Reason> {
-        let epoch = self.opener.epoch();
-        if next <= epoch {
-            return Ok(None);
-        }
-        if next != epoch + 1 {
-            return Err(Reason::KeyUpdate);
-        }
-        match &self.update {
-            // Both started: the update of the handshake's initiator stands.
-            Update::Asked { .. } if self.role == Role::Initiator => return Ok(None),
-            Update::Switched { .. } => return Ok(None),
-            Update::Answered {
-                asked, answered, ..
-            } => {
-                if *asked != dh {
-                    return Err(Reason::KeyUpdate);
-                }
-                let again = Control::KeyAck {
-                    next,
-                    dh: *answered,
-                };
-                return self.seal_control(&again, out).map(Some);
-            }
-            Update::None | Update::Asked { .. } => {}
-        }
-        let too_soon = self
-            .switched_at
-            .is_some_and(|switched| now.since(switched) < MIN_EPOCH_MILLIS);
-        if too_soon || self.sealer.is_last_epoch() {
-            return Err(Reason::KeyUpdateRate);
-        }
-        let (update, answered) = Update::answer(
-            self.epoch_secrets(),
-            next,
-            dh,
-            now.plus(EPOCH_MILLIS),
-            entropy,
-        )?;
-        self.update = update;
-        self.seal_control(&Control::KeyAck { next, dh: answered }, out)
-            .map(Some)
-    }
-
-    /// The peer answers this end's update (PROTOCOL.md §5.4, step 3).
-    fn take_ack<'o>(
-        &mut self,
-        next: u32,
-        dh: Option<[u8; 32]>,
-        now: Instant,
-        out: &'o mut [u8],
-    ) -> Result<Option<&'o [u8]>, Reason> {
-        if next != self.sealer.epoch() + 1 {
-            return Ok(None);
-        }
-        let Some(switched) = self.update.acknowledged(self.epoch_secrets(), next, dh)? else {
-            return Ok(None);
-        };
-        let NextEpoch {
-            send,
-            receive,
-            resumption,
-        } = switched;
-        self.update = Update::Switched {
-            receive,
-            fresh: dh.is_some(),
-            until: now.plus(EPOCH_MILLIS),
-        };
-        self.resumption = resumption;
-        let count = self.sealer.sealed_count();
-        self.sealer = Sealer::new(self.sealer.suite(), send, next, now);
-        // Not when the peer's first frame arrives: a line that stalls may bring it together with a question that
-        // the peer asked long after.
-        self.switched_at = Some(now);
-        self.seal_control(&Control::KeyDone { count }, out)
-            .map(Some)
-    }
-
-    /// The peer sends in the next epoch (PROTOCOL.md §5.4, steps 4 and 5).
-    fn switch_receiving<'o>(
-        &mut self,
-        count: u32,
-        now: Instant,
-        out: &'o mut [u8],
-    ) -> Result<Option<&'o [u8]>, Reason> {
-        if count != self.opener.opened_count() {
-            return Err(Reason::FrameCount);
-        }
-        let epoch = self.opener.epoch() + 1;
-        let suite = self.sealer.suite();
-        let update = core::mem::replace(&mut self.update, Update::None);
-        self.settled_since = now;
-        match update {
-            Update::Switched { receive, fresh, .. } => {
-                self.healed |= fresh;
-                self.opener = Opener::after_first(suite, receive, epoch);
-                Ok(None)
-            }
-            Update::Answered { next, asked, .. } => {
-                self.healed |= asked.is_some();
-                self.opener = Opener::after_first(suite, next.receive, epoch);
-                self.resumption = next.resumption;
-                let count = self.sealer.sealed_count();
-                self.sealer = Sealer::new(suite, next.send, epoch, now);
-                self.switched_at = Some(now);
-                self.seal_control(&Control::KeyDone { count }, out)
-                    .map(Some)
-            }
-            Update::None | Update::Asked { .. } => Err(Reason::KeyUpdate),
-        }
-    }
-
-    fn epoch_secrets(&self) -> EpochSecrets<'_> {
-        EpochSecrets {
-            send: self.sealer.secret(),
-            receive: self.opener.secret(),
-            resumption: &self.resumption,
-        }
-    }
+#[cfg(test)]
+impl Shape {
+    const STREAM: Self = Self {
+        form: Form::Stream,
+        ids: ConnectionIds::NONE,
+    };
+    const DATAGRAM: Self = Self {
+        form: Form::Datagram,
+        ids: ConnectionIds { own: 7, peer: 7 },
+    };
 }
 
 #[cfg(test)]
@@ -504,8 +461,9 @@ mod tests {
         let secret = || Secret::new([7; 32]);
         Session {
             role: Role::Initiator,
+            shape: Shape::STREAM,
             sealer: Sealer::new(Suite::Aes256Gcm, secret(), epoch, Instant(0)),
-            opener: Opener::new(Suite::Aes256Gcm, secret(), epoch),
+            opener: Opener::new(Suite::Aes256Gcm, secret(), epoch, Form::Stream),
             resumption: ResumptionSecret(secret()),
             exporter: Exporter::of(secret()),
             peer_max_payload_len: 1024,
@@ -513,6 +471,8 @@ mod tests {
             update: Update::None,
             settled_since: Instant(0),
             switched_at: None,
+            left_count: 0,
+            followed: false,
             healed: false,
         }
     }
@@ -540,7 +500,7 @@ mod tests {
         let asked = session.update_keys(Instant(5000), false, &mut NoEntropy, &mut out);
         assert_eq!(asked, Err(Error::NotSettled));
         let next = MAX_EPOCH + 1;
-        let answered = session.answer_update(next, None, Instant(5000), &mut NoEntropy, &mut out);
+        let answered = session.answer_update(next, None, Instant(5000), &mut NoEntropy);
         assert_eq!(answered, Err(Reason::KeyUpdateRate));
     }
 

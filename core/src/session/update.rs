@@ -4,6 +4,8 @@
 //! starter   None --start--> Asked --KeyAck--> Switched --KeyDone--> None
 //! answerer  None --KeyUpdate--> Answered --KeyDone--> None
 //! ```
+//!
+//! Over datagrams any frame of the next epoch does what KeyDone does.
 
 use super::frame_keys::{Contribution, EpochSecrets, NextEpoch};
 use crate::crypto::{EphemeralKey, Secret};
@@ -43,8 +45,10 @@ pub(super) enum Update {
     Switched {
         /// The secret that the peer will send under.
         receive: Secret<32>,
-        /// Whether fresh shares went into it.
-        fresh: bool,
+        /// The peer's share, if fresh ones went into it.
+        answered: Option<[u8; 32]>,
+        /// Over datagrams, when this end says again that it has switched.
+        again: Option<Instant>,
         /// When this end gives up waiting for the peer's first frame of the next epoch.
         until: Instant,
     },
@@ -105,6 +109,18 @@ impl Update {
             },
             answered,
         ))
+    }
+
+    /// Returns when something is due, if an update is under way.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        match self {
+            Self::None => None,
+            Self::Asked { again, .. } => Some(*again),
+            Self::Answered { until, .. } => Some(*until),
+            Self::Switched { again, until, .. } => {
+                Some(again.map_or(*until, |again| again.min(*until)))
+            }
+        }
     }
 
     /// Returns the secrets of the next epoch when the peer's answer is to this end's question.

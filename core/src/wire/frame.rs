@@ -1,14 +1,45 @@
-//! The header of a frame in stream form: `type u8 | epoch u8 | len u16 | seq u32` (PROTOCOL.md §5.1).
+//! The header of a frame (PROTOCOL.md §5.1).
+//!
+//! ```text
+//! stream    type u8 | epoch u8 | len u16 | seq u32
+//! datagram  type u8 | epoch u8 | len u16 | cid u32 | seq u32
+//! ```
 
 use crate::crypto::TAG_LEN;
 use crate::reason::Reason;
-use crate::wire::Reader;
+use crate::wire::{Form, Reader, Writer};
 
-/// Length of a header in bytes.
+/// Length of a header in stream form, in bytes.
 pub const FRAME_HEADER_LEN: usize = 8;
 
-/// Bytes that a frame adds to its payload.
+/// Length of a header in datagram form, in bytes.
+pub const DATAGRAM_HEADER_LEN: usize = 12;
+
+/// Bytes that a frame in stream form adds to its payload.
 pub const FRAME_OVERHEAD: usize = FRAME_HEADER_LEN + TAG_LEN;
+
+/// Bytes that a frame in datagram form adds to its payload.
+pub const DATAGRAM_OVERHEAD: usize = DATAGRAM_HEADER_LEN + TAG_LEN;
+
+impl Form {
+    /// Returns the length of a frame's header, in bytes.
+    #[must_use]
+    pub fn frame_header_len(self) -> usize {
+        match self {
+            Self::Stream => FRAME_HEADER_LEN,
+            Self::Datagram => DATAGRAM_HEADER_LEN,
+        }
+    }
+
+    /// Returns how many bytes a frame adds to its payload.
+    #[must_use]
+    pub fn frame_overhead(self) -> usize {
+        match self {
+            Self::Stream => FRAME_OVERHEAD,
+            Self::Datagram => DATAGRAM_OVERHEAD,
+        }
+    }
+}
 
 /// What a frame carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,17 +95,20 @@ pub struct FrameHeader {
 }
 
 impl FrameHeader {
-    /// Reads the header of `frame`.
+    /// Reads the header of `frame`, which is in `form` and, in datagram form, for the end that `own_id` names.
     ///
     /// # Errors
     ///
-    /// [`Reason::UnknownType`], or [`Reason::Length`] unless exactly as many bytes follow as the header counts, a
-    /// tag at least.
-    pub fn parse(frame: &[u8]) -> Result<Self, Reason> {
+    /// [`Reason::UnknownType`]; [`Reason::ConnectionId`] for the id of another; [`Reason::Length`] unless exactly as
+    /// many bytes follow as the header counts, a tag at least.
+    pub fn parse(frame: &[u8], form: Form, own_id: u32) -> Result<Self, Reason> {
         let mut reader = Reader::new(frame);
         let kind = FrameType::from_code(reader.u8()?).ok_or(Reason::UnknownType)?;
         let epoch = reader.u8()?;
         let sealed_len = reader.u16()?;
+        if form == Form::Datagram && reader.u32()? != own_id {
+            return Err(Reason::ConnectionId);
+        }
         let seq = reader.u32()?;
         let follows = reader.remaining();
         if usize::from(sealed_len) != follows || follows < TAG_LEN {
@@ -88,20 +122,16 @@ impl FrameHeader {
         })
     }
 
-    /// Returns the bytes of the header, which are the AAD of the frame.
-    #[must_use]
-    pub fn emit(&self) -> [u8; FRAME_HEADER_LEN] {
-        let [len_high, len_low] = self.sealed_len.to_be_bytes();
-        let [seq_0, seq_1, seq_2, seq_3] = self.seq.to_be_bytes();
-        [
-            self.kind.code(),
-            self.epoch,
-            len_high,
-            len_low,
-            seq_0,
-            seq_1,
-            seq_2,
-            seq_3,
-        ]
+    /// Writes the header in `form`, in datagram form for the end that `peer_id` names. Its bytes are the AAD of the
+    /// frame.
+    pub fn emit(&self, form: Form, peer_id: u32, writer: &mut Writer<'_>) {
+        writer
+            .u8(self.kind.code())
+            .u8(self.epoch)
+            .u16(self.sealed_len);
+        if form == Form::Datagram {
+            writer.u32(peer_id);
+        }
+        writer.u32(self.seq);
     }
 }

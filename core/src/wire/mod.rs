@@ -16,7 +16,10 @@ mod refusal;
 mod writer;
 
 pub use form::{ConnectionIds, Form, Line};
-pub use frame::{FRAME_HEADER_LEN, FRAME_OVERHEAD, FrameHeader, FrameType};
+pub use frame::{
+    DATAGRAM_HEADER_LEN, DATAGRAM_OVERHEAD, FRAME_HEADER_LEN, FRAME_OVERHEAD, FrameHeader,
+    FrameType,
+};
 pub use head::{HEAD_LEN, MessageType, parse_head};
 pub(crate) use head::{emit_head, is_handshake};
 pub use m1::{

@@ -63,6 +63,12 @@ pub struct Credential {
     pub hub: String,
     /// The hub's public key, which the peer pins: the uncompressed point in base64url.
     pub hub_key: String,
+    /// The issuer's public key, with which the peer judges the tokens of others: the uncompressed point in base64url.
+    pub issuer_key: String,
+    /// The name of the issuer's key in tokens.
+    pub issuer_kid: String,
+    /// The group of an agent.
+    pub group: Option<String>,
     /// Where the hub serves its WebSocket: `ws://HOST:PORT/ws`.
     pub url: String,
     /// The peer's name.

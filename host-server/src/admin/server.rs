@@ -118,7 +118,7 @@ fn enrol(name: &str, mut peer: Peer, shared: &Shared) -> Result<Credential, Stri
     }
     let config = &shared.config;
     let issued = issue(&config.name, &shared.keys, &config.limits, name, &peer)?;
-    let role = peer.role;
+    let (role, group) = (peer.role, peer.group.clone());
     let mut registry = shared
         .registry
         .write()
@@ -134,6 +134,9 @@ fn enrol(name: &str, mut peer: Peer, shared: &Shared) -> Result<Credential, Stri
     Ok(Credential {
         hub: config.name.clone(),
         hub_key: encode_key(identity.public_key()),
+        issuer_key: encode_key(shared.keys.issuer.public_key()),
+        issuer_kid: shared.keys.issuer_kid(),
+        group,
         url: format!("ws://{}/ws", config.listen),
         name: name.into(),
         role,

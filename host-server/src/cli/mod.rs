@@ -93,9 +93,10 @@ impl Failure {
             Self::Client(error) => match error {
                 ClientError::CredentialRefused
                 | ClientError::NotPermitted
+                | ClientError::RefusedByAgent
                 | ClientError::NotCarried(RouteRefusal::NotPermitted) => 4,
                 ClientError::NotCarried(RouteRefusal::UnknownAgent | RouteRefusal::Offline) => 5,
-                ClientError::Late(_) | ClientError::NotCarried(RouteRefusal::NoAnswer) => 6,
+                ClientError::Late(_) => 6,
                 ClientError::TooLong | ClientError::Address(_) => 2,
                 _ => 3,
             },

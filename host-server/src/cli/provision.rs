@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use moorline_core::provision::{MAX_PROVISION_LEN, Provision};
+use moorline_core::provision::{MAX_PROVISION_LEN, Provision, ProvisionError, Site};
 use moorline_core::token::MAX_UNPACKED_LEN;
 use serde_json::json;
 use zeroize::Zeroizing;
@@ -42,8 +42,16 @@ impl ProvisionArguments {
         let host = self.host.as_deref().unwrap_or(enrolled_at);
         let mut token = [0; MAX_UNPACKED_LEN];
         let token = credential.token(&mut token)?;
-        let provision = Provision::new(host, credential.pins()?, key.to_scalar(), token)
-            .map_err(|error| Failure::Usage(format!("{host}: not a host: {error:?}")))?;
+        let site = Site {
+            audience: &credential.hub,
+            group: credential.group.as_deref(),
+            anchors: credential.anchors()?,
+        };
+        let provision = Provision::new(host, credential.pins()?, site, key.to_scalar(), token)
+            .map_err(|error| match error {
+                ProvisionError::Host => Failure::Usage(format!("{host}: not a host")),
+                other => Failure::Usage(format!("no image can say this: {other:?}")),
+            })?;
         let mut image = Zeroizing::new([0; MAX_PROVISION_LEN]);
         let image = provision
             .emit(&mut *image)

@@ -8,7 +8,7 @@ use moorline_core::message::{Command, MAX_ARGUMENTS, Status};
 use moorline_core::token::MAX_UNPACKED_LEN;
 
 use super::{Failure, output};
-use crate::client::{Client, Profile, ProfileError};
+use crate::client::{Client, Commander, Profile, ProfileError};
 use crate::clock;
 
 /// What is sent to whom.
@@ -44,13 +44,22 @@ impl SendArguments {
             let take = |reply: &moorline_core::message::Reply<'_>| {
                 (reply.status, output::render(json, reply))
             };
-            let ((status, rendered), sent) = client.send(agent, command, patience, take).await?;
+            if let Some(ticket) = profile.take_ticket(Some(agent)) {
+                client.give_agent_ticket(agent, ticket);
+            }
+            let answered = client.send(agent, command, patience, take).await;
+            if let Some(ticket) = client.take_agent_ticket(agent) {
+                profile.store_ticket(Some(agent), &ticket)?;
+            }
+            let ((status, rendered), sent) = answered?;
             rendered.print(sent)?;
             match status {
                 Status::Done => Ok(()),
                 Status::UnknownCommand => Err(Failure::Agent("it has no such command".into())),
                 Status::BadArgument => Err(Failure::Agent("the arguments do not fit".into())),
-                Status::NotPermitted => Err(Failure::Agent("it is not permitted".into())),
+                Status::NotPermitted => Err(Failure::Refused(
+                    "this token does not permit that command".into(),
+                )),
                 Status::Failed => Err(Failure::Agent("it tried and could not".into())),
             }
         })
@@ -76,15 +85,21 @@ fn with_client(
     }
     let pins = credential.pins()?;
     let mut buffer = [0; MAX_UNPACKED_LEN];
-    let token = credential.token(&mut buffer)?;
-    let ticket = profile.take_ticket();
+    let anchors = credential.anchors()?;
+    let commander = Commander {
+        key: &key,
+        token: credential.token(&mut buffer)?,
+        pins: &pins,
+        anchors: &anchors,
+        audience: &credential.hub,
+    };
     future::block_on(async {
-        let mut client = match &ticket {
-            Some(ticket) => Client::resume(&credential.url, &key, token, &pins, ticket).await?,
-            None => Client::connect(&credential.url, &key, token, &pins).await?,
+        let mut client = match profile.take_ticket(None) {
+            Some(ticket) => Client::resume(&credential.url, commander, ticket).await?,
+            None => Client::connect(&credential.url, commander).await?,
         };
         if let Some(ticket) = client.take_ticket() {
-            profile.store_ticket(&ticket)?;
+            profile.store_ticket(None, &ticket)?;
         }
         let done = work(&mut client, &credential).await;
         client.close().await;

@@ -1,7 +1,8 @@
 //! A commander's side of the line, for programs.
 //!
 //! A [`Client`] is connected once its hub is proved and its token accepted. It takes the hub for whom the pinned key
-//! says and for nobody else.
+//! says and for nobody else. Commands go over a channel of its own to each agent, which proves itself by its token; the
+//! hub carries them and can neither read nor forge them.
 //!
 //! ```no_run
 //! use std::path::Path;
@@ -9,16 +10,22 @@
 //!
 //! use moorline_core::message::Command;
 //! use moorline_core::token::MAX_UNPACKED_LEN;
-//! use moorline_server::client::{Client, Profile};
+//! use moorline_server::client::{Client, Commander, Profile};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let profile = Profile::new(Path::new("/home/alice/.config/moorline"));
 //! let (key, credential) = (profile.key()?, profile.credential()?);
-//! let pins = credential.pins()?;
+//! let (pins, anchors) = (credential.pins()?, credential.anchors()?);
 //! let mut buffer = [0; MAX_UNPACKED_LEN];
-//! let token = credential.token(&mut buffer)?;
+//! let commander = Commander {
+//!     key: &key,
+//!     token: credential.token(&mut buffer)?,
+//!     pins: &pins,
+//!     anchors: &anchors,
+//!     audience: &credential.hub,
+//! };
 //! let status = smol::block_on(async {
-//!     let mut client = Client::connect(&credential.url, &key, token, &pins).await?;
+//!     let mut client = Client::connect(&credential.url, commander).await?;
 //!     let command = Command { name: "led", arguments: ["on"].into_iter().collect() };
 //!     let agent = credential.agent_id("boiler-1");
 //!     let patience = Duration::from_secs(10);
@@ -31,8 +38,12 @@
 //! # }
 //! ```
 
-mod line;
+mod channel;
+mod commander;
+mod error;
+mod link;
 mod profile;
 
-pub use line::{Agent, Client, ClientError, Sent};
+pub use commander::{Agent, Client, Commander, Sent};
+pub use error::ClientError;
 pub use profile::{Profile, ProfileError};

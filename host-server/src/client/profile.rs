@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 
 use moorline_core::crypto::{Secret, SigningKey};
 use moorline_core::handshake::{Pins, Ticket};
-use moorline_core::token::{AgentId, MAX_UNPACKED_LEN, TokenReason, UnpackedToken};
+use moorline_core::token::{
+    AgentId, MAX_UNPACKED_LEN, TokenReason, TrustAnchor, TrustAnchors, UnpackedToken,
+};
 use zeroize::Zeroizing;
 
 use crate::admin::Credential;
@@ -15,7 +17,7 @@ use crate::store::{
 /// The files of a profile.
 const KEY_NAME: &str = "key";
 const CREDENTIAL_NAME: &str = "credential.json";
-const TICKET_NAME: &str = "ticket";
+const TICKETS_NAME: &str = "tickets";
 
 /// A folder that holds who a commander is.
 #[derive(Debug, Clone)]
@@ -120,8 +122,7 @@ impl Profile {
     /// [`ProfileError`].
     pub fn store(&self, credential: &Credential) -> Result<(), ProfileError> {
         make_private_dir(&self.folder)?;
-        // A ticket of another hub, or of an earlier token, is of no use.
-        drop(self.take_ticket());
+        self.forget_tickets()?;
         let path = self.folder.join(CREDENTIAL_NAME);
         let bytes =
             serde_json::to_vec_pretty(credential).map_err(|error| ProfileError::BadCredential {
@@ -133,24 +134,48 @@ impl Profile {
 }
 
 impl Profile {
-    /// Takes away what the last session left. A ticket is used once: its file is gone when this returns.
+    /// Takes away what the last session with the hub, or with the agent `agent`, left. A ticket is used once: its file
+    /// is gone when this returns.
     #[must_use]
-    pub fn take_ticket(&self) -> Option<Ticket> {
-        let path = self.folder.join(TICKET_NAME);
+    pub fn take_ticket(&self, agent: Option<AgentId>) -> Option<Ticket> {
+        let path = self.ticket_path(agent);
         let bytes = Zeroizing::new(std::fs::read(&path).ok()?);
         std::fs::remove_file(&path).ok()?;
         let bytes = Secret::new(bytes.as_slice().try_into().ok()?);
         Ticket::from_bytes(&bytes).ok()
     }
 
-    /// Keeps `ticket` for the next session.
+    /// Keeps `ticket` for the next session with the hub, or with the agent `agent`.
     ///
     /// # Errors
     ///
     /// [`ProfileError`].
-    pub fn store_ticket(&self, ticket: &Ticket) -> Result<(), ProfileError> {
-        let path = self.folder.join(TICKET_NAME);
-        Ok(replace(&path, ticket.to_bytes().expose())?)
+    pub fn store_ticket(
+        &self,
+        agent: Option<AgentId>,
+        ticket: &Ticket,
+    ) -> Result<(), ProfileError> {
+        make_private_dir(&self.folder.join(TICKETS_NAME))?;
+        Ok(replace(
+            &self.ticket_path(agent),
+            ticket.to_bytes().expose(),
+        )?)
+    }
+
+    /// Forgets all tickets: those of another hub, or of an earlier token, are of no use.
+    fn forget_tickets(&self) -> Result<(), ProfileError> {
+        let path = self.folder.join(TICKETS_NAME);
+        match std::fs::remove_dir_all(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(StoreError::Io { path, error }.into())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn ticket_path(&self, agent: Option<AgentId>) -> PathBuf {
+        let name = agent.map_or_else(|| "hub".into(), |agent| agent.to_string());
+        self.folder.join(TICKETS_NAME).join(name)
     }
 }
 
@@ -166,6 +191,27 @@ impl Credential {
             reason: "the hub's key is not a point on P-256".into(),
         })?;
         Ok(Pins::new(key))
+    }
+
+    /// Returns the issuers whose tokens count.
+    ///
+    /// # Errors
+    ///
+    /// [`ProfileError::BadCredential`] when the issuer's key or one of its names is none.
+    pub fn anchors(&self) -> Result<TrustAnchors, ProfileError> {
+        let bad = |reason: String| ProfileError::BadCredential {
+            path: CREDENTIAL_NAME.into(),
+            reason,
+        };
+        let key = decode_key(&self.issuer_key)
+            .ok_or_else(|| bad("the issuer's key is not a point on P-256".into()))?;
+        let anchor = TrustAnchor::new(&self.hub, &self.issuer_kid, key)
+            .map_err(|reason| bad(format!("no token names this issuer: {reason:?}")))?;
+        let mut anchors = TrustAnchors::new();
+        anchors
+            .insert(anchor)
+            .map_err(|error| bad(format!("{error:?}")))?;
+        Ok(anchors)
     }
 
     /// Unpacks the token into `out`.

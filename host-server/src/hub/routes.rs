@@ -1,7 +1,7 @@
-//! Who asked what of whom.
+//! Who speaks with whom.
 //!
-//! A route is a random name for one conversation of one commander with one agent. The agent answers to the route and
-//! learns nothing else; the answer finds its asker here and nowhere else.
+//! A route is a random name for one channel of one commander with one agent. The agent answers on the route and learns
+//! nothing else; the answer finds its commander here and nowhere else.
 
 use std::collections::HashMap;
 
@@ -14,151 +14,147 @@ use crate::entropy::random;
 /// The name of a route.
 pub(super) type RouteName = [u8; 16];
 
-/// One conversation.
+/// One channel.
 #[derive(Debug, Clone)]
 pub(super) struct Route {
     pub(super) commander: SessionKey,
     pub(super) channel: u32,
     pub(super) agent: SessionKey,
     pub(super) agent_id: AgentId,
-    /// Questions without an answer, by the time at which they are given up.
-    pending: Vec<Instant>,
+    /// When something was last carried on it.
+    used: Instant,
 }
 
-/// All conversations.
-#[derive(Debug, Default)]
+/// What a commander's end of a route is called.
+type Ask = (SessionKey, u32, SessionKey);
+
+/// All channels.
+#[derive(Debug)]
 pub(super) struct Routes {
     by_name: HashMap<RouteName, Route>,
+    by_ask: HashMap<Ask, RouteName>,
+    per_commander: HashMap<SessionKey, usize>,
+    max_per_commander: usize,
+    idle_millis: u64,
+    /// When it is to be looked whether a route is idle: not after the first one is.
+    due: Option<Instant>,
 }
 
-/// A question that will have no answer.
+/// A channel whose other end is gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Unanswered {
+pub(super) struct Cut {
     pub(super) commander: SessionKey,
     pub(super) channel: u32,
 }
 
 impl Routes {
-    /// Notes a question, and returns the name under which the agent hears it; nothing when the system gives no random
-    /// bytes.
+    /// Returns no routes yet. A commander has at most `max_per_commander`, and one that carries nothing for
+    /// `idle_millis` is forgotten.
+    pub(super) fn new(max_per_commander: usize, idle_millis: u64) -> Self {
+        Self {
+            by_name: HashMap::new(),
+            by_ask: HashMap::new(),
+            per_commander: HashMap::new(),
+            max_per_commander,
+            idle_millis,
+            due: None,
+        }
+    }
+
+    /// Returns the name under which `agent` hears the commander on `channel`; a new one is made if there is none.
+    ///
+    /// Nothing is returned when the commander has too many, or the system gives no random bytes.
     pub(super) fn ask(
         &mut self,
         commander: SessionKey,
         channel: u32,
         agent: SessionKey,
         agent_id: AgentId,
-        give_up: Instant,
+        now: Instant,
     ) -> Option<RouteName> {
-        let known = self.by_name.iter_mut().find(|(_, route)| {
-            route.commander == commander && route.channel == channel && route.agent == agent
-        });
-        if let Some((name, route)) = known {
-            route.pending.push(give_up);
+        let ask = (commander, channel, agent);
+        if let Some(name) = self.by_ask.get(&ask) {
+            self.by_name.get_mut(name)?.used = now;
             return Some(*name);
         }
+        let count = self.per_commander.entry(commander).or_default();
+        if *count >= self.max_per_commander {
+            return None;
+        }
         let name = random().ok()?;
-        let pending = vec![give_up];
-        self.by_name.insert(
-            name,
-            Route {
-                commander,
-                channel,
-                agent,
-                agent_id,
-                pending,
-            },
-        );
+        *count += 1;
+        self.by_ask.insert(ask, name);
+        let route = Route {
+            commander,
+            channel,
+            agent,
+            agent_id,
+            used: now,
+        };
+        self.by_name.insert(name, route);
+        self.due = self.due.or(Some(now.plus(self.idle_millis)));
         Some(name)
     }
 
-    /// Takes back the last question to `agent` on the route `name`, which never reached it, and returns whose it was.
-    pub(super) fn take_back(&mut self, agent: SessionKey, name: &RouteName) -> Option<Unanswered> {
+    /// Returns for whom `agent` speaks on the route `name`.
+    pub(super) fn answer(
+        &mut self,
+        agent: SessionKey,
+        name: &RouteName,
+        now: Instant,
+    ) -> Option<&Route> {
         let route = self
             .by_name
             .get_mut(name)
             .filter(|route| route.agent == agent)?;
-        route.pending.pop()?;
-        let (commander, channel) = (route.commander, route.channel);
-        self.forget_idle(name);
-        Some(Unanswered { commander, channel })
+        route.used = now;
+        Some(route)
     }
 
-    /// Takes an answer of `agent` on the route `name`, and returns whom it is for. An agent answers only what it was
-    /// asked, and once.
-    pub(super) fn answer(&mut self, agent: SessionKey, name: &RouteName) -> Option<Route> {
-        let route = self
-            .by_name
-            .get_mut(name)
-            .filter(|route| route.agent == agent)?;
-        if route.pending.is_empty() {
-            return None;
-        }
-        route.pending.remove(0);
-        let found = route.clone();
-        self.forget_idle(name);
-        Some(found)
+    /// Forgets the routes that carried nothing for long, at `now`.
+    pub(super) fn expire(&mut self, now: Instant) {
+        let idle = self.idle_millis;
+        self.forget(|route| now.since(route.used) >= idle);
+        let used = self.by_name.values().map(|route| route.used).min();
+        self.due = used.map(|used| used.plus(idle));
     }
 
-    fn forget_idle(&mut self, name: &RouteName) {
-        if self
-            .by_name
-            .get(name)
-            .is_some_and(|route| route.pending.is_empty())
-        {
-            self.by_name.remove(name);
-        }
+    /// Forgets all routes of `session`, and returns the channels of others to it.
+    pub(super) fn leave(&mut self, session: SessionKey) -> Vec<Cut> {
+        let gone = self.forget(|route| route.agent == session || route.commander == session);
+        let cut = gone.into_iter().filter(|route| route.agent == session);
+        cut.map(|route| Cut {
+            commander: route.commander,
+            channel: route.channel,
+        })
+        .collect()
     }
 
-    /// Returns how many questions of `commander` have no answer yet.
-    pub(super) fn pending_of(&self, commander: SessionKey) -> usize {
-        let own = self
-            .by_name
-            .values()
-            .filter(|route| route.commander == commander);
-        own.map(|route| route.pending.len()).sum()
-    }
-
-    /// Forgets the questions that were to be answered by `now`, and returns them.
-    pub(super) fn expire(&mut self, now: Instant) -> Vec<Unanswered> {
-        let mut unanswered = Vec::new();
-        self.by_name.retain(|_, route| {
-            let (commander, channel) = (route.commander, route.channel);
-            route.pending.retain(|give_up| {
-                let late = *give_up <= now;
-                if late {
-                    unanswered.push(Unanswered { commander, channel });
-                }
-                !late
-            });
-            !route.pending.is_empty()
-        });
-        unanswered
-    }
-
-    /// Forgets all routes of `session`, and returns the questions of others to it.
-    pub(super) fn leave(&mut self, session: SessionKey) -> Vec<Unanswered> {
-        let mut unanswered = Vec::new();
-        self.by_name.retain(|_, route| {
-            if route.agent == session {
-                let (commander, channel) = (route.commander, route.channel);
-                unanswered.extend(
-                    route
-                        .pending
-                        .iter()
-                        .map(|_| Unanswered { commander, channel }),
-                );
-            }
-            route.agent != session && route.commander != session
-        });
-        unanswered
-    }
-
-    /// Returns when the next question is given up.
+    /// Returns when [`Routes::expire`] is to be called.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        self.by_name
-            .values()
-            .flat_map(|route| route.pending.iter().copied())
-            .min()
+        self.due
+    }
+
+    fn forget(&mut self, is_gone: impl Fn(&Route) -> bool) -> Vec<Route> {
+        let mut gone = Vec::new();
+        self.by_name.retain(|_, route| {
+            let goes = is_gone(route);
+            if goes {
+                gone.push(route.clone());
+            }
+            !goes
+        });
+        for route in &gone {
+            let ask = (route.commander, route.channel, route.agent);
+            self.by_ask.remove(&ask);
+            if let Some(count) = self.per_commander.get_mut(&route.commander) {
+                *count -= 1;
+                if *count == 0 {
+                    self.per_commander.remove(&route.commander);
+                }
+            }
+        }
+        gone
     }
 }
 
@@ -167,88 +163,86 @@ mod tests {
     use moorline_core::time::Instant;
     use moorline_core::token::AgentId;
 
-    use super::{Routes, SessionKey, Unanswered};
+    use super::{Cut, Routes, SessionKey};
 
     const ALICE: SessionKey = SessionKey([1; 8]);
     const BOB: SessionKey = SessionKey([2; 8]);
     const BOILER: SessionKey = SessionKey([3; 8]);
     const PUMP: SessionKey = SessionKey([4; 8]);
 
+    fn routes() -> Routes {
+        Routes::new(2, 100)
+    }
+
     fn ask(
         routes: &mut Routes,
         commander: SessionKey,
         channel: u32,
         agent: SessionKey,
-    ) -> [u8; 16] {
-        let id = AgentId([7; 16]);
-        routes
-            .ask(commander, channel, agent, id, Instant(100))
-            .expect("random bytes")
+        now: u64,
+    ) -> Option<[u8; 16]> {
+        routes.ask(commander, channel, agent, AgentId([7; 16]), Instant(now))
     }
 
     #[test]
-    fn an_answer_finds_its_asker_once() {
-        let mut routes = Routes::default();
-        let alice = ask(&mut routes, ALICE, 1, BOILER);
-        let bob = ask(&mut routes, BOB, 1, BOILER);
+    fn an_answer_finds_its_commander() {
+        let mut routes = routes();
+        let alice = ask(&mut routes, ALICE, 1, BOILER, 0).expect("a name");
+        let bob = ask(&mut routes, BOB, 1, BOILER, 0).expect("a name");
         assert_ne!(alice, bob);
-        assert_eq!(
-            routes.answer(BOILER, &bob).map(|route| route.commander),
-            Some(BOB)
-        );
-        assert_eq!(
-            routes.answer(BOILER, &alice).map(|route| route.commander),
-            Some(ALICE)
-        );
-        assert!(routes.answer(BOILER, &alice).is_none(), "it was asked once");
+        assert_eq!(ask(&mut routes, ALICE, 1, BOILER, 5), Some(alice));
+        for (name, commander) in [(bob, BOB), (alice, ALICE), (alice, ALICE)] {
+            let found = routes.answer(BOILER, &name, Instant(0));
+            assert_eq!(found.map(|route| route.commander), Some(commander));
+        }
     }
 
     #[test]
-    fn an_agent_does_not_answer_for_another() {
-        let mut routes = Routes::default();
-        let name = ask(&mut routes, ALICE, 1, BOILER);
-        assert!(routes.answer(PUMP, &name).is_none());
-        assert!(
-            routes.answer(BOILER, &name).is_some(),
-            "the question still stands"
-        );
-    }
-
-    #[test]
-    fn a_name_that_was_not_given_finds_nobody() {
-        let mut routes = Routes::default();
-        let mut name = ask(&mut routes, ALICE, 1, BOILER);
+    fn an_agent_does_not_answer_for_another_nor_on_a_name_that_was_not_given() {
+        let mut routes = routes();
+        let mut name = ask(&mut routes, ALICE, 1, BOILER, 0).expect("a name");
+        assert!(routes.answer(PUMP, &name, Instant(0)).is_none());
         name[0] ^= 1;
-        assert!(routes.answer(BOILER, &name).is_none());
+        assert!(routes.answer(BOILER, &name, Instant(0)).is_none());
     }
 
     #[test]
-    fn questions_to_an_agent_that_leaves_are_told() {
-        let mut routes = Routes::default();
-        ask(&mut routes, ALICE, 1, BOILER);
-        ask(&mut routes, ALICE, 1, BOILER);
-        ask(&mut routes, BOB, 9, PUMP);
-        let told = Unanswered {
+    fn a_commander_has_so_many_channels_and_no_more() {
+        let mut routes = routes();
+        assert!(ask(&mut routes, ALICE, 1, BOILER, 0).is_some());
+        assert!(ask(&mut routes, ALICE, 2, BOILER, 0).is_some());
+        assert!(ask(&mut routes, ALICE, 3, BOILER, 0).is_none());
+        assert!(ask(&mut routes, BOB, 1, BOILER, 0).is_some());
+        routes.expire(Instant(100));
+        assert!(ask(&mut routes, ALICE, 3, BOILER, 100).is_some());
+    }
+
+    #[test]
+    fn channels_to_an_agent_that_leaves_are_told() {
+        let mut routes = routes();
+        ask(&mut routes, ALICE, 1, BOILER, 0).expect("a name");
+        ask(&mut routes, ALICE, 2, PUMP, 0).expect("a name");
+        let bob = ask(&mut routes, BOB, 9, PUMP, 0).expect("a name");
+        let told = Cut {
             commander: ALICE,
             channel: 1,
         };
-        assert_eq!(routes.leave(BOILER), [told, told]);
-        assert_eq!(routes.pending_of(BOB), 1);
+        assert_eq!(routes.leave(BOILER), [told]);
+        assert!(routes.leave(ALICE).is_empty());
+        assert!(routes.answer(PUMP, &bob, Instant(0)).is_some());
+        assert!(ask(&mut routes, ALICE, 1, PUMP, 0).is_some());
     }
 
     #[test]
-    fn questions_are_given_up_in_time() {
-        let mut routes = Routes::default();
-        ask(&mut routes, ALICE, 1, BOILER);
+    fn a_route_is_forgotten_when_it_carries_nothing() {
+        let mut routes = routes();
+        let name = ask(&mut routes, ALICE, 1, BOILER, 0).expect("a name");
         assert_eq!(routes.deadline(), Some(Instant(100)));
-        assert!(routes.expire(Instant(99)).is_empty());
-        assert_eq!(
-            routes.expire(Instant(100)),
-            [Unanswered {
-                commander: ALICE,
-                channel: 1
-            }]
-        );
+        assert!(routes.answer(BOILER, &name, Instant(60)).is_some());
+        routes.expire(Instant(159));
+        assert!(routes.answer(BOILER, &name, Instant(60)).is_some());
+        routes.expire(Instant(160));
+        assert!(routes.answer(BOILER, &name, Instant(160)).is_none());
         assert_eq!(routes.deadline(), None);
     }
 }

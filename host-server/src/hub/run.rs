@@ -4,12 +4,12 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use futures_lite::future;
 use moorline_core::message::{
-    AgentEntry, AlertCode, FromHub, Inner, MAX_AGENT_ENTRIES, Request, RouteRefusal, ToHub,
+    AgentEntry, AlertCode, FromHub, MAX_AGENT_ENTRIES, RouteRefusal, ToHub, is_carried,
 };
 use moorline_core::token::{AgentId, Permissions};
 
 use super::directory::Directory;
-use super::routes::{Routes, Unanswered};
+use super::routes::{Cut, Routes};
 use super::{Identity, Input, Output, RETRY_MILLIS, SessionKey};
 use crate::clock;
 use crate::config::Limits;
@@ -37,21 +37,20 @@ impl HubHandle {
 pub(crate) struct Hub {
     inputs: async_channel::Receiver<Input>,
     registry: Arc<RwLock<Registry>>,
-    limits: Limits,
     directory: Directory,
     routes: Routes,
 }
 
 impl Hub {
     /// Returns the hub and the way to it.
-    pub(crate) fn new(registry: Arc<RwLock<Registry>>, limits: Limits) -> (Self, HubHandle) {
+    pub(crate) fn new(registry: Arc<RwLock<Registry>>, limits: &Limits) -> (Self, HubHandle) {
         let (sender, inputs) = async_channel::bounded(INPUT_QUEUE);
-        let (directory, routes) = (Directory::default(), Routes::default());
+        let directory = Directory::default();
+        let routes = Routes::new(limits.channels, limits.channel_idle_millis);
         (
             Self {
                 inputs,
                 registry,
-                limits,
                 directory,
                 routes,
             },
@@ -74,10 +73,7 @@ impl Hub {
             };
             match input {
                 Err(_) => return,
-                Ok(None) => {
-                    let late = self.routes.expire(clock::instant());
-                    self.report(&late);
-                }
+                Ok(None) => self.routes.expire(clock::instant()),
                 Ok(Some(Input::Drain)) => {
                     tracing::info!(sessions = self.directory.len(), "saying goodbye");
                     self.directory.end_all(AlertCode::GoingAway, RETRY_MILLIS);
@@ -106,8 +102,8 @@ impl Hub {
             }
             Input::Closed { session } => {
                 self.directory.close(session);
-                let unanswered = self.routes.leave(session);
-                self.report(&unanswered);
+                let cut = self.routes.leave(session);
+                self.report(&cut);
             }
             Input::Envelope {
                 session,
@@ -116,7 +112,7 @@ impl Hub {
                 inner,
             } => match self.directory.identity(session).cloned() {
                 Some(Identity::Agent { name, .. }) => {
-                    self.carry_answer(session, &name, &route, inner);
+                    self.carry_to_commander(session, &name, &route, inner);
                 }
                 Some(Identity::Commander {
                     name,
@@ -126,16 +122,20 @@ impl Hub {
                     let agent = AgentId(route);
                     let carried = self.may_carry(permissions, &scope, &agent, &inner);
                     let carried =
-                        carried.and_then(|()| self.carry_question(session, channel, agent, inner));
+                        carried.and_then(|()| self.carry_to_agent(session, channel, agent, inner));
                     if let Err(refusal) = carried {
-                        tracing::warn!(peer = name, %agent, ?refusal, "command not carried");
+                        tracing::debug!(peer = name, %agent, ?refusal, "not carried");
                         self.refuse(session, channel, refusal);
                     }
                 }
                 None => {}
             },
             Input::TooLong { session, route } => {
-                if let Some(asked) = self.routes.take_back(session, &route) {
+                let asked = self
+                    .routes
+                    .answer(session, &route, clock::instant())
+                    .cloned();
+                if let Some(asked) = asked {
                     self.refuse(asked.commander, asked.channel, RouteRefusal::BadMessage);
                 }
             }
@@ -150,7 +150,7 @@ impl Hub {
         registry.find(name).is_none_or(|peer| peer.revoked)
     }
 
-    /// Checks that a commander may send this to that agent. What it may not reach is unknown to it.
+    /// Checks that a commander may speak with that agent. What it may not reach is unknown to it.
     fn may_carry(
         &self,
         permissions: Permissions,
@@ -167,74 +167,74 @@ impl Hub {
         if group.is_none() || !scope.reaches(agent, &groups) {
             return Err(RouteRefusal::UnknownAgent);
         }
-        let Ok(Inner::Clear(message)) = Inner::parse(inner) else {
+        if !is_carried(inner) {
             return Err(RouteRefusal::BadMessage);
-        };
-        let request = Request::decode(message).map_err(|_| RouteRefusal::BadMessage)?;
-        let name = format!("agent.command.{}", request.command.name);
-        // A command that the protocol has no name for is for those who may give every command.
-        let needed = Permissions::from_name(&name)
-            .or(Permissions::from_pattern("agent.command.*"))
-            .ok_or(RouteRefusal::NotPermitted)?;
-        if permissions.contains(needed) {
-            Ok(())
-        } else {
-            Err(RouteRefusal::NotPermitted)
         }
+        // The agent judges each command by itself; who may give none at all does not get that far.
+        let commands = Permissions::from_pattern("agent.command.*").unwrap_or(Permissions::NONE);
+        if permissions.intersection(commands).is_empty() {
+            return Err(RouteRefusal::NotPermitted);
+        }
+        Ok(())
     }
 
-    fn carry_question(
+    fn carry_to_agent(
         &mut self,
         commander: SessionKey,
         channel: u32,
         agent_id: AgentId,
         inner: Vec<u8>,
     ) -> Result<(), RouteRefusal> {
-        if self.routes.pending_of(commander) >= self.limits.pending_commands {
-            return Err(RouteRefusal::Busy);
-        }
         let agent = self
             .directory
             .agent(&agent_id)
             .ok_or(RouteRefusal::Offline)?;
-        let give_up = clock::instant().plus(self.limits.answer_millis);
+        let now = clock::instant();
         let route = self
             .routes
-            .ask(commander, channel, agent, agent_id, give_up)
+            .ask(commander, channel, agent, agent_id, now)
             .ok_or(RouteRefusal::Busy)?;
-        if self.directory.tell(
-            agent,
-            Output::Envelope {
-                route,
-                channel: 0,
-                inner,
-            },
-        ) {
-            return Ok(());
+        let output = Output::Envelope {
+            route,
+            channel: 0,
+            inner,
+        };
+        if self.directory.tell(agent, output) {
+            Ok(())
+        } else {
+            Err(RouteRefusal::Busy)
         }
-        self.routes.take_back(agent, &route);
-        Err(RouteRefusal::Busy)
     }
 
-    fn carry_answer(&mut self, agent: SessionKey, name: &str, route: &[u8; 16], inner: Vec<u8>) {
-        let Some(route) = self.routes.answer(agent, route) else {
-            tracing::warn!(peer = name, "an answer that nobody asked for is dropped");
+    fn carry_to_commander(
+        &mut self,
+        agent: SessionKey,
+        name: &str,
+        route: &[u8; 16],
+        inner: Vec<u8>,
+    ) {
+        let Some(route) = self.routes.answer(agent, route, clock::instant()) else {
+            tracing::debug!(peer = name, "what is on no commander's channel is dropped");
             return;
         };
+        let commander = route.commander;
         let output = Output::Envelope {
             route: route.agent_id.0,
             channel: route.channel,
             inner,
         };
-        if !self.directory.tell(route.commander, output) {
-            // A commander that does not take its answers is ended, not waited for.
-            self.directory.end(route.commander, AlertCode::Limit, 0);
+        // A channel bears losses. Ending the commander would let one agent cut it off from all others.
+        if !self.directory.tell(commander, output) {
+            tracing::debug!(
+                peer = name,
+                "a commander does not keep up; a message is dropped"
+            );
         }
     }
 
-    fn report(&mut self, unanswered: &[Unanswered]) {
-        for question in unanswered {
-            self.refuse(question.commander, question.channel, RouteRefusal::NoAnswer);
+    fn report(&mut self, cut: &[Cut]) {
+        for channel in cut {
+            self.refuse(channel.commander, channel.channel, RouteRefusal::Offline);
         }
     }
 
@@ -330,7 +330,7 @@ mod tests {
         registry.enrol("boiler", peer).expect("enrolled");
         assert!(registry.revoke("boiler").expect("on the disk"));
         let limits = crate::config::Config::default().limits;
-        let (mut hub, _handle) = Hub::new(Arc::new(RwLock::new(registry)), limits);
+        let (mut hub, _handle) = Hub::new(Arc::new(RwLock::new(registry)), &limits);
         let (outbox, output) = async_channel::bounded(4);
         // The gate let it pass before; the hub hears of the revocation first, and of the session after it.
         let name = "boiler".to_owned();

@@ -10,17 +10,20 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use embedded_io::ErrorKind;
-use moorline_core::connection::{Event, Settings};
-use moorline_core::crypto::EphemeralKey;
+use moorline_core::channel::{ChannelEvent, Channels, Route};
+use moorline_core::connection::{Context, Event, Settings};
+use moorline_core::crypto::{EphemeralKey, SigningKey};
 use moorline_core::driver::blocking::{Link, Machine, open_websocket};
 use moorline_core::driver::{Buffers, DriverError};
 use moorline_core::framing::{Delimited, Framing, WebSocketClient};
-use moorline_core::handshake::{Initiator, Offer, Wanted};
-use moorline_core::message::{
-    Alert, AlertCode, Envelope, Inner, Reply, Request, Response, Status, Value,
+use moorline_core::handshake::{
+    Admission, Gate, Initiator, Offer, OwnToken, RespondAs, Responder, Wanted,
 };
-use moorline_core::token::MAX_UNPACKED_LEN;
-use moorline_core::wire::{Form, SuiteList};
+use moorline_core::limits::MAX_HANDSHAKE_LEN;
+use moorline_core::message::{Alert, AlertCode, Envelope, Reply, Request, Response, Status, Value};
+use moorline_core::time::Now;
+use moorline_core::token::{AgentId, Claims, MAX_UNPACKED_LEN, Permissions, VerifiedClaims};
+use moorline_core::wire::{Form, Limits, Refuse, SuiteList};
 use moorline_server::clock;
 use moorline_server::entropy::SystemEntropy;
 
@@ -130,7 +133,6 @@ fn serve<F: Framing, C: moorline_core::driver::Clock>(
         token,
         wanted: Wanted::Hub(&pins, Form::Stream),
         offer,
-        ticket: None,
     };
     let ephemeral = EphemeralKey::generate(&mut SystemEntropy).expect("random bytes");
     let (mut input, mut message, mut wire) = ([0; 256], [0; 1100], [0; 1200]);
@@ -150,62 +152,157 @@ fn serve<F: Framing, C: moorline_core::driver::Clock>(
         &mut machine,
     )?;
     let _ = open.send(());
-    let mut held: Vec<([u8; 16], u32)> = Vec::new();
+    let clock = *link
+        .connection()
+        .clock()
+        .expect("the handshake told the time");
+    let now = || {
+        let instant = clock::instant();
+        Now {
+            instant,
+            unix: clock.at(instant),
+            quality: clock.quality,
+        }
+    };
+    let anchors = peer.anchors();
+    let keys = [SigningKey::from_scalar(&peer.key.to_scalar()).expect("the same key")];
+    let responder = Responder {
+        keys: &keys,
+        anchors: &anchors,
+        audience: &peer.credential.hub,
+        suites: SuiteList::AES_FIRST,
+        limits: Limits {
+            mtu: 1500,
+            max_payload_len: 1000,
+            max_token_len: 1000,
+        },
+        respond_as: RespondAs::Agent(OwnToken {
+            id: AgentId::of(&peer.credential.hub, &peer.credential.name),
+            token,
+            group: peer.credential.group.as_deref(),
+        }),
+    };
+    let mut channels = Channels::<8>::new(Settings::default()).with_rate(100, 10);
+    let mut held: Vec<(Route, u32)> = Vec::new();
+    let mut out = [0; MAX_HANDSHAKE_LEN + 64];
     loop {
-        let asked = link.receive(&mut machine, |event| match event {
-            Event::Envelope(payload) => Asked::read(payload),
+        let heard = link.poll(&mut machine, |event| match event {
+            Event::Envelope(payload) => Some(payload.to_vec()),
             _ => None,
         })?;
-        let Some(asked) = asked else { continue };
-        let mut answers = vec![(asked.route, asked.id, asked.reply)];
-        match asked.name.as_str() {
-            "quit" => {
-                link.close(Alert::new(AlertCode::Close), &mut SystemEntropy)?;
-                return Err(DriverError::Truncated);
+        let mut sends = Vec::new();
+        let mut asked = None;
+        if let Some(mut payload) = heard.flatten() {
+            let mut context = Context {
+                now: now(),
+                entropy: &mut SystemEntropy,
+                gate: Some(&mut AnyCommander),
+            };
+            let carried =
+                channels.handle_envelope(&mut payload, &responder, &mut context, &mut out);
+            if let Ok(carried) = carried {
+                sends.extend(carried.send.map(|send| (carried.route, send.to_vec())));
+                if let Some(ChannelEvent::Message(message)) = carried.event {
+                    asked = Asked::read(carried.route, message);
+                }
             }
-            "hold" => {
-                held.push((asked.route, asked.id));
+        }
+        let mut context = Context {
+            now: now(),
+            entropy: &mut SystemEntropy,
+            gate: Some(&mut AnyCommander),
+        };
+        while let Some(carried) = channels.handle_deadline(&mut context, &mut out) {
+            sends.extend(carried.send.map(|send| (carried.route, send.to_vec())));
+        }
+        if let Some(asked) = asked {
+            let needed = Permissions::for_command(&asked.name);
+            let facts = channels.facts(&asked.route).copied();
+            if !facts.is_some_and(|facts| facts.permissions.contains(needed)) {
+                let reply = Reply::bare(Status::NotPermitted);
+                let mut encoded = [0; 100];
+                let response = Response {
+                    id: asked.id,
+                    reply,
+                };
+                let encoded = response.encode(&mut encoded).expect("it fits");
+                let frame = channels.send(&asked.route, encoded, &mut out);
+                let frame = frame.expect("the channel is open").to_vec();
+                let envelope = Envelope {
+                    route: asked.route,
+                    channel: 0,
+                    inner: &frame,
+                };
+                link.send_envelope(&envelope, &mut SystemEntropy)?;
                 continue;
             }
-            _ => {}
+            let mut answers = vec![(asked.route, asked.id, asked.reply)];
+            match asked.name.as_str() {
+                "quit" => {
+                    link.close(Alert::new(AlertCode::Close), &mut SystemEntropy)?;
+                    return Err(DriverError::Truncated);
+                }
+                "hold" => {
+                    held.push((asked.route, asked.id));
+                    answers.clear();
+                }
+                _ => answers.extend(
+                    held.drain(..)
+                        .map(|(route, id)| (route, id, Some("held".into()))),
+                ),
+            }
+            for (route, id, text) in answers {
+                let reply = match &text {
+                    Some(text) => Reply::bare(Status::Done).with("text", Value::Text(text)),
+                    None => Reply::bare(Status::UnknownCommand),
+                };
+                let mut encoded = [0; 1000];
+                let encoded = Response { id, reply }
+                    .encode(&mut encoded)
+                    .expect("it fits");
+                // A channel that is over has nobody to answer.
+                if let Ok(frame) = channels.send(&route, encoded, &mut out) {
+                    sends.push((route, frame.to_vec()));
+                }
+            }
         }
-        answers.extend(
-            held.drain(..)
-                .map(|(route, id)| (route, id, Some("held".into()))),
-        );
-        for (route, id, text) in answers {
-            let reply = match &text {
-                Some(text) => Reply::bare(Status::Done).with("text", Value::Text(text)),
-                None => Reply::bare(Status::UnknownCommand),
-            };
-            let mut encoded = [0; 1000];
-            let encoded = Response { id, reply }
-                .encode(&mut encoded)
-                .expect("it fits");
-            let mut inner = [0; 1001];
-            let inner = Inner::Clear(encoded).emit(&mut inner).expect("it fits");
+        for (route, inner) in sends {
             let envelope = Envelope {
                 route,
                 channel: 0,
-                inner,
+                inner: &inner,
             };
             link.send_envelope(&envelope, &mut SystemEntropy)?;
         }
     }
 }
 
+/// A gate that leaves the judgement of commanders to core.
+struct AnyCommander;
+
+impl Gate for AnyCommander {
+    fn is_revoked(&self, _: &Claims) -> bool {
+        false
+    }
+
+    fn admit(&mut self, claims: &VerifiedClaims) -> Result<Admission, Refuse> {
+        Ok(Admission {
+            session_id: [7; 8],
+            permissions: claims.claims().permissions,
+        })
+    }
+}
+
 /// A request, without the borrow of what it came in.
 struct Asked {
-    route: [u8; 16],
+    route: Route,
     id: u32,
     name: String,
     reply: Option<String>,
 }
 
 impl Asked {
-    fn read(payload: &[u8]) -> Option<Self> {
-        let envelope = Envelope::parse(payload).ok()?;
-        let Inner::Clear(message) = Inner::parse(envelope.inner).ok()?;
+    fn read(route: Route, message: &[u8]) -> Option<Self> {
         let request = Request::decode(message).ok()?;
         let name = request.command.name.to_owned();
         let reply = match name.as_str() {
@@ -215,7 +312,7 @@ impl Asked {
             _ => None,
         };
         Some(Self {
-            route: envelope.route,
+            route,
             id: request.id,
             name,
             reply,

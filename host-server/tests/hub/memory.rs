@@ -4,7 +4,7 @@ use futures_lite::future;
 use moorline_core::crypto::SigningKey;
 use moorline_core::token::MAX_UNPACKED_LEN;
 use moorline_server::admin::{AdminAnswer, AdminRequest, ask};
-use moorline_server::client::Client;
+use moorline_server::client::{Client, Commander};
 use moorline_server::entropy::SystemEntropy;
 use moorline_server::store::{PeerRole, Reach};
 
@@ -52,7 +52,7 @@ fn an_idle_peer_costs_no_more_than_its_share() {
             }
         })
         .collect();
-    let pins = peers[0].pins();
+    let (pins, anchors) = (peers[0].pins(), peers[0].anchors());
     let mut buffers = vec![[0; MAX_UNPACKED_LEN]; peers.len()];
     let tokens: Vec<_> = peers
         .iter()
@@ -66,7 +66,14 @@ fn an_idle_peer_costs_no_more_than_its_share() {
                 // A commander may have four sessions.
                 let (peer, token) = (&peers[count / 4], tokens[count / 4]);
                 let url = &peer.credential.url;
-                let client = Client::connect(url, &peer.key, token, &pins).await;
+                let commander = Commander {
+                    key: &peer.key,
+                    token,
+                    pins: &pins,
+                    anchors: &anchors,
+                    audience: &peer.credential.hub,
+                };
+                let client = Client::connect(url, commander).await;
                 clients.push(client.expect("connected"));
             }
         };

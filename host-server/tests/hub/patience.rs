@@ -43,7 +43,6 @@ pub(crate) fn open<F: Framing>(
         token: peer.token(&mut buffer),
         wanted: Wanted::Hub(&pins, Form::Stream),
         offer,
-        ticket: None,
     };
     let ephemeral = EphemeralKey::generate(&mut SystemEntropy).expect("random bytes");
     let (mut input, mut message, mut wire) = ([0; 256], [0; 1100], [0; 1200]);

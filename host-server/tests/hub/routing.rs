@@ -106,12 +106,15 @@ fn replies_out_of_order_find_their_askers() {
         });
         ask.recv().expect("alice is connected");
         // The agent answers alice after the first of bob's commands that it hears after hers.
-        let mut last = None;
-        while !held.is_finished() {
-            last = Some(bob.connected(async |client| send(client, "boiler", "ping", &[]).await));
-        }
+        let last = bob.connected(async |client| {
+            let mut last = None;
+            while !held.is_finished() {
+                last = Some(send(client, "boiler", "ping", &[]).await);
+            }
+            last
+        });
         assert_eq!(
-            last.expect("asked").expect("connected").expect("answered"),
+            last.expect("connected").expect("asked").expect("answered"),
             done("pong")
         );
         let held = held.join().expect("no panic");
@@ -128,23 +131,31 @@ fn an_agent_that_leaves_with_a_command_is_told_to_the_asker() {
     let refused = reply.expect("connected").expect_err("no answer");
     // `quit` is a name that the protocol does not know: it needs every command's permission, which alice has.
     assert!(
-        matches!(refused, ClientError::NotCarried(RouteRefusal::NoAnswer)),
+        matches!(refused, ClientError::NotCarried(RouteRefusal::Offline)),
         "{refused}"
     );
     agent.end();
 }
 
 #[test]
-fn a_command_without_an_answer_is_given_up_by_the_hub() {
-    let world = World::start_with(|config| config.limits.answer_millis = 200);
+fn a_command_without_an_answer_is_given_up_in_time() {
+    let world = World::start();
     let _agent = Agent::start(world.agent("boiler"), Way::WebSocket(world.http));
     let alice = world.commander("alice", "boiler");
-    let reply = alice.connected(async |client| send(client, "boiler", "hold", &[]).await);
-    let refused = reply.expect("connected").expect_err("no answer");
-    assert!(
-        matches!(refused, ClientError::NotCarried(RouteRefusal::NoAnswer)),
-        "{refused}"
-    );
+    let late = alice.connected(async |client| {
+        let command = Command {
+            name: "hold",
+            arguments: [].into_iter().collect(),
+        };
+        let id = AgentId::of("moorline", "boiler");
+        let patience = Duration::from_millis(500);
+        let late = client.send(id, command, patience, text).await;
+        // The next one opens a channel of its own.
+        (late, send(client, "boiler", "ping", &[]).await)
+    });
+    let (late, pong) = late.expect("connected");
+    assert!(matches!(late, Err(ClientError::Late(_))), "{late:?}");
+    assert_eq!(pong.expect("answered"), done("pong"));
 }
 
 #[test]

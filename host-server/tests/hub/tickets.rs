@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use futures_lite::future;
 use moorline_core::handshake::Ticket;
-use moorline_core::token::MAX_UNPACKED_LEN;
 use moorline_server::admin::AdminRequest;
 use moorline_server::client::{Client, ClientError};
 
@@ -16,13 +14,10 @@ fn come_back(
     url: &str,
     ticket: Option<&Ticket>,
 ) -> Result<(bool, Option<Ticket>), ClientError> {
-    let pins = peer.pins();
-    let mut buffer = [0; MAX_UNPACKED_LEN];
-    let token = peer.token(&mut buffer);
-    future::block_on(async {
+    peer.as_commander(async |commander| {
         let mut client = match ticket {
-            Some(ticket) => Client::resume(url, &peer.key, token, &pins, ticket).await?,
-            None => Client::connect(url, &peer.key, token, &pins).await?,
+            Some(ticket) => Client::resume(url, commander, copy(ticket)).await?,
+            None => Client::connect(url, commander).await?,
         };
         // The session works.
         client.agents().await?;
@@ -30,6 +25,11 @@ fn come_back(
         client.close().await;
         Ok(came)
     })
+}
+
+/// Returns a second copy of `ticket`, as a thief has it.
+fn copy(ticket: &Ticket) -> Ticket {
+    Ticket::from_bytes(&ticket.to_bytes()).expect("the same ticket")
 }
 
 #[test]

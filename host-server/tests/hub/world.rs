@@ -9,9 +9,9 @@ use std::thread::JoinHandle;
 use futures_lite::future;
 use moorline_core::crypto::SigningKey;
 use moorline_core::handshake::Pins;
-use moorline_core::token::{MAX_UNPACKED_LEN, UnpackedToken};
+use moorline_core::token::{MAX_UNPACKED_LEN, TrustAnchors, UnpackedToken};
 use moorline_server::admin::{AdminAnswer, AdminRequest, Credential, ask};
-use moorline_server::client::{Client, ClientError};
+use moorline_server::client::{Client, ClientError, Commander};
 use moorline_server::config::Config;
 use moorline_server::daemon::{Daemon, block_on};
 use moorline_server::entropy::SystemEntropy;
@@ -169,6 +169,24 @@ impl Peer {
         self.credential.token(out).expect("the token is one")
     }
 
+    pub(crate) fn anchors(&self) -> TrustAnchors {
+        self.credential.anchors().expect("the issuer's key is one")
+    }
+
+    /// Has `work` do what it wants as this commander.
+    pub(crate) fn as_commander<R>(&self, work: impl AsyncFnOnce(Commander<'_>) -> R) -> R {
+        let (pins, anchors) = (self.pins(), self.anchors());
+        let mut buffer = [0; MAX_UNPACKED_LEN];
+        let commander = Commander {
+            key: &self.key,
+            token: self.token(&mut buffer),
+            pins: &pins,
+            anchors: &anchors,
+            audience: &self.credential.hub,
+        };
+        future::block_on(work(commander))
+    }
+
     /// Connects, and has `work` do what it wants with the connection.
     pub(crate) fn connected<R>(
         &self,
@@ -183,11 +201,8 @@ impl Peer {
         url: &str,
         work: impl AsyncFnOnce(&mut Client<'_>) -> R,
     ) -> Result<R, ClientError> {
-        let pins = self.pins();
-        let mut buffer = [0; MAX_UNPACKED_LEN];
-        let token = self.token(&mut buffer);
-        future::block_on(async {
-            let mut client = Client::connect(url, &self.key, token, &pins).await?;
+        self.as_commander(async |commander| {
+            let mut client = Client::connect(url, commander).await?;
             let result = work(&mut client).await;
             client.close().await;
             Ok(result)

@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use crate::emulator::Qemu;
 use crate::error::Error;
-use crate::image::{Profile, build_image};
+use crate::image::{Profile, Provider, build_image_on};
 use crate::log::LogLine;
 
 /// What tells one figure from another.
@@ -76,7 +76,7 @@ pub struct Figure {
     pub cost: Cost,
 }
 
-/// Builds and runs what is to be measured, for size and for speed, and returns every figure.
+/// Builds and runs what is to be measured, for size and for speed, on every provider, and returns every figure.
 ///
 /// # Errors
 ///
@@ -84,8 +84,10 @@ pub struct Figure {
 pub fn measure() -> Result<Vec<Figure>, Error> {
     let mut figures = Vec::new();
     for profile in [Profile::Device, Profile::DeviceFast] {
-        figures.extend(operations(profile)?);
-        figures.extend(sizes(profile)?);
+        for provider in Provider::ALL {
+            figures.extend(operations(profile, provider)?);
+            figures.extend(sizes(profile, provider)?);
+        }
     }
     Ok(figures)
 }
@@ -95,8 +97,8 @@ pub fn measure() -> Result<Vec<Figure>, Error> {
 /// # Errors
 ///
 /// The image does not build, does not run, or reports something that is no figure.
-pub fn operations(profile: Profile) -> Result<Vec<Figure>, Error> {
-    let image = build_image("bench", profile)?;
+pub fn operations(profile: Profile, provider: Provider) -> Result<Vec<Figure>, Error> {
+    let image = build_image_on(provider, "bench", profile)?;
     let outcome = Qemu::new(image)
         .icount(ICOUNT_SHIFT)
         .deadline(DEADLINE)
@@ -150,11 +152,11 @@ fn parse(line: &LogLine, profile: Profile) -> Result<Figure, Error> {
 }
 
 /// Measures the agent's image, and what of it the protocol adds to a board that only echoes.
-fn sizes(profile: Profile) -> Result<Vec<Figure>, Error> {
-    let agent = Sections::of(&build_image("agent", profile)?)?;
-    let baseline = Sections::of(&build_image("baseline", profile)?)?;
+fn sizes(profile: Profile, provider: Provider) -> Result<Vec<Figure>, Error> {
+    let agent = Sections::of(&build_image_on(provider, "agent", profile)?)?;
+    let baseline = Sections::of(&build_image_on(provider, "baseline", profile)?)?;
     let figure = |name, bytes| Figure {
-        id: id(name, DEFAULT_PROVIDER, profile),
+        id: id(name, provider.name(), profile),
         cost: Cost::Size { bytes },
     };
     Ok(vec![
@@ -178,8 +180,6 @@ fn id(name: &str, provider: &str, profile: Profile) -> FigureId {
 /// 2^5 ns an instruction: `firmware-example/src/board/clock.rs` counts on it.
 pub const ICOUNT_SHIFT: u32 = 5;
 
-/// The arithmetic that the agent's image is linked with.
-const DEFAULT_PROVIDER: &str = "default";
 /// The bench image runs for a second on an idle machine.
 const DEADLINE: Duration = Duration::from_secs(300);
 

@@ -36,12 +36,13 @@ fn main() -> ExitCode {
 
 fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
     setup::ensure()?;
+    setup::ensure_compiler()?;
     let budget = Budget::load()?;
     eprintln!("bench-device: building and running the images at opt-level s and 3");
     let figures = bench::measure()?;
     if !arguments.json {
         println!(
-            "{:<28} {:>8} {:>4} {:>12} {:>8} {:>12}",
+            "{:<28} {:>11} {:>4} {:>12} {:>8} {:>12}",
             "figure", "provider", "opt", "cost", "stack", "target"
         );
     }
@@ -99,7 +100,7 @@ fn row(figure: &Figure, target: Option<u64>) -> String {
     };
     let id = &figure.id;
     format!(
-        "{:<28} {:>8} {:>4} {:>12} {stack:>8} {target:>12}",
+        "{:<28} {:>11} {:>4} {:>12} {stack:>8} {target:>12}",
         id.name,
         id.provider,
         id.opt,

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use moorline_qemu::bench::Cost;
-use moorline_qemu::image::{Profile, build_image};
+use moorline_qemu::image::{Profile, Provider, build_image};
 use moorline_qemu::site::{Hub, Site};
 use moorline_qemu::{Error, Qemu, Running, bench, setup};
 use serde_json::Value;
@@ -114,7 +114,7 @@ fn show(words: &[&str], reply: &Value) {
 fn show_costs() -> Result<(), Error> {
     println!();
     say("counting the device's instructions");
-    for figure in bench::operations(Profile::Device)? {
+    for figure in bench::operations(Profile::Device, Provider::Default)? {
         let Some((_, text)) = COSTS.iter().find(|(name, _)| *name == figure.id.name) else {
             continue;
         };

@@ -5,6 +5,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
+use moorline_qemu::image::Provider;
 use moorline_qemu::suite::Tally;
 use moorline_qemu::{Error, setup, suite};
 
@@ -46,15 +47,35 @@ struct Stage {
 const STAGES: &[Stage] = &[
     Stage {
         name: "tools",
-        run: || setup::ensure().map(|()| Tally::default()),
+        run: || {
+            setup::ensure()?;
+            setup::ensure_compiler()?;
+            Ok(Tally::default())
+        },
     },
     Stage {
         name: "tests on the host, end to end included",
         run: suite::host_tests,
     },
     Stage {
+        name: "tests on the host, on the default provider",
+        run: suite::default_provider_tests,
+    },
+    Stage {
         name: "conformance on the device",
-        run: suite::device_conformance,
+        run: || suite::device_conformance(Provider::Default),
+    },
+    Stage {
+        name: "conformance on the device, in assembly",
+        run: || suite::device_conformance(Provider::Accelerated),
+    },
+    Stage {
+        name: "Wycheproof on the device",
+        run: || suite::device_wycheproof(Provider::Default),
+    },
+    Stage {
+        name: "Wycheproof on the device, in assembly",
+        run: || suite::device_wycheproof(Provider::Accelerated),
     },
     Stage {
         name: "budget of the device",

@@ -7,15 +7,21 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 use std::{io, thread};
 
-use moorline_conformance::fixture::{FixedEntropy, World, at, signing_key};
+use moorline_conformance::fixture::{
+    FixedEntropy, HUB, World, agent_id, at, signing_key, token as token_of,
+};
 use moorline_core::connection::{Connection, Context, Event, Settings};
-use moorline_core::handshake::{Admission, Gate};
+use moorline_core::crypto::{EphemeralKey, SigningKey};
+use moorline_core::datagram::Datagram;
+use moorline_core::handshake::{Admission, Gate, Initiator, Offer, Wanted, WantedAgent};
 use moorline_core::limits::MAX_HANDSHAKE_LEN;
-use moorline_core::message::{Alert, Command, Envelope, Inner, Request, Response, Status};
-use moorline_core::provision::{MAX_PROVISION_LEN, Provision};
+use moorline_core::message::{
+    Alert, Command, ENVELOPE_HEADER_LEN, Envelope, Request, Response, Status,
+};
+use moorline_core::provision::{MAX_PROVISION_LEN, Provision, Site};
 use moorline_core::time::Now;
-use moorline_core::token::{Claims, MAX_UNPACKED_LEN, VerifiedClaims};
-use moorline_core::wire::Refuse;
+use moorline_core::token::{Claims, MAX_UNPACKED_LEN, Role, UnpackedToken, VerifiedClaims};
+use moorline_core::wire::{Refuse, SuiteList};
 use tungstenite::handshake::server;
 use tungstenite::{Message, WebSocket};
 
@@ -26,6 +32,8 @@ pub(crate) struct Hub {
     incoming: mpsc::Receiver<TcpStream>,
     entropy: FixedEntropy,
     gate: CountingGate,
+    commander: SigningKey,
+    commander_token: Vec<u8>,
     started: Instant,
 }
 
@@ -43,8 +51,16 @@ impl Hub {
                 }
             }
         });
+        let world = World::new().expect("the fixture is sound");
+        let commander = signing_key("commander").expect("the name gives a scalar in range");
+        let mut token = [0; MAX_UNPACKED_LEN];
+        let key = *commander.public_key();
+        let token = token_of(Role::Commander, "alice", key, &world.issuer, &mut token);
+        let commander_token = token.expect("a token").as_bytes().to_vec();
         Self {
-            world: World::new().expect("the fixture is sound"),
+            world,
+            commander,
+            commander_token,
             address,
             incoming,
             entropy: FixedEntropy::new("hub in a test"),
@@ -68,9 +84,15 @@ impl Hub {
     pub(crate) fn provision(&self) -> Vec<u8> {
         let mut token = [0; MAX_UNPACKED_LEN];
         let token = self.world.agent_token(&mut token).expect("a token");
+        let site = Site {
+            audience: HUB,
+            group: None,
+            anchors: self.world.anchors.clone(),
+        };
         let provision = Provision::new(
             &self.address,
             self.world.pins.clone(),
+            site,
             self.world.agent.to_scalar(),
             token,
         );
@@ -110,6 +132,23 @@ impl Hub {
             ),
             entropy: &mut self.entropy,
             gate: &mut self.gate,
+            commander: Initiator {
+                key: &self.commander,
+                token: UnpackedToken::parse_exact(&self.commander_token).expect("a token"),
+                wanted: Wanted::Agent(WantedAgent {
+                    id: agent_id(),
+                    anchors: &self.world.anchors,
+                    audience: HUB,
+                }),
+                offer: Offer {
+                    suites: SuiteList::CHACHA_FIRST,
+                    mtu: 1500,
+                    max_payload_len: 1024,
+                    no_clock: false,
+                    wants_ticket: false,
+                },
+            },
+            channel: None,
             started: self.started,
             request_count: 0,
         }
@@ -131,6 +170,9 @@ pub(crate) struct Peer<'h> {
     connection: Connection<'h>,
     entropy: &'h mut FixedEntropy,
     gate: &'h mut CountingGate,
+    /// Who commands the device through this hub.
+    commander: Initiator<'h>,
+    channel: Option<Datagram<'h>>,
     started: Instant,
     request_count: u32,
 }
@@ -142,8 +184,65 @@ impl Peer<'_> {
         format!("{:016x}", u64::from_be_bytes(facts.session_id))
     }
 
+    /// Opens a channel to the device, unless there is one.
+    fn open_channel(&mut self) {
+        if self.channel.is_some() {
+            return;
+        }
+        let mut out = [0; MAX_HANDSHAKE_LEN];
+        let ephemeral = EphemeralKey::generate(self.entropy).expect("entropy");
+        let (channel, m1) = Datagram::initiate(
+            self.commander,
+            ephemeral,
+            Settings::default(),
+            &now(self.started),
+            self.entropy,
+            &mut out,
+        )
+        .expect("M1 can be written");
+        self.channel = Some(channel);
+        let m1 = m1.to_vec();
+        self.carry(&m1);
+        let is_open = |channel: &Datagram<'_>| channel.connection().is_open();
+        while !self.channel.as_ref().is_some_and(is_open) {
+            self.hear();
+        }
+    }
+
+    /// Hands what the device says on the channel in, and returns a message of its.
+    fn hear(&mut self) -> Option<Vec<u8>> {
+        let heard = self.step(|event| match event {
+            Event::Envelope(payload) => Some(payload.to_vec()),
+            _ => None,
+        });
+        let mut payload = heard.expect("the device answers").flatten()?;
+        let envelope = Envelope::parse(&payload).expect("an envelope");
+        assert_eq!((envelope.route, envelope.channel), (ROUTE, 0));
+        let inner = &mut payload[ENVELOPE_HEADER_LEN..];
+        let mut out = [0; MAX_HANDSHAKE_LEN];
+        let mut context = Context {
+            now: now(self.started),
+            entropy: self.entropy,
+            gate: None,
+        };
+        let channel = self.channel.as_mut().expect("it was opened");
+        let outcome = channel.handle_message(inner, &mut context, &mut out);
+        let answer = outcome.send.map(<[u8]>::to_vec);
+        let message = match outcome.event {
+            Some(Event::Application(message)) => Some(message.to_vec()),
+            Some(Event::Closed(closure)) => panic!("the channel is over: {closure:?}"),
+            Some(Event::Dropped(reason)) => panic!("the device sent what is dropped: {reason:?}"),
+            _ => None,
+        };
+        if let Some(answer) = answer {
+            self.carry(&answer);
+        }
+        message
+    }
+
     /// Sends a command, waits for its reply and returns it.
     pub(crate) fn ask(&mut self, name: &str, arguments: &[&str]) -> Said {
+        self.open_channel();
         self.request_count += 1;
         let id = self.request_count;
         let request = Request {
@@ -153,19 +252,24 @@ impl Peer<'_> {
                 arguments: arguments.iter().copied().collect(),
             },
         };
-        let (mut encoded, mut inner) = ([0; 1024], [0; 1024]);
+        let mut encoded = [0; 1024];
         let encoded = request.encode(&mut encoded).expect("the request is short");
-        let inner = Inner::Clear(encoded).emit(&mut inner).expect("it is short");
-        self.carry(inner);
+        self.say(encoded);
         loop {
-            let said = self.step(|event| match event {
-                Event::Envelope(payload) => Some(said(payload, id)),
-                _ => None,
-            });
-            if let Some(said) = said.expect("the device answers").flatten() {
-                return said;
+            if let Some(message) = self.hear() {
+                return said(&message, id);
             }
         }
+    }
+
+    /// Says `message` on the channel.
+    pub(crate) fn say(&mut self, message: &[u8]) {
+        self.open_channel();
+        let mut out = [0; 1100];
+        let channel = self.channel.as_mut().expect("it was opened");
+        let sealed = channel.send_application(message, &mut out);
+        let sealed = sealed.expect("the channel is open").to_vec();
+        self.carry(&sealed);
     }
 
     /// Sends an envelope with `inner` in it.
@@ -258,11 +362,8 @@ impl Said {
     }
 }
 
-fn said(payload: &[u8], id: u32) -> Said {
-    let envelope = Envelope::parse(payload).expect("an envelope");
-    assert_eq!((envelope.route, envelope.channel), (ROUTE, 0));
-    let Inner::Clear(bytes) = Inner::parse(envelope.inner).expect("an inner message");
-    let response = Response::decode(bytes).expect("a response");
+fn said(message: &[u8], id: u32) -> Said {
+    let response = Response::decode(message).expect("a response");
     assert_eq!(response.id, id);
     let fields = response.reply.fields.iter();
     Said {

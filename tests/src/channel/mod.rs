@@ -2,5 +2,6 @@
 
 pub(crate) mod credentials;
 pub(crate) mod loss;
+pub mod schedules;
 mod site;
 pub(crate) mod table;

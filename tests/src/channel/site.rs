@@ -1,17 +1,17 @@
 //! An agent, a commander that may reach it, and what is between them.
 
 use heapless::Vec;
-use moorline_core::connection::{Context, Settings};
+use moorline_core::connection::{Closure, Context, Settings};
 use moorline_core::crypto::{PublicKey, SigningKey};
 use moorline_core::datagram::Datagram;
 use moorline_core::handshake::{
-    Initiator, Offer, OwnToken, RespondAs, Responder, Wanted, WantedAgent,
+    Initiator, Offer, OwnToken, RespondAs, Responder, SingleUse, Ticket, Wanted, WantedAgent,
 };
 use moorline_core::limits::MAX_HANDSHAKE_LEN;
-use moorline_core::time::{Now, TimeQuality};
+use moorline_core::time::{Now, TimeQuality, UnixMillis};
 use moorline_core::token::{
-    AgentId, AgentScope, MAX_UNPACKED_LEN, NewClaims, Role, TokenKind, TrustAnchor, TrustAnchors,
-    UnpackedToken, mint,
+    AgentId, AgentScope, MAX_UNPACKED_LEN, NewClaims, Permissions, Role, TokenKind, TrustAnchor,
+    TrustAnchors, UnpackedToken, mint,
 };
 use moorline_core::wire::SuiteList;
 
@@ -149,7 +149,6 @@ impl Site {
                 no_clock: false,
                 wants_ticket: true,
             },
-            ticket: None,
         }
     }
 }
@@ -161,16 +160,39 @@ pub(super) struct Side<'k> {
     pub(super) door: Door,
     /// Whether it knows the time.
     pub(super) has_clock: bool,
+    /// How it ended.
+    pub(super) ended: Option<Closure>,
+}
+
+/// What one end takes a session for.
+#[derive(Debug, PartialEq)]
+pub(super) struct View {
+    session_id: [u8; 8],
+    expires: UnixMillis,
+    permissions: Permissions,
+    secret: [u8; 32],
+    pub(super) resumed: bool,
 }
 
 impl<'k> Side<'k> {
     /// Returns the commander's end and M1, at the time 0.
     pub(super) fn commander(initiator: Initiator<'k>) -> Result<(Self, Message), Failure> {
+        Self::resuming(initiator, None)
+    }
+
+    /// Returns the commander's end and M1, which offers `ticket`.
+    pub(super) fn resuming(
+        initiator: Initiator<'k>,
+        ticket: Option<Ticket>,
+    ) -> Result<(Self, Message), Failure> {
         let mut out = [0; MAX_HANDSHAKE_LEN];
         let mut entropy = FixedEntropy::new("commander");
         let started = Datagram::initiate(
             initiator,
-            ephemeral_key("commander ephemeral"),
+            SingleUse {
+                ephemeral: ephemeral_key("commander ephemeral"),
+                ticket,
+            },
             Settings::default(),
             &at(0),
             &mut entropy,
@@ -188,6 +210,7 @@ impl<'k> Side<'k> {
             entropy,
             door: Door::default(),
             has_clock: true,
+            ended: None,
         };
         Ok((side, m1))
     }
@@ -200,6 +223,7 @@ impl<'k> Side<'k> {
             entropy: FixedEntropy::new(name),
             door: Door::default(),
             has_clock: true,
+            ended: None,
         }
     }
 
@@ -228,7 +252,9 @@ impl<'k> Side<'k> {
         let outcome = self
             .datagram
             .handle_message(&mut bytes, &mut context, &mut out);
-        (outcome.send.map(copy), seen(outcome.event))
+        let (sent, seen) = (outcome.send.map(copy), seen(outcome.event));
+        self.note(&seen);
+        (sent, seen)
     }
 
     /// Lets time come to `millis`, and returns what is to be sent and what was seen.
@@ -241,7 +267,29 @@ impl<'k> Side<'k> {
             gate: Some(&mut self.door),
         };
         let outcome = self.datagram.handle_deadline(&mut context, &mut out);
-        (outcome.send.map(copy), seen(outcome.event))
+        let (sent, seen) = (outcome.send.map(copy), seen(outcome.event));
+        self.note(&seen);
+        (sent, seen)
+    }
+
+    fn note(&mut self, seen: &Seen) {
+        if let Seen::Closed(closure) = seen {
+            self.ended = Some(*closure);
+        }
+    }
+
+    /// Returns what it takes the session for, when that is open.
+    pub(super) fn view(&self) -> Option<View> {
+        let connection = self.datagram.connection();
+        let secret = connection.session()?.exporter().export("view", b"");
+        let facts = connection.facts()?;
+        Some(View {
+            session_id: facts.session_id,
+            expires: facts.expires,
+            permissions: facts.permissions,
+            secret: *secret.expose(),
+            resumed: facts.resumed,
+        })
     }
 
     /// Seals an application message.

@@ -2,6 +2,7 @@
 
 use moorline_core::channel::{Carried, ChannelEvent, Channels};
 use moorline_core::connection::{Closure, Context, Settings};
+use moorline_core::handshake::Responder;
 use moorline_core::limits::CHANNEL_IDLE_MILLIS;
 use moorline_core::message::AlertCode;
 use moorline_core::reason::Reason;
@@ -44,6 +45,11 @@ pub(crate) static CASES: &[Case] = &[
         newest_wins,
     ),
     case(
+        "a commander comes back on a ticket, however often strangers have made the agent sign",
+        "PROTOCOL.md §10.2",
+        comes_back,
+    ),
+    case(
         "an ephemeral key made ahead serves one handshake",
         "PROTOCOL.md §2.3",
         prepared,
@@ -57,12 +63,17 @@ const fn case(name: &'static str, clause: &'static str, run: fn() -> Result<(), 
 /// An agent with two places.
 struct Agent<'k> {
     channels: Channels<'k, 2>,
+    responder: Responder<'k>,
     entropy: FixedEntropy,
     door: Door,
 }
 
 /// What the agent made of an envelope.
 #[derive(Debug, PartialEq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it is looked at where it was made; there is no heap on the device"
+)]
 enum Made {
     Nothing,
     Open,
@@ -74,7 +85,8 @@ enum Made {
 impl<'k> Agent<'k> {
     fn new(site: &'k Site, token: UnpackedToken<'k>) -> Self {
         Self {
-            channels: Channels::new(site.responder(token), Settings::default()),
+            channels: Channels::new(Settings::default()),
+            responder: site.responder(token),
             entropy: FixedEntropy::new("agent"),
             door: Door::default(),
         }
@@ -90,7 +102,7 @@ impl<'k> Agent<'k> {
         };
         match self
             .channels
-            .handle_envelope(&mut payload, &mut context, &mut out)
+            .handle_envelope(&mut payload, &self.responder, &mut context, &mut out)
         {
             Ok(carried) => taken(carried),
             Err(reason) => (None, Made::Dropped(reason)),
@@ -301,6 +313,37 @@ fn newest_wins() -> Result<(), Failure> {
     ensure!(agent.channels.open_count() == 1 && agent.wait(0).is_none());
     let frame = newer.say(b"still here")?;
     ensure!(matches!(agent.hand(2, &frame, 0).1, Made::Message(_)));
+    Ok(())
+}
+
+fn comes_back() -> Result<(), Failure> {
+    let (site, mut tokens) = (Site::new()?, Tokens::new());
+    let token = site.token(&site.agent_says(), &mut tokens.agent)?;
+    let mut agent = Agent::new(&site, token);
+    let alice = site.initiator(site.token(&site.commander_says(), &mut tokens.alice)?);
+    let (mut side, m1) = Side::commander(alice)?;
+    ensure!(agent.open(1, &mut side, &m1, 0));
+    let mut ticket = side.datagram.take_ticket();
+    agent.channels.clear();
+    for route in 2..=4 {
+        ensure!(agent.hand(route, &m1, 0).0.is_some(), usize::from(route));
+        agent.channels.clear();
+    }
+    ensure!(agent.hand(5, &m1, 0).1 == Made::Dropped(Reason::NotAdmitted));
+    for route in 6..12 {
+        ensure!(ticket.is_some(), usize::from(route));
+        let (mut side, m1) = Side::resuming(alice, ticket.take())?;
+        ensure!(m1.len() == 102, usize::from(route));
+        ensure!(agent.open(route, &mut side, &m1, 0), usize::from(route));
+        ensure!(
+            side.datagram
+                .connection()
+                .facts()
+                .is_some_and(|facts| facts.resumed)
+        );
+        ticket = side.datagram.take_ticket();
+        agent.channels.clear();
+    }
     Ok(())
 }
 

@@ -162,7 +162,7 @@ fn wrong_hub() -> Result<(), Failure> {
     let ephemeral = ephemeral_key("initiator ephemeral");
     let started = moorline_core::handshake::AwaitM2::start(
         world.initiator(token),
-        ephemeral,
+        ephemeral.into(),
         &at(0),
         &mut FixedEntropy::new("initiator"),
         &mut out,

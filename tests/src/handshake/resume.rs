@@ -95,23 +95,19 @@ fn door() -> Door {
     }
 }
 
-/// Returns the initiator of `token`, which wants a ticket and offers `ticket`.
-fn wanting<'k>(
-    world: &'k World,
-    token: UnpackedToken<'k>,
-    ticket: Option<&'k Ticket>,
-) -> Initiator<'k> {
+/// Returns the initiator of `token`, which wants a ticket.
+fn wanting<'k>(world: &'k World, token: UnpackedToken<'k>) -> Initiator<'k> {
     let mut initiator = world.initiator(token);
     initiator.offer.wants_ticket = true;
     initiator.offer.suites = SuiteList::CHACHA_FIRST;
-    initiator.ticket = ticket;
     initiator
 }
 
 /// Runs a full handshake and returns the initiator's ticket and the door with its record.
 fn first(world: &World, token: UnpackedToken<'_>) -> Result<(Ticket, Door), Failure> {
     let mut pair = Pair::between(
-        wanting(world, token, None),
+        wanting(world, token),
+        None,
         world.responder(),
         door(),
         Settings::default(),
@@ -136,13 +132,20 @@ fn given<T>(value: Option<T>) -> Result<T, Failure> {
 fn resuming<'k>(
     world: &'k World,
     token: UnpackedToken<'k>,
-    ticket: &'k Ticket,
+    ticket: &Ticket,
     door: Door,
     millis: u64,
 ) -> Result<Pair<'k>, Failure> {
-    let initiator = wanting(world, token, Some(ticket));
+    let initiator = wanting(world, token);
     let settings = Settings::default();
-    Pair::between(initiator, world.responder(), door, settings, millis)
+    Pair::between(
+        initiator,
+        Some(ticket),
+        world.responder(),
+        door,
+        settings,
+        millis,
+    )
 }
 
 fn opens_the_next() -> Result<(), Failure> {
@@ -266,8 +269,15 @@ fn falls_back() -> Result<(), Failure> {
     }
     let mut responder = world.responder();
     responder.suites = SuiteList::DEFAULT;
-    let initiator = wanting(&world, token, Some(&ticket));
-    let mut pair = Pair::between(initiator, responder, door, Settings::default(), 0)?;
+    let initiator = wanting(&world, token);
+    let mut pair = Pair::between(
+        initiator,
+        Some(&ticket),
+        responder,
+        door,
+        Settings::default(),
+        0,
+    )?;
     let [m2, ..] = pair.finish(0)?;
     ensure!(m2.len() == M2_LEN && m2.get(4) == Some(&1));
     Ok(())
@@ -393,15 +403,22 @@ fn passed_over() -> Result<(), Failure> {
         ensure!((pair.m1.len() == M1_PRESHARED_LEN) == offered, step);
     }
     let others = Pins::new(*signing_key("another hub")?.public_key());
-    let mut elsewhere = wanting(&world, token, Some(&ticket));
+    let mut elsewhere = wanting(&world, token);
     elsewhere.wanted = Wanted::Hub(&others, Form::Stream);
-    let mut shorter = wanting(&world, token, Some(&ticket));
+    let mut shorter = wanting(&world, token);
     shorter.offer.max_payload_len = 1023;
-    let mut without = wanting(&world, token, Some(&ticket));
+    let mut without = wanting(&world, token);
     without.offer.suites = SuiteList::DEFAULT;
     for (step, initiator) in [elsewhere, shorter, without].into_iter().enumerate() {
         let settings = Settings::default();
-        let pair = Pair::between(initiator, world.responder(), door.clone(), settings, 0)?;
+        let pair = Pair::between(
+            initiator,
+            Some(&ticket),
+            world.responder(),
+            door.clone(),
+            settings,
+            0,
+        )?;
         ensure!(pair.m1.len() == 54, step);
     }
     Ok(())
@@ -416,8 +433,8 @@ fn replaced() -> Result<(), Failure> {
             fresh_updates: fresh,
             ..Settings::default()
         };
-        let initiator = wanting(&world, token, None);
-        let mut pair = Pair::between(initiator, world.responder(), door(), settings, 0)?;
+        let initiator = wanting(&world, token);
+        let mut pair = Pair::between(initiator, None, world.responder(), door(), settings, 0)?;
         pair.finish(0)?;
         let before = given(pair.initiator.connection.take_ticket())?;
         let update = pair.initiator.update(3_000)?;
@@ -452,14 +469,22 @@ fn none_given() -> Result<(), Failure> {
     let world = World::new()?;
     let mut buffer = [0; MAX_UNPACKED_LEN];
     let token = world.agent_token(&mut buffer)?;
-    let initiator = wanting(&world, token, None);
+    let initiator = wanting(&world, token);
     let settings = Settings::default();
-    let mut pair = Pair::between(initiator, world.responder(), Door::default(), settings, 0)?;
+    let mut pair = Pair::between(
+        initiator,
+        None,
+        world.responder(),
+        Door::default(),
+        settings,
+        0,
+    )?;
     pair.finish(0)?;
     ensure!(pair.initiator.connection.take_ticket().is_none());
     // Nor is one given that was not asked for.
     let mut pair = Pair::between(
         world.initiator(token),
+        None,
         world.responder(),
         door(),
         settings,

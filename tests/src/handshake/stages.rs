@@ -46,7 +46,7 @@ impl<'k> Stages<'k> {
         let ephemeral = ephemeral_key("initiator ephemeral");
         let started = AwaitM2::start(
             world.initiator(token),
-            ephemeral,
+            ephemeral.into(),
             &at(0),
             &mut FixedEntropy::new("initiator"),
             &mut out,

@@ -1,17 +1,18 @@
 //! Two sessions on a bench: both ends, and every secret of theirs.
 
+use moorline_core::handshake::Established;
 use moorline_core::limits::MAX_HANDSHAKE_LEN;
 use moorline_core::message::Alert;
 use moorline_core::reason::{Error, Reason};
 use moorline_core::session::{Delivery, Session};
 use moorline_core::time::Instant;
 use moorline_core::token::MAX_UNPACKED_LEN;
-use moorline_core::wire::FrameType;
+use moorline_core::wire::{ConnectionIds, Form, FrameType, Line};
 
 use crate::fixture::{FixedEntropy, NOW, World};
 use crate::handshake::stages::Stages;
 use crate::pair::{LINE_LEN, Message, copy};
-use crate::reference::{Block, frame};
+use crate::reference::{Block, datagram, frame};
 use crate::vectors::Run;
 use crate::{Failure, ensure};
 
@@ -24,12 +25,17 @@ pub(super) const ENVELOPE: u8 = 0x23;
 /// Longest payload that each end of the bench takes, in bytes.
 pub(super) const MAX_PAYLOAD: usize = 1024;
 
+/// The connection ids of a datagram line: the initiator's, the responder's.
+pub(super) const DATAGRAM_IDS: [u32; 2] = [0x1122_3344, 0xA1B2_C3D4];
+
 /// One end.
 pub(super) struct End {
     pub(super) session: Session,
     pub(super) entropy: FixedEntropy,
     /// What this end sends under in epoch 0.
     pub(super) secret: Block,
+    /// What it writes into its datagrams.
+    peer_id: u32,
 }
 
 /// Both ends, in epoch 0 since the time 0.
@@ -48,10 +54,32 @@ pub(super) enum Made {
     /// What a responder says of the session.
     Terms,
     Alert(Alert),
+    Dropped(Reason),
 }
 
 impl Bench {
+    /// Returns both ends of a stream.
     pub(super) fn new() -> Result<Self, Failure> {
+        Self::over(Line::Stream, [ConnectionIds::NONE; 2])
+    }
+
+    /// Returns both ends of a datagram line.
+    pub(super) fn over_datagrams() -> Result<Self, Failure> {
+        let [own, peer] = DATAGRAM_IDS;
+        let ids = [
+            ConnectionIds { own, peer },
+            ConnectionIds {
+                own: peer,
+                peer: own,
+            },
+        ];
+        Self::over(Line::Datagram, ids)
+    }
+
+    fn over(
+        line: Line,
+        [initiator_ids, responder_ids]: [ConnectionIds; 2],
+    ) -> Result<Self, Failure> {
         let world = World::new()?;
         let mut buffer = [0; MAX_UNPACKED_LEN];
         let stages = Stages::new(&world, world.agent_token(&mut buffer)?)?;
@@ -66,14 +94,26 @@ impl Bench {
                 step: 0,
             });
         };
+        let established = Established {
+            line,
+            ids: initiator_ids,
+            ..established
+        };
+        let responder = Established {
+            line,
+            ids: responder_ids,
+            ..stages.responder
+        };
         Ok(Self {
             initiator: End {
                 session: Session::new(established, 1024, Instant(0)),
+                peer_id: initiator_ids.peer,
                 entropy: FixedEntropy::new("initiator's session"),
                 secret: run.epoch_0[0],
             },
             responder: End {
-                session: Session::new(stages.responder, 1024, Instant(0)),
+                session: Session::new(responder, 1024, Instant(0)),
+                peer_id: responder_ids.peer,
                 entropy: FixedEntropy::new("responder's session"),
                 secret: run.epoch_0[1],
             },
@@ -127,6 +167,7 @@ impl End {
             Delivery::Pong(number) => Made::Pong(number),
             Delivery::Welcome(_) | Delivery::Ticket(_) => Made::Terms,
             Delivery::Alert(alert) => Made::Alert(alert),
+            Delivery::Dropped(reason) => Made::Dropped(reason),
         };
         Ok((handled.send.map(copy), made))
     }
@@ -165,7 +206,22 @@ impl End {
 
     /// Returns a frame of epoch 0 under this end's secret.
     pub(super) fn forge(&self, kind: u8, seq: u32, payload: &[u8]) -> Message {
-        frame(&self.secret, kind, 0, seq, payload)
+        self.forge_in(0, &self.secret, kind, seq, payload)
+    }
+
+    /// Returns a frame of this end's in `epoch`, whose secret is `secret`.
+    pub(super) fn forge_in(
+        &self,
+        epoch: u8,
+        secret: &Block,
+        kind: u8,
+        seq: u32,
+        payload: &[u8],
+    ) -> Message {
+        match self.session.form() {
+            Form::Stream => frame(secret, kind, epoch, seq, payload),
+            Form::Datagram => datagram(secret, kind, epoch, self.peer_id, seq, payload),
+        }
     }
 }
 

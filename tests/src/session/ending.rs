@@ -199,6 +199,7 @@ fn faults() -> Result<(), Failure> {
     for (step, (reason, code)) in [
         (Reason::Expired, AlertCode::Expired),
         (Reason::TooLong, AlertCode::Limit),
+        (Reason::Forgeries, AlertCode::Limit),
         (Reason::KeyUpdateRate, AlertCode::Limit),
         (Reason::KeyUpdateTimeout, AlertCode::Limit),
         (Reason::LastEpoch, AlertCode::Limit),

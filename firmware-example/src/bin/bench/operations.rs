@@ -2,16 +2,12 @@
 
 use core::hint::black_box;
 
-use aes_gcm::Aes256Gcm;
-use aes_gcm::aead::AeadInOut;
-use chacha20poly1305::ChaCha20Poly1305;
-use hmac::{Hmac, KeyInit, Mac};
 use moorline_core::connection::Connection;
+use moorline_core::crypto::provider::{Active, Provider};
+use moorline_core::crypto::{
+    AeadKey, EphemeralKey, Hash, Mac, PublicKey, Secret, Share, SigningKey, Suite,
+};
 use moorline_core::session::Session;
-use p256::ecdsa::signature::{Signer, Verifier};
-use p256::ecdsa::{Signature, SigningKey, VerifyingKey};
-use sha2::{Digest, Sha256};
-use x25519_dalek::{PublicKey, StaticSecret};
 
 use super::link;
 use super::meter::Meter;
@@ -38,9 +34,10 @@ pub(crate) struct Size {
 
 /// The values that a device keeps, in the order of the report.
 pub(crate) static SIZES: &[Size] = &[
-    size("state.aes256gcm", size_of::<Aes256Gcm>()),
-    size("state.chacha20poly1305", size_of::<ChaCha20Poly1305>()),
+    size("state.aead-key", size_of::<AeadKey>()),
     size("state.p256.signing-key", size_of::<SigningKey>()),
+    size("state.p256.public-key", size_of::<PublicKey>()),
+    size("state.x25519.key", size_of::<EphemeralKey>()),
     size("state.connection", size_of::<Connection<'static>>()),
     size("state.session", size_of::<Session>()),
 ];
@@ -51,9 +48,10 @@ pub(crate) static OPERATIONS: &[Bench] = &[
     bench("sha256.1024", sha256_1024),
     bench("hmac-sha256.256", hmac_256),
     bench("aes256gcm.key", aes256gcm_key),
-    bench("aes256gcm.seal.256", aes256gcm_seal_256),
-    bench("chacha20poly1305.seal.256", chacha20poly1305_seal_256),
+    bench("aes256gcm.seal.256", seal_256::<1>),
+    bench("chacha20poly1305.seal.256", seal_256::<2>),
     bench("p256.key", p256_key),
+    bench("p256.point", p256_point),
     bench("p256.sign", p256_sign),
     bench("p256.verify", p256_verify),
     bench("x25519.public", x25519_public),
@@ -73,7 +71,7 @@ pub(crate) static OPERATIONS: &[Bench] = &[
 const fn bench(name: &'static str, run: fn(&mut Meter<'_>)) -> Bench {
     Bench {
         name,
-        provider: "default",
+        provider: Active::NAME,
         run,
     }
 }
@@ -81,7 +79,7 @@ const fn bench(name: &'static str, run: fn(&mut Meter<'_>)) -> Bench {
 const fn size(name: &'static str, bytes: usize) -> Size {
     Size {
         name,
-        provider: "default",
+        provider: Active::NAME,
         bytes,
     }
 }
@@ -93,72 +91,64 @@ fn calibration(meter: &mut Meter<'_>) {
 
 fn sha256_1024(meter: &mut Meter<'_>) {
     let message = black_box([0x5A; 1024]);
-    black_box(meter.measure(|| Sha256::digest(message)));
+    black_box(meter.measure(|| Hash::of(&[&message])));
 }
 
 fn hmac_256(meter: &mut Meter<'_>) {
     let key = black_box(SECRET);
     let message = black_box([0x5A; 256]);
-    let tag = meter.measure(|| {
-        <Hmac<Sha256> as KeyInit>::new_from_slice(&key)
-            .map(|mac| mac.chain_update(message).finalize().into_bytes())
-    });
-    black_box(tag.expect("HMAC takes a key of any length"));
+    let mac = meter.measure(|| Mac::of(&key, &[&message]));
+    black_box(mac);
 }
 
 fn aes256gcm_key(meter: &mut Meter<'_>) {
-    let key = black_box(SECRET);
-    black_box(meter.measure(|| Aes256Gcm::new(&key.into())));
+    let (key, iv) = (secret(), black_box([7; 12]));
+    black_box(meter.measure(|| AeadKey::new(Suite::Aes256Gcm, &key, Secret::new(iv))));
 }
 
-fn aes256gcm_seal_256(meter: &mut Meter<'_>) {
-    let cipher = Aes256Gcm::new(&black_box(SECRET).into());
-    let nonce = black_box([7; 12]).into();
+/// The suite of number `SUITE`, its key kept.
+fn seal_256<const SUITE: u8>(meter: &mut Meter<'_>) {
+    let suite = Suite::from_number(SUITE).expect("the number of a suite");
+    let key = AeadKey::new(suite, &secret(), Secret::new(black_box([7; 12])));
     let mut buffer = black_box([0x5A; 256]);
-    let tag = meter.measure(|| {
-        cipher.encrypt_inout_detached(&nonce, &[1, 2, 3], buffer.as_mut_slice().into())
-    });
-    black_box(tag.expect("256 bytes are not too long"));
-}
-
-fn chacha20poly1305_seal_256(meter: &mut Meter<'_>) {
-    let cipher = ChaCha20Poly1305::new(&black_box(SECRET).into());
-    let nonce = black_box([7; 12]).into();
-    let mut buffer = black_box([0x5A; 256]);
-    let tag = meter.measure(|| {
-        cipher.encrypt_inout_detached(&nonce, &[1, 2, 3], buffer.as_mut_slice().into())
-    });
+    let tag = meter.measure(|| key.seal_in_place(1, &[1, 2, 3], &mut buffer));
     black_box(tag.expect("256 bytes are not too long"));
 }
 
 fn p256_key(meter: &mut Meter<'_>) {
-    let secret = black_box(SECRET);
-    black_box(meter.measure(|| SigningKey::from_slice(&secret)).is_ok());
+    let scalar = secret();
+    let key = meter.measure(|| SigningKey::from_scalar(&scalar));
+    black_box(key.expect("the bytes are a scalar of the curve"));
+}
+
+fn p256_point(meter: &mut Meter<'_>) {
+    let point = black_box(signing_key().public_key().to_bytes());
+    let key = meter.measure(|| PublicKey::from_bytes(&point));
+    black_box(key.expect("the bytes are a point of the curve"));
 }
 
 fn p256_sign(meter: &mut Meter<'_>) {
-    let key = signing_key();
-    let signature: Signature = meter.measure(|| key.sign(black_box(b"a message")));
-    black_box(signature);
+    let (key, digest) = (signing_key(), black_box(Hash::of(&[b"a message"])));
+    black_box(meter.measure(|| key.sign(&digest, &SECRET)));
 }
 
 fn p256_verify(meter: &mut Meter<'_>) {
-    let key = signing_key();
-    let signature: Signature = key.sign(b"a message");
-    let verifier = VerifyingKey::from(&key);
-    let verified = meter.measure(|| verifier.verify(black_box(b"a message"), &signature));
+    let (key, digest) = (signing_key(), black_box(Hash::of(&[b"a message"])));
+    let signature = key.sign(&digest, &SECRET);
+    let verified = meter.measure(|| key.public_key().verify(&digest, &signature));
     verified.expect("the signature is good");
 }
 
 fn x25519_public(meter: &mut Meter<'_>) {
-    let secret = StaticSecret::from(black_box(SECRET));
-    black_box(meter.measure(|| PublicKey::from(&secret)));
+    let scalar = secret();
+    black_box(meter.measure(|| EphemeralKey::from_scalar(&scalar)));
 }
 
 fn x25519_shared(meter: &mut Meter<'_>) {
-    let secret = StaticSecret::from(black_box(SECRET));
-    let public = PublicKey::from(&StaticSecret::from(black_box([0x33; 32])));
-    black_box(meter.measure(|| secret.diffie_hellman(&public).to_bytes()));
+    let key = EphemeralKey::from_scalar(&secret());
+    let peer: Share = EphemeralKey::from_scalar(&Secret::new(black_box([0x33; 32]))).share();
+    let shared = meter.measure(|| key.agree(&peer));
+    black_box(shared.expect("the peer's share is not of small order"));
 }
 
 fn self_test(meter: &mut Meter<'_>) {
@@ -167,7 +157,11 @@ fn self_test(meter: &mut Meter<'_>) {
 }
 
 fn signing_key() -> SigningKey {
-    SigningKey::from_slice(&black_box(SECRET)).expect("the bytes are a scalar of the curve")
+    SigningKey::from_scalar(&secret()).expect("the bytes are a scalar of the curve")
+}
+
+fn secret() -> Secret<32> {
+    Secret::new(black_box(SECRET))
 }
 
 /// Any bytes do: none of the operations takes another path for other bytes.

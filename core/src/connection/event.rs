@@ -1,0 +1,59 @@
+//! What a connection is told, and what it says.
+
+use crate::entropy::Entropy;
+use crate::handshake::Gate;
+use crate::message::Alert;
+use crate::reason::Reason;
+use crate::time::Now;
+use crate::token::VerifiedClaims;
+
+/// What happened.
+#[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "an event is looked at where it was made; without a heap there is nowhere else to put claims"
+)]
+pub enum Event<'m> {
+    /// The handshake is finished and both ends are proved. A responder learns who the initiator is.
+    Open(Option<VerifiedClaims>),
+    /// A message for the application.
+    Application(&'m mut [u8]),
+    /// A message that the hub carries.
+    Envelope(&'m mut [u8]),
+    /// The peer answered a ping after so many milliseconds.
+    RoundTrip(u64),
+    /// A message was dropped and nothing has changed: on datagrams anyone can send anything.
+    Dropped(Reason),
+    /// The connection is over; its keys are wiped.
+    Closed(Closure),
+}
+
+/// How a connection ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Closure {
+    /// The peer said so, in a sealed frame; nothing that it sent before is missing.
+    ByPeer(Alert),
+    /// This end ended it for a fault of the peer.
+    Refused(Reason),
+}
+
+/// What an event of a connection led to.
+#[derive(Debug)]
+#[must_use]
+pub struct Outcome<'m, 'o> {
+    /// A message to be sent.
+    pub send: Option<&'o [u8]>,
+    /// What happened.
+    pub event: Option<Event<'m>>,
+}
+
+/// What an event may draw on.
+pub struct Context<'c> {
+    /// The time.
+    pub now: Now,
+    /// A source of entropy.
+    pub entropy: &'c mut dyn Entropy,
+    /// The shell's part in the decision about a peer; an initiator has none.
+    pub gate: Option<&'c mut dyn Gate>,
+}

@@ -1,0 +1,343 @@
+//! The initiator's wait for M2.
+
+use super::await_m4::{AwaitM4, AwaitWelcome, Refusals};
+use super::initiator::{Initiator, SingleUse, Wanted};
+use super::key_schedule::{Early, HandshakeSecret};
+use super::transcript::{AfterM1, AfterM2, AfterM2Clear, AfterM3, before_binder};
+use super::{Established, Label, Role, Ticket, open_in_place, seal_after_prefix, sign, verify};
+use crate::crypto::{EphemeralKey, Hash, MAC_LEN, PublicKey, SIGNATURE_LEN, Suite, TAG_LEN};
+use crate::entropy::{Entropy, draw};
+use crate::limits::{MAX_PAYLOAD_LEN, MIN_PAYLOAD_LEN};
+use crate::reason::{Error, Reason};
+use crate::time::{Now, TimeQuality};
+use crate::token::{Candidate, Policy, Role as TokenRole};
+use crate::wire::{
+    Announcement, ConnectionIds, Flags, Form, KIND_TOKEN, M1, M2_CLEAR_LEN, M2Clear, M2Confirmed,
+    M2Signed, M3_MIN_LEN, M3_PREFIX_LEN, M3Confirmed, MessageType, Mode, Preshared,
+    ResponderCredential, TICKET_ID_LEN, Writer, emit_head,
+};
+
+/// The wait for M2.
+#[derive(Debug)]
+pub struct AwaitM2<'k> {
+    initiator: Initiator<'k>,
+    ephemeral: EphemeralKey,
+    /// What it offers to resume.
+    offered: Option<Offered>,
+    id: u32,
+    th0: AfterM1,
+}
+
+/// A ticket that is offered.
+#[derive(Debug)]
+struct Offered {
+    early: Early,
+    id: [u8; TICKET_ID_LEN],
+    suite: Suite,
+    responder: Hash,
+}
+
+/// What M2 led to. M3 is to be sent in either case.
+#[derive(Debug)]
+pub enum M2Answer {
+    /// The responder has proved itself by a signature; it confirms with M4.
+    Full(AwaitM4),
+    /// The responder has proved that it holds the ticket's secret; it confirms with a Welcome.
+    Resumed(AwaitWelcome),
+}
+
+impl<'k> AwaitM2<'k> {
+    /// Writes M1 to `out` and returns the wait with it.
+    ///
+    /// `now` is the civil time as far as it is known: a ticket that has expired by it is not offered.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::OutputTooSmall`]; [`Error::PayloadTooLong`] when the offer's payload is out of range;
+    /// [`Error::Entropy`].
+    pub fn start<'o>(
+        initiator: Initiator<'k>,
+        single_use: SingleUse,
+        now: &Now,
+        entropy: &mut dyn Entropy,
+        out: &'o mut [u8],
+    ) -> Result<(Self, &'o mut [u8]), Error> {
+        let offer = &initiator.offer;
+        if !(MIN_PAYLOAD_LEN..=MAX_PAYLOAD_LEN).contains(&usize::from(offer.max_payload_len)) {
+            return Err(Error::PayloadTooLong {
+                limit: MAX_PAYLOAD_LEN,
+            });
+        }
+        let line = initiator.wanted.line();
+        let id = draw_id(line.form(), entropy)?;
+        let SingleUse { ephemeral, ticket } = single_use;
+        let offered = ticket.and_then(|ticket| initiator.offered(&ticket, now));
+        let m1 = M1 {
+            suites: offer.suites,
+            mode: offered.as_ref().map_or(Mode::Full, |_| Mode::Resume),
+            flags: Flags {
+                no_clock: offer.no_clock,
+                wants_ticket: offer.wants_ticket,
+            },
+            mtu: offer.mtu,
+            id,
+            hint: initiator.wanted.hint(),
+            share: ephemeral.share(),
+            cookie: None,
+            preshared: offered.as_ref().map(|offered| Preshared {
+                id: offered.id,
+                binder: [0; MAC_LEN],
+            }),
+        };
+        let bytes = m1.emit(line, out)?;
+        if let Some(offered) = &offered {
+            let binder = offered.early.binder(&before_binder(line, bytes));
+            if let Some(place) = bytes.last_chunk_mut::<MAC_LEN>() {
+                *place = *binder.as_bytes();
+            }
+        }
+        let th0 = AfterM1::new(line, bytes);
+        Ok((
+            Self {
+                initiator,
+                ephemeral,
+                offered,
+                id,
+                th0,
+            },
+            bytes,
+        ))
+    }
+
+    /// Returns this end's connection id; 0 on a stream.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.id
+    }
+
+    /// Checks M2 in the order of PROTOCOL.md §2.7 and writes M3 to `out`. `message` is decrypted where it stands.
+    ///
+    /// # Errors
+    ///
+    /// [`Reason`] of the first check that fails; an `out` that does not take M3 is [`Reason::Length`].
+    pub fn handle_m2<'o>(
+        &self,
+        message: &mut [u8],
+        now: &Now,
+        entropy: &mut dyn Entropy,
+        out: &'o mut [u8],
+    ) -> Result<(M2Answer, &'o mut [u8]), Reason> {
+        let line = self.initiator.wanted.line();
+        let clear = M2Clear::parse(message, line, self.id)?;
+        if !self.initiator.offer.suites.contains(clear.suite) {
+            return Err(Reason::Suite);
+        }
+        if clear.mode == Mode::Resume && self.offered.is_none() {
+            return Err(Reason::Mode);
+        }
+        clear.check_len(message, line)?;
+        let ids = ConnectionIds {
+            own: clear.ids.peer,
+            peer: clear.ids.own,
+        };
+        match (clear.mode, &self.offered) {
+            (Mode::Full, _) => {
+                let responder = self.open_m2(&clear, message, now)?;
+                let (m3, th5) = self.emit_m3(&responder, ids, entropy, out)?;
+                let next = AwaitM4 {
+                    master: responder.secret.to_master(&th5),
+                    refusals: Refusals {
+                        secret: responder.secret,
+                        th1: responder.th1,
+                        th3: responder.th3,
+                    },
+                    announcement: responder.announcement,
+                    responder: responder.key,
+                    ids,
+                    line: self.initiator.wanted.line(),
+                };
+                Ok((M2Answer::Full(next), m3))
+            }
+            (Mode::Resume, Some(offered)) => {
+                if clear.suite != offered.suite {
+                    return Err(Reason::Suite);
+                }
+                let (next, m3) = self.resume(offered, &clear, ids, message, out)?;
+                Ok((M2Answer::Resumed(next), m3))
+            }
+            _ => Err(Reason::Mode),
+        }
+    }
+
+    fn open_m2(
+        &self,
+        clear: &M2Clear,
+        message: &mut [u8],
+        now: &Now,
+    ) -> Result<ProvedResponder, Reason> {
+        let (clear_bytes, sealed) = message
+            .split_at_mut_checked(M2_CLEAR_LEN)
+            .ok_or(Reason::Length)?;
+        let th1 = self.th0.m2_clear(clear_bytes);
+        let secret =
+            Early::without_secret().agree(clear.suite, &self.ephemeral, &clear.share, &self.th0)?;
+        let plaintext = open_in_place(&secret.responder_key(&th1), 0, th1.0.as_bytes(), sealed)?;
+        let m2 = M2Signed::parse(plaintext, self.initiator.wanted.line())?;
+        let key = self.responder_key(&m2.credential, now)?;
+        let th2 = th1.m2_signed(m2.signed_part, &key);
+        verify(&key, Label::Responder, &th2.0, &m2.signature)
+            .map_err(|_| Reason::ResponderSignature)?;
+        Ok(ProvedResponder {
+            secret,
+            th1,
+            th3: th2.signature(&m2.signature),
+            announcement: m2.announcement,
+            key: key.hash(),
+        })
+    }
+
+    /// Returns the key of the responder, if it is the one that is wanted.
+    fn responder_key(
+        &self,
+        credential: &ResponderCredential<'_>,
+        now: &Now,
+    ) -> Result<PublicKey, Reason> {
+        match (&self.initiator.wanted, credential) {
+            (Wanted::Hub(pins, _), ResponderCredential::KeyId(id)) => {
+                pins.find(id).copied().ok_or(Reason::NotPinned)
+            }
+            (Wanted::Agent(agent), ResponderCredential::Token(token)) => {
+                if now.quality == TimeQuality::Unknown {
+                    return Err(Reason::NoTime);
+                }
+                let policy = Policy::channel(agent.audience, TokenRole::Agent, now.unix);
+                let candidate = Candidate::check(token, agent.anchors, &policy)?;
+                if candidate.claims().agent_id() != Some(agent.id) {
+                    return Err(Reason::OtherAgent);
+                }
+                Ok(candidate.verify_signature()?.claims().key)
+            }
+            _ => Err(Reason::CredentialKind),
+        }
+    }
+
+    fn emit_m3<'o>(
+        &self,
+        responder: &ProvedResponder,
+        ids: ConnectionIds,
+        entropy: &mut dyn Entropy,
+        out: &'o mut [u8],
+    ) -> Result<(&'o mut [u8], AfterM3), Reason> {
+        let token = self.initiator.token;
+        if token.as_bytes().len() > usize::from(responder.announcement.limits.max_token_len) {
+            return Err(Reason::PeerLimit);
+        }
+        let mut writer = Writer::new(out);
+        emit_head(
+            &mut writer,
+            MessageType::M3,
+            M3_MIN_LEN + token.as_bytes().len(),
+        );
+        writer
+            .u32(ids.peer)
+            .u8(0)
+            .u16(self.initiator.offer.max_payload_len)
+            .u8(KIND_TOKEN)
+            .bytes(token.as_bytes())
+            .zeros(SIGNATURE_LEN + TAG_LEN);
+        let m3 = writer.finish().map_err(|_| Reason::Length)?;
+        let signed_end = M3_MIN_LEN - SIGNATURE_LEN - TAG_LEN + token.as_bytes().len();
+        let (signed, proof) = m3.split_at_mut_checked(signed_end).ok_or(Reason::Length)?;
+        let (prefix, signed) = signed
+            .split_at_checked(M3_PREFIX_LEN)
+            .ok_or(Reason::Length)?;
+        let key = self.initiator.key;
+        let th4 = responder
+            .th3
+            .m3_signed(prefix, signed, &token.hash(), key.public_key());
+        let signature = sign(key, Label::Initiator, &th4.0, &*draw::<32>(entropy)?);
+        *proof.first_chunk_mut().ok_or(Reason::Length)? = signature.0;
+        let sealing = responder.secret.initiator_key(&responder.th3);
+        seal_after_prefix(&sealing, 0, &responder.th3.0, m3)?;
+        Ok((m3, th4.signature(&signature)))
+    }
+
+    fn resume<'o>(
+        &self,
+        offered: &Offered,
+        clear: &M2Clear,
+        ids: ConnectionIds,
+        message: &mut [u8],
+        out: &'o mut [u8],
+    ) -> Result<(AwaitWelcome, &'o mut [u8]), Reason> {
+        let (clear_bytes, sealed) = message
+            .split_at_mut_checked(M2_CLEAR_LEN)
+            .ok_or(Reason::Length)?;
+        let th1 = self.th0.m2_clear(clear_bytes);
+        let secret = offered
+            .early
+            .agree(clear.suite, &self.ephemeral, &clear.share, &self.th0)?;
+        let plaintext = open_in_place(&secret.responder_key(&th1), 0, th1.0.as_bytes(), sealed)?;
+        let m2 = M2Confirmed::parse(plaintext, self.initiator.wanted.line().form())?;
+        let th2 = th1.m2_confirmed(m2.confirmed_part);
+        let fin = secret.responder_fin(&th2);
+        if !fin.verifies(&m2.fin) {
+            return Err(Reason::Confirmation);
+        }
+        let th3 = th2.confirmation(&fin);
+        let prefix = M3Confirmed::prefix(ids.peer);
+        let th4 = th3.m3_confirmed(&prefix);
+        let own_fin = secret.initiator_fin(&th4);
+        let mut writer = Writer::new(out);
+        writer.bytes(&prefix).bytes(own_fin.as_bytes());
+        let m3 = writer.finish().map_err(|_| Reason::Length)?;
+        let master = secret.to_master(&th4.confirmation(&own_fin));
+        let next = AwaitWelcome {
+            established: Established {
+                role: Role::Initiator,
+                suite: secret.suite(),
+                ids,
+                line: self.initiator.wanted.line(),
+                secrets: master.traffic(),
+                peer_max_payload_len: m2.announcement.limits.max_payload_len,
+                responder: offered.responder,
+            },
+            refusals: Refusals { secret, th1, th3 },
+            announcement: m2.announcement,
+        };
+        Ok((next, m3))
+    }
+}
+
+impl Initiator<'_> {
+    /// Returns what is offered of `ticket`, if it may help.
+    fn offered(&self, ticket: &Ticket, now: &Now) -> Option<Offered> {
+        let is_over = now.quality != TimeQuality::Unknown && ticket.expires <= now.unix;
+        let fits = self.wanted.is_of(ticket)
+            && self.offer.suites.contains(ticket.suite)
+            && self.offer.max_payload_len >= ticket.max_payload_len;
+        (fits && !is_over).then(|| Offered {
+            early: Early::of_ticket(&ticket.secret),
+            id: ticket.id,
+            suite: ticket.suite,
+            responder: ticket.responder,
+        })
+    }
+}
+
+/// Returns a connection id for this end.
+pub(super) fn draw_id(form: Form, entropy: &mut dyn Entropy) -> Result<u32, Error> {
+    match form {
+        Form::Stream => Ok(0),
+        Form::Datagram => Ok(u32::from_be_bytes(*draw(entropy)?).max(1)),
+    }
+}
+
+/// A responder whose M2 held.
+struct ProvedResponder {
+    secret: HandshakeSecret,
+    th1: AfterM2Clear,
+    th3: AfterM2,
+    announcement: Announcement,
+    key: Hash,
+}

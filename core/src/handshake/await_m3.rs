@@ -1,0 +1,335 @@
+//! The responder's wait for M3.
+
+use super::key_schedule::{HandshakeSecret, Master};
+use super::responder::Responder;
+use super::transcript::{AfterM2, AfterM2Clear};
+use super::{
+    Established, Gate, Label, REFUSE_SEQ, ResumptionSecret, Role, Terms, TicketRecord,
+    open_after_prefix, seal_after_prefix, ticket_life, verify,
+};
+use crate::crypto::{Hash, TAG_LEN};
+use crate::entropy::{Entropy, draw};
+use crate::limits::MAX_TICKET_CHAIN;
+use crate::reason::Reason;
+use crate::time::{Now, TimeQuality, UnixMillis};
+use crate::token::{UnpackedToken, VerifiedClaims};
+use crate::wire::{
+    ConnectionIds, Credential, M3Confirmed, M3Sealed, M4_LEN, M4Sealed, NewTicket, REFUSE_LEN,
+    Refuse, RefuseCode, TICKET_ID_LEN, Writer,
+};
+
+/// The wait for M3.
+#[derive(Debug)]
+pub struct AwaitM3 {
+    pub(super) secret: HandshakeSecret,
+    pub(super) th1: AfterM2Clear,
+    pub(super) th3: AfterM2,
+    pub(super) ids: ConnectionIds,
+    pub(super) wants_ticket: bool,
+    pub(super) awaited: Awaited,
+}
+
+/// What M3 is to prove.
+#[derive(Debug)]
+pub(super) enum Awaited {
+    /// Who the initiator is, by a token and a signature.
+    Signature {
+        /// The hash of this end's key that signed M2.
+        responder: Hash,
+    },
+    /// That the initiator holds the secret of this ticket.
+    Confirmation { ticket: [u8; TICKET_ID_LEN] },
+}
+
+/// What M3 led to.
+#[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it is made once a session and taken apart at once"
+)]
+pub enum M3Answer<'o> {
+    /// The peer is proved and admitted.
+    Open {
+        /// M4 is to be sent; without one, the session's first frame is a Welcome.
+        m4: Option<&'o mut [u8]>,
+        /// What the session runs on.
+        established: Established,
+        /// What was agreed.
+        terms: Terms,
+        /// Who the peer is.
+        claims: VerifiedClaims,
+    },
+    /// The peer is refused; the REFUSE is to be sent and the transport closed.
+    Refused {
+        /// The REFUSE.
+        refuse: &'o mut [u8],
+        /// Why, for this end's logs alone.
+        reason: Reason,
+    },
+}
+
+impl AwaitM3 {
+    /// Returns both ends' connection ids; 0 on a stream.
+    #[must_use]
+    pub fn ids(&self) -> ConnectionIds {
+        self.ids
+    }
+
+    /// Checks M3 in the order of PROTOCOL.md §2.7 and writes M4 or a REFUSE to `out`. `message` is decrypted where it
+    /// stands.
+    ///
+    /// # Errors
+    ///
+    /// [`Reason`] of what fails before M3 is opened: nothing may be answered then. After that a failure is
+    /// [`M3Answer::Refused`]. An `out` that does not take the answer is [`Reason::Length`].
+    pub fn handle_m3<'o>(
+        &self,
+        message: &mut [u8],
+        responder: &Responder<'_>,
+        now: &Now,
+        gate: &mut dyn Gate,
+        entropy: &mut dyn Entropy,
+        out: &'o mut [u8],
+    ) -> Result<M3Answer<'o>, Reason> {
+        let proved = match &self.awaited {
+            Awaited::Signature { responder: own } => {
+                M3Sealed::check_prefix(message, self.ids.own)?;
+                let key = self.secret.initiator_key(&self.th3);
+                let (prefix, plaintext) = open_after_prefix(&key, 0, &self.th3.0, message)?;
+                self.prove(prefix, plaintext, own, responder, now, gate)
+            }
+            Awaited::Confirmation { ticket } => {
+                let m3 = M3Confirmed::parse(message, self.ids.own)?;
+                let th4 = self.th3.m3_confirmed(&M3Confirmed::prefix(self.ids.own));
+                let fin = self.secret.initiator_fin(&th4);
+                if !fin.verifies(&m3.fin) {
+                    return Err(Reason::Confirmation);
+                }
+                let master = self.secret.to_master(&th4.confirmation(&fin));
+                redeem(ticket, master, responder, now, gate)
+            }
+        };
+        let admitted = proved.and_then(|proved| match gate.admit(&proved.claims) {
+            Ok(admission) => Ok((proved, admission)),
+            Err(refuse) => Err(Refused {
+                refuse,
+                reason: Reason::NotAdmitted,
+            }),
+        });
+        let (proved, admission) = match admitted {
+            Ok(admitted) => admitted,
+            Err(Refused { refuse, reason }) => {
+                return Ok(M3Answer::Refused {
+                    refuse: self.emit_refuse(&refuse, out)?,
+                    reason,
+                });
+            }
+        };
+        let claims = proved.claims.claims();
+        let established = Established {
+            role: Role::Responder,
+            suite: proved.master.suite(),
+            ids: self.ids,
+            line: responder.respond_as.line(),
+            secrets: proved.master.traffic(),
+            peer_max_payload_len: proved.max_payload_len,
+            responder: proved.responder,
+        };
+        let mut terms = Terms {
+            session_id: admission.session_id,
+            expires: UnixMillis::from_secs(claims.expires_at),
+            permissions: claims.permissions.intersection(admission.permissions),
+            ticket: None,
+        };
+        if self.wants_ticket {
+            let record = proved.ticket_record(&established);
+            terms.ticket = record.and_then(|record| {
+                give_ticket(
+                    record,
+                    &established.secrets.resumption,
+                    terms.expires,
+                    now,
+                    gate,
+                    entropy,
+                )
+            });
+        }
+        let m4 = match &self.awaited {
+            Awaited::Signature { .. } => Some(self.emit_m4(&proved.master, &terms, out)?),
+            Awaited::Confirmation { .. } => None,
+        };
+        Ok(M3Answer::Open {
+            m4,
+            established,
+            terms,
+            claims: proved.claims,
+        })
+    }
+
+    fn prove<'m>(
+        &self,
+        prefix: &[u8],
+        plaintext: &'m [u8],
+        own: &Hash,
+        responder: &Responder<'_>,
+        now: &Now,
+        gate: &dyn Gate,
+    ) -> Result<ProvedPeer<'m>, Refused> {
+        let m3 = M3Sealed::parse(plaintext)?;
+        let Credential::Token(token) = m3.credential;
+        let claims = responder
+            .check_token(&token, now, gate)?
+            .verify_signature()
+            .map_err(Reason::from)?;
+        let key = claims.claims().key;
+        let th4 = self
+            .th3
+            .m3_signed(prefix, m3.signed_part, &token.hash(), &key);
+        verify(&key, Label::Initiator, &th4.0, &m3.signature)
+            .map_err(|_| Reason::InitiatorSignature)?;
+        Ok(ProvedPeer {
+            claims,
+            master: self.secret.to_master(&th4.signature(&m3.signature)),
+            max_payload_len: m3.max_payload_len,
+            responder: *own,
+            by: Proof::Token(token),
+        })
+    }
+
+    fn emit_m4<'o>(
+        &self,
+        master: &Master,
+        terms: &Terms,
+        out: &'o mut [u8],
+    ) -> Result<&'o mut [u8], Reason> {
+        let mut writer = Writer::new(out);
+        M4Sealed::emit_prefix(self.ids.peer, &mut writer);
+        M4Sealed {
+            fin: *master.fin().as_bytes(),
+            terms: *terms,
+        }
+        .emit(&mut writer);
+        writer.zeros(TAG_LEN);
+        let m4 = writer.finish().map_err(|_| Reason::Length)?;
+        debug_assert_eq!(m4.len(), M4_LEN);
+        seal_after_prefix(&master.m4_key(), 0, &master.transcript().0, m4)?;
+        Ok(m4)
+    }
+
+    fn emit_refuse<'o>(&self, refuse: &Refuse, out: &'o mut [u8]) -> Result<&'o mut [u8], Reason> {
+        let mut writer = Writer::new(out);
+        Refuse::emit_prefix(self.ids.peer, &mut writer);
+        refuse.emit(&mut writer);
+        writer.zeros(TAG_LEN);
+        let message = writer.finish().map_err(|_| Reason::Length)?;
+        debug_assert_eq!(message.len(), REFUSE_LEN);
+        let key = self.secret.responder_key(&self.th1);
+        seal_after_prefix(&key, REFUSE_SEQ, &self.th3.0, message)?;
+        Ok(message)
+    }
+}
+
+/// A peer that is proved.
+struct ProvedPeer<'m> {
+    claims: VerifiedClaims,
+    master: Master,
+    max_payload_len: u16,
+    /// The hash of this end's key.
+    responder: Hash,
+    by: Proof<'m>,
+}
+
+/// What proved a peer.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it is made once a session and taken apart at once"
+)]
+enum Proof<'m> {
+    /// Its token, and a signature.
+    Token(UnpackedToken<'m>),
+    /// A ticket.
+    Ticket(TicketRecord),
+}
+
+impl ProvedPeer<'_> {
+    /// Returns what the next ticket's record is made of; nothing when a full handshake is due.
+    fn ticket_record(&self, established: &Established) -> Option<TicketRecord> {
+        match &self.by {
+            Proof::Token(token) => {
+                TicketRecord::of_token(token, &self.claims.proof(), established, MAX_TICKET_CHAIN)
+            }
+            Proof::Ticket(record) => record.followed(),
+        }
+    }
+}
+
+/// Names a ticket, gives it to the shell to keep, and returns what makes it at the initiator.
+///
+/// A shell that does not keep it, or a source of entropy that does not answer, costs the peer a full handshake the
+/// next time and nothing else.
+pub(crate) fn give_ticket(
+    mut record: TicketRecord,
+    resumption: &ResumptionSecret,
+    session_end: UnixMillis,
+    now: &Now,
+    gate: &mut dyn Gate,
+    entropy: &mut dyn Entropy,
+) -> Option<NewTicket> {
+    let ticket = NewTicket {
+        id: *draw(entropy).ok()?,
+        nonce: *draw(entropy).ok()?,
+        life: ticket_life(now.unix, session_end),
+    };
+    if ticket.life == 0 || now.quality == TimeQuality::Unknown {
+        return None;
+    }
+    record.id = ticket.id;
+    record.secret = resumption.ticket(&ticket.nonce);
+    record.expires = now.unix.plus(u64::from(ticket.life) * 1000);
+    gate.keep_ticket(record).then_some(ticket)
+}
+
+/// Takes the ticket out of the shell's store, in one step, and looks at its token again.
+fn redeem<'m>(
+    ticket: &[u8; TICKET_ID_LEN],
+    master: Master,
+    responder: &Responder<'_>,
+    now: &Now,
+    gate: &mut dyn Gate,
+) -> Result<ProvedPeer<'m>, Refused> {
+    let record = gate.redeem_ticket(ticket).ok_or(Reason::TicketGone)?;
+    let claims = {
+        let token = record.token()?;
+        let proof = record.proof(&token);
+        responder
+            .check_token(&token, now, gate)?
+            .accept_verified(&proof)
+            .map_err(Reason::from)?
+    };
+    Ok(ProvedPeer {
+        claims,
+        master,
+        max_payload_len: record.max_payload_len,
+        responder: record.responder,
+        by: Proof::Ticket(record),
+    })
+}
+
+/// A refusal, and why.
+struct Refused {
+    refuse: Refuse,
+    reason: Reason,
+}
+
+impl From<Reason> for Refused {
+    fn from(reason: Reason) -> Self {
+        let code = match reason {
+            Reason::NoTime => RefuseCode::NoTime,
+            _ => RefuseCode::BadCredential,
+        };
+        Self {
+            refuse: Refuse { code, argument: 0 },
+            reason,
+        }
+    }
+}

@@ -1,0 +1,376 @@
+//! A commander at work.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use futures_lite::future;
+use moorline_core::crypto::SigningKey;
+use moorline_core::handshake::{Pins, Ticket};
+use moorline_core::message::{
+    Command, ENVELOPE_HEADER_LEN, Envelope, FromHub, Reply, Request, Response, RouteRefusal, ToHub,
+};
+use moorline_core::token::{AgentId, TrustAnchors, UnpackedToken};
+
+use super::ClientError;
+use super::channel::{Channel, Step};
+use super::link::{Got, Link, PAYLOAD_LEN};
+use crate::clock;
+
+/// Who a commander is, and whom it trusts.
+#[derive(Debug, Clone, Copy)]
+pub struct Commander<'k> {
+    /// Its key.
+    pub key: &'k SigningKey,
+    /// Its token.
+    pub token: UnpackedToken<'k>,
+    /// The hub's keys.
+    pub pins: &'k Pins,
+    /// The issuers whose tokens count: agents show theirs.
+    pub anchors: &'k TrustAnchors,
+    /// The audience that an agent's token must name: the hub's name.
+    pub audience: &'k str,
+}
+
+/// One agent of a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Agent {
+    /// Its id.
+    pub id: AgentId,
+    /// Its name.
+    pub name: String,
+    /// Whether it has a session at this moment.
+    pub online: bool,
+}
+
+/// How long things on the wire were.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sent {
+    /// Bytes of the frame that carried the command to the hub.
+    pub request_len: usize,
+    /// Bytes of the frame that carried the reply from the hub.
+    pub reply_len: usize,
+}
+
+/// A connection of a commander to its hub, open, and its channels to agents.
+#[derive(Debug)]
+pub struct Client<'k> {
+    commander: Commander<'k>,
+    link: Link<'k>,
+    channels: Vec<Channel<'k>>,
+    /// What agents left for the next channel to them.
+    tickets: HashMap<AgentId, Ticket>,
+    next_id: u32,
+}
+
+/// A message of an agent's, and how long its frame was.
+struct FromAgent {
+    agent: AgentId,
+    message: Vec<u8>,
+    len: usize,
+}
+
+impl<'k> Client<'k> {
+    /// Connects to the hub at `url`, which is proved by its pins.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`]; to a hub that is not proved nothing is told.
+    pub async fn connect(url: &str, commander: Commander<'k>) -> Result<Self, ClientError> {
+        Self::open(url, commander, None).await
+    }
+
+    /// Connects as [`Client::connect`] does, without a signature where the hub still takes `ticket`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::connect`].
+    pub async fn resume(
+        url: &str,
+        commander: Commander<'k>,
+        ticket: Ticket,
+    ) -> Result<Self, ClientError> {
+        match Self::open(url, commander, Some(ticket)).await {
+            // Somebody else used it up meanwhile, or its proof is wrong: the next attempt is in full.
+            Err(ClientError::CredentialRefused | ClientError::Cut | ClientError::WrongHub(_)) => {
+                Self::open(url, commander, None).await
+            }
+            opened => opened,
+        }
+    }
+
+    async fn open(
+        url: &str,
+        commander: Commander<'k>,
+        ticket: Option<Ticket>,
+    ) -> Result<Self, ClientError> {
+        Ok(Self {
+            commander,
+            link: Link::open(url, commander, ticket).await?,
+            channels: Vec::new(),
+            tickets: HashMap::new(),
+            next_id: 0,
+        })
+    }
+
+    /// Takes away the newest ticket that the hub gave, for [`Client::resume`]. It is kept as the key is.
+    pub fn take_ticket(&mut self) -> Option<Ticket> {
+        self.link.take_ticket()
+    }
+
+    /// Takes away the newest ticket that `agent` gave. It is kept as the key is.
+    pub fn take_agent_ticket(&mut self, agent: AgentId) -> Option<Ticket> {
+        self.tickets.remove(&agent)
+    }
+
+    /// Takes in a ticket that `agent` gave an earlier client: the channel to it then costs the agent no signature.
+    pub fn give_agent_ticket(&mut self, agent: AgentId, ticket: Ticket) {
+        self.tickets.insert(agent, ticket);
+    }
+
+    /// Returns whether the session with the hub rests on a ticket.
+    #[must_use]
+    pub fn is_resumed(&self) -> bool {
+        let facts = self.link.connection().facts();
+        facts.is_some_and(|facts| facts.resumed)
+    }
+
+    /// Sends `command` to `agent` and waits for its reply, at most `patience`. `take` makes what is wanted of it.
+    ///
+    /// A channel to the agent is opened first, unless there is one: the agent proves itself and judges the token, and
+    /// the hub between reads neither command nor reply.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`]. After [`ClientError::Late`] the command may have run.
+    pub async fn send<R>(
+        &mut self,
+        agent: AgentId,
+        command: Command<'_>,
+        patience: Duration,
+        take: impl FnOnce(&Reply<'_>) -> R,
+    ) -> Result<(R, Sent), ClientError> {
+        let late = async {
+            smol::Timer::after(patience).await;
+            Err(ClientError::Late(patience))
+        };
+        let answered = future::or(self.ask(agent, command), late).await;
+        let channel = self
+            .channels
+            .iter()
+            .position(|channel| channel.agent == agent);
+        match (answered, channel) {
+            (Ok((message, sent)), _) => {
+                let response = Response::decode(&message).map_err(ClientError::Malformed)?;
+                Ok((take(&response.reply), sent))
+            }
+            // Whatever is wrong with the channel, the next command opens a new one.
+            (Err(error), Some(channel)) => {
+                let channel = self.channels.swap_remove(channel);
+                let never_opened = matches!(error, ClientError::Late(_)) && !channel.is_open();
+                Err(never_opened
+                    .then(|| channel.suspicion())
+                    .flatten()
+                    .unwrap_or(error))
+            }
+            (Err(error), None) => Err(error),
+        }
+    }
+
+    async fn ask(
+        &mut self,
+        agent: AgentId,
+        command: Command<'_>,
+    ) -> Result<(Vec<u8>, Sent), ClientError> {
+        let place = self.open_channel(agent).await?;
+        self.next_id = self.next_id.wrapping_add(1);
+        let id = self.next_id;
+        let mut message = vec![0; usize::from(PAYLOAD_LEN)];
+        let message = Request { id, command }
+            .encode(&mut message)
+            .map_err(|_| ClientError::TooLong)?;
+        let channel = self.channels.get_mut(place).ok_or(ClientError::Cut)?;
+        let (inner, number) = (channel.seal(message)?, channel.number);
+        let request_len = self.carry(agent, number, &inner).await?;
+        loop {
+            let Some(got) = self.wait().await? else {
+                continue;
+            };
+            let answers = Response::decode(&got.message).is_ok_and(|response| response.id == id);
+            if got.agent == agent && answers {
+                let sent = Sent {
+                    request_len,
+                    reply_len: got.len,
+                };
+                return Ok((got.message, sent));
+            }
+        }
+    }
+
+    /// Opens a channel to `agent`, unless there is one, and returns its place.
+    async fn open_channel(&mut self, agent: AgentId) -> Result<usize, ClientError> {
+        let is_to = |channel: &Channel<'_>| channel.agent == agent;
+        if !self.channels.iter().any(is_to) {
+            let ticket = self.tickets.remove(&agent);
+            self.start_channel(agent, ticket).await?;
+        }
+        loop {
+            let place = self.channels.iter().position(is_to);
+            let place = place.ok_or(ClientError::Cut)?;
+            let channel = self.channels.get_mut(place).ok_or(ClientError::Cut)?;
+            if channel.is_open() {
+                if let Some(ticket) = channel.take_ticket() {
+                    self.tickets.insert(agent, ticket);
+                }
+                return Ok(place);
+            }
+            let rests_on_ticket = channel.rests_on_ticket;
+            match self.wait().await {
+                Ok(_) => {}
+                // Somebody else used it up meanwhile: the next attempt is in full.
+                Err(ClientError::RefusedByAgent) if rests_on_ticket => {
+                    self.channels.swap_remove(place);
+                    self.start_channel(agent, None).await?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    async fn start_channel(
+        &mut self,
+        agent: AgentId,
+        ticket: Option<Ticket>,
+    ) -> Result<(), ClientError> {
+        self.next_id = self.next_id.wrapping_add(1);
+        let number = self.next_id;
+        let (channel, m1) = Channel::start(self.commander, agent, number, ticket)?;
+        self.channels.push(channel);
+        self.carry(agent, number, &m1).await?;
+        Ok(())
+    }
+
+    /// Lists the agents that the token reaches.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`].
+    pub async fn agents(&mut self) -> Result<Vec<Agent>, ClientError> {
+        let mut agents: Vec<Agent> = Vec::new();
+        loop {
+            let after = agents.last().map(|agent| agent.id.0);
+            let mut message = [0; 32];
+            let message = ToHub::ListAgents { after }
+                .encode(&mut message)
+                .map_err(|_| ClientError::TooLong)?;
+            self.link.send_application(message).await?;
+            let answer = loop {
+                if let Got::Application(message) = self.link.wait(None).await? {
+                    break message;
+                }
+            };
+            match FromHub::decode(&answer).map_err(ClientError::Malformed)? {
+                FromHub::Agents { entries, more } => {
+                    agents.extend(entries.iter().map(|entry| Agent {
+                        id: AgentId(entry.id),
+                        name: entry.name.into(),
+                        online: entry.online,
+                    }));
+                    if !more || entries.is_empty() {
+                        return Ok(agents);
+                    }
+                }
+                FromHub::NotPermitted => return Err(ClientError::NotPermitted),
+                FromHub::RouteRefused { .. } => {}
+            }
+        }
+    }
+
+    /// Says goodbye to agents and hub and ends the connection.
+    pub async fn close(mut self) {
+        for mut channel in std::mem::take(&mut self.channels) {
+            if let Some(goodbye) = channel.close() {
+                // A hub that is gone carries no goodbye.
+                let _ = self.carry(channel.agent, channel.number, &goodbye).await;
+            }
+        }
+        self.link.close().await;
+    }
+
+    /// Waits for one thing to happen, and returns it if it is a message of an agent's.
+    async fn wait(&mut self) -> Result<Option<FromAgent>, ClientError> {
+        let due = self.channels.iter().filter_map(Channel::deadline).min();
+        match self.link.wait(due).await? {
+            Got::Envelope(mut payload, len) => {
+                let envelope = Envelope::parse(&payload).map_err(ClientError::Malformed)?;
+                let (agent, number) = (AgentId(envelope.route), envelope.channel);
+                let inner = payload.get_mut(ENVELOPE_HEADER_LEN..).unwrap_or_default();
+                let is_it =
+                    |channel: &&mut Channel<'_>| channel.agent == agent && channel.number == number;
+                let Some(channel) = self.channels.iter_mut().find(is_it) else {
+                    return Ok(None);
+                };
+                let Step { send, message } = channel.handle(inner)?;
+                if let Some(send) = send {
+                    self.carry(agent, number, &send).await?;
+                }
+                Ok(message.map(|message| FromAgent {
+                    agent,
+                    message,
+                    len,
+                }))
+            }
+            Got::Application(message) => {
+                self.take_refusal(&message)?;
+                Ok(None)
+            }
+            Got::Late => {
+                self.attend().await?;
+                Ok(None)
+            }
+            Got::Open | Got::Nothing => Ok(None),
+        }
+    }
+
+    async fn attend(&mut self) -> Result<(), ClientError> {
+        let now = clock::instant();
+        let due = |channel: &&mut Channel<'_>| channel.deadline().is_some_and(|due| now >= due);
+        let Some(channel) = self.channels.iter_mut().find(due) else {
+            return Ok(());
+        };
+        let (agent, number) = (channel.agent, channel.number);
+        if let Some(send) = channel.attend()?.send {
+            self.carry(agent, number, &send).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes in that the hub does not carry what was sent on one of the channels.
+    fn take_refusal(&self, message: &[u8]) -> Result<(), ClientError> {
+        match FromHub::decode(message).map_err(ClientError::Malformed)? {
+            FromHub::RouteRefused { channel, refusal } => {
+                let refused = self.channels.iter().find(|own| own.number == channel);
+                match refused {
+                    // A handshake message is sent again by itself.
+                    Some(channel) if refusal == RouteRefusal::Busy && !channel.is_open() => Ok(()),
+                    Some(_) => Err(ClientError::NotCarried(refusal)),
+                    None => Ok(()),
+                }
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn carry(
+        &mut self,
+        agent: AgentId,
+        channel: u32,
+        inner: &[u8],
+    ) -> Result<usize, ClientError> {
+        let envelope = Envelope {
+            route: agent.0,
+            channel,
+            inner,
+        };
+        self.link.send_envelope(&envelope).await
+    }
+}

@@ -1,0 +1,91 @@
+//! Why there is no connection, or no answer.
+
+use std::time::Duration;
+
+use moorline_core::connection::Closure;
+use moorline_core::message::RouteRefusal;
+use moorline_core::reason::Reason;
+
+/// Why there is no connection, or no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// The address is not one of a WebSocket.
+    #[error("{0}: not an address of a hub; `ws://HOST:PORT/ws` is expected")]
+    Address(String),
+    /// The hub is not reached.
+    #[error("{place}: {error}")]
+    Unreachable {
+        /// Where it was looked for.
+        place: String,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// What answers there opens no WebSocket.
+    #[error("{place}: this is not a Moorline hub: {error}")]
+    NotAHub {
+        /// Where.
+        place: String,
+        /// Why.
+        error: String,
+    },
+    /// What answers there is not the hub whose key is pinned.
+    #[error("this hub does not prove the pinned key ({0:?}): nothing was told to it")]
+    WrongHub(Reason),
+    /// The hub refuses the token.
+    #[error("the hub refuses this token: it is expired, revoked, or not this hub's")]
+    CredentialRefused,
+    /// The hub has too much to do.
+    #[error("the hub is overloaded; try again")]
+    Overloaded,
+    /// The connection ended.
+    #[error("the connection ended: {0:?}")]
+    Ended(Closure),
+    /// The stream ended without a last word.
+    #[error("the connection was cut")]
+    Cut,
+    /// The stream failed.
+    #[error("the connection failed: {0}")]
+    Stream(#[from] std::io::Error),
+    /// The hub did not carry the command.
+    #[error("{}", refusal_text(.0))]
+    NotCarried(RouteRefusal),
+    /// The commander may not ask this.
+    #[error("this token does not permit it")]
+    NotPermitted,
+    /// The agent refuses the commander.
+    #[error("the agent refuses this token: it does not reach it, or is expired or revoked")]
+    RefusedByAgent,
+    /// The agent does not know the time, and judges no token.
+    #[error(
+        "the agent does not know the time yet; try again when it has been connected for a while"
+    )]
+    AgentWithoutTime,
+    /// What answers is not the agent.
+    #[error("what answers does not prove to be this agent ({0:?}): nothing was told to it")]
+    WrongAgent(Reason),
+    /// The channel to the agent ended.
+    #[error("the channel to the agent ended: {0:?}")]
+    ChannelEnded(Closure),
+    /// The answer did not come in time.
+    #[error("no answer within {0:?}; whether the command ran is not known")]
+    Late(Duration),
+    /// The command is too long.
+    #[error("the command is longer than a message may be")]
+    TooLong,
+    /// The hub or the agent sent something that is no answer.
+    #[error("the answer is malformed: {0:?}")]
+    Malformed(Reason),
+    /// This machine gives no random bytes, or the token is damaged.
+    #[error("cannot start: {0:?}")]
+    Own(moorline_core::reason::Error),
+}
+
+fn refusal_text(refusal: &RouteRefusal) -> &'static str {
+    match refusal {
+        RouteRefusal::UnknownAgent => "this token reaches no agent of that name",
+        RouteRefusal::Offline => "the agent is offline",
+        RouteRefusal::NotPermitted => "this token does not permit that command",
+        RouteRefusal::BadMessage => "the hub does not carry this message",
+        RouteRefusal::Busy => "the agent or the hub is busy; try again",
+    }
+}

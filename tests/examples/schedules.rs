@@ -1,0 +1,29 @@
+//! Plays random schedules of handshakes over a line with every fault, more of them than a test has time for.
+//!
+//! ```sh
+//! cargo run --release -p moorline-conformance --features host --example schedules -- 100000 [SEED]
+//! ```
+
+use std::process::ExitCode;
+
+use moorline_conformance::channel::schedules::play;
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    let count = arguments.next().map_or(Ok(1_000), |text| text.parse());
+    let seed = arguments.next().map_or(Ok(1), |text| text.parse::<u64>());
+    let (Ok(count), Ok(seed @ 1..)) = (count, seed) else {
+        eprintln!("usage: schedules [COUNT [SEED]], the seed not 0");
+        return ExitCode::from(2);
+    };
+    match play(count, seed) {
+        Ok(tally) => {
+            println!("{count} schedules from seed {seed}: {tally:?}");
+            ExitCode::SUCCESS
+        }
+        Err(failure) => {
+            eprintln!("schedule {} from seed {seed}: {failure:?}", failure.step);
+            ExitCode::FAILURE
+        }
+    }
+}
