@@ -17,6 +17,7 @@
 //!         datagram   a connection over datagrams: what is lost is sent again
 //!           channel    the channels of an agent
 //!         driver     a connection over embedded-io and embedded-io-async byte streams
+//!     offline     commands to an agent that is not there: wire + crypto + token + message, and the labels of handshake
 //! message         what travels inside sealed frames
 //! message_mac     the code of one message outside a session
 //! time_floor      what the time is at least
@@ -58,6 +59,7 @@ pub mod handshake;
 pub mod limits;
 pub mod message;
 pub mod message_mac;
+pub mod offline;
 pub mod provision;
 pub mod reason;
 pub mod session;

@@ -90,6 +90,21 @@ pub const CHANNEL_START_MILLIS: u64 = 10_000;
 /// Milliseconds of silence after which a channel gives way to a new one (PROTOCOL.md §10.2).
 pub const CHANNEL_IDLE_MILLIS: u64 = 30_000;
 
+/// Milliseconds for which a prekey may be used: seven days (PROTOCOL.md §12.1).
+pub const PREKEY_MILLIS: u64 = 7 * 24 * 60 * 60 * 1000;
+
+/// Milliseconds after which an agent makes the next prekey: a day (PROTOCOL.md §12.1).
+pub const PREKEY_ROTATION_MILLIS: u64 = 24 * 60 * 60 * 1000;
+
+/// Offline commands that an agent looks at in a row (PROTOCOL.md §12.5): each can cost it three operations on curves.
+pub const COMMAND_BURST: u64 = 8;
+
+/// Milliseconds after which it looks at one more.
+pub const COMMAND_MILLIS: u64 = 1_000;
+
+/// How far a command's counter may be above the last one (PROTOCOL.md §12.6): the last number of all is out of reach.
+pub const MAX_COUNTER_STEP: u64 = 1 << 32;
+
 /// Resumptions of channels that an agent answers at once: they cost it no signature (PROTOCOL.md §10.2).
 pub const CHANNEL_RESUMPTIONS: u64 = 16;
 

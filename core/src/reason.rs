@@ -60,7 +60,7 @@ pub enum Reason {
     Binder,
     /// The ticket was used up, revoked or dropped while the handshake went on.
     TicketGone,
-    /// The token is that of another agent than the one that is wanted.
+    /// The token or the message is that of another agent than the one that is wanted.
     OtherAgent,
     /// The token does not reach this agent.
     OutOfScope,
@@ -120,6 +120,42 @@ pub enum Reason {
     Expired,
     /// The source of entropy of this end does not answer.
     Entropy,
+    /// The prekey is not signed by the agent.
+    PrekeySignature,
+    /// The prekey has expired, or lives longer than it may.
+    PrekeyExpiry,
+    /// The prekey is older than the last but one that was seen, or of an earlier key of the agent.
+    PrekeyId,
+    /// The prekey is not held, or not any more.
+    PrekeyUnknown,
+    /// More commands come than this agent takes.
+    CommandRate,
+    /// The command was taken before, and its reply is gone.
+    CommandRepeated,
+    /// A command of this counter or a higher one was taken before.
+    CounterStale,
+    /// The counter is too far above the last one.
+    CounterTooFar,
+    /// The token is named by a hash that is not known.
+    TokenNeeded,
+    /// The token is not that of the key that the command names.
+    OtherKey,
+    /// The commander's signature is not right.
+    CommandSignature,
+    /// The command has expired, or would live longer than its token.
+    NotAfter,
+    /// The commander may not give this command.
+    NotPermitted,
+    /// There is no room for one more commander.
+    NoRoom,
+    /// The counter could not be stored.
+    Storage,
+    /// The reply is to another command.
+    OtherCommand,
+    /// The head of the reply names another result.
+    ReplyCode,
+    /// The agent's signature of a reply is missing or not right.
+    ReplySignature,
 }
 
 impl From<Truncated> for Reason {
@@ -164,6 +200,10 @@ pub enum Error {
     NoClock,
     /// The source of entropy does not answer.
     Entropy,
+    /// The prekey has expired: a newer one is to be asked for.
+    PrekeyExpired,
+    /// The prekey gives no shared secret.
+    ZeroSharedSecret,
 }
 
 impl From<TooSmall> for Error {

@@ -15,6 +15,7 @@ mod hex;
 mod jws;
 mod message;
 mod message_mac;
+mod offline;
 pub mod pair;
 mod primitives;
 mod provider;
@@ -70,6 +71,14 @@ static TABLES: &[&[Case]] = &[
     channel::credentials::CASES,
     channel::loss::CASES,
     channel::table::CASES,
+    offline::layout::CASES,
+    offline::prekeys::CASES,
+    offline::bundle::CASES,
+    offline::command::CASES,
+    offline::reply::CASES,
+    offline::tamper::CASES,
+    offline::counters::CASES,
+    offline::machine::CASES,
     channel::schedules::CASES,
     message::CASES,
     message_mac::CASES,

@@ -10,6 +10,12 @@ pub enum Label {
     Responder,
     /// This initiator took part in this handshake.
     Initiator,
+    /// This prekey is this agent's.
+    Prekey,
+    /// This commander gives this command.
+    Command,
+    /// This agent gives this reply.
+    Reply,
 }
 
 impl Label {
@@ -17,6 +23,9 @@ impl Label {
         match self {
             Self::Responder => b"responder",
             Self::Initiator => b"initiator",
+            Self::Prekey => b"prekey",
+            Self::Command => b"command",
+            Self::Reply => b"reply",
         }
     }
 }

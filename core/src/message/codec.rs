@@ -19,7 +19,7 @@ pub(super) fn decode<'a, T: Serialize + Deserialize<'a>>(bytes: &'a [u8]) -> Res
 }
 
 /// Decodes a message that begins with its version.
-pub(super) fn decode_versioned<'a, T: Serialize + Deserialize<'a>>(
+pub(crate) fn decode_versioned<'a, T: Serialize + Deserialize<'a>>(
     bytes: &'a [u8],
 ) -> Result<T, Reason> {
     let mut reader = Reader::new(bytes);
@@ -39,7 +39,7 @@ pub(super) fn encode<'o, T: Serialize>(
 }
 
 /// Encodes `value` with its version to the front of `out`.
-pub(super) fn encode_versioned<'o, T: Serialize>(
+pub(crate) fn encode_versioned<'o, T: Serialize>(
     value: &T,
     out: &'o mut [u8],
 ) -> Result<&'o mut [u8], TooSmall> {

@@ -3,7 +3,7 @@
 //! Messages are enums in postcard's encoding, decoded strictly: no trailing bytes, one encoding for one value.
 
 mod alert;
-mod codec;
+pub(crate) mod codec;
 mod command;
 mod control;
 mod envelope;

@@ -19,7 +19,7 @@ use crate::crypto::PublicKey;
 pub enum TokenKind {
     /// `at+jwt` (RFC 9068): links, channels and offline commands.
     Access,
-    /// `ml-off+jwt`: offline commands to one agent (PROTOCOL.md §8).
+    /// `ml-off+jwt`: offline commands to one agent (PROTOCOL.md §12.2).
     Offline,
 }
 

@@ -61,5 +61,5 @@ pub const MAX_COMMANDER_LIFETIME: u64 = 60 * 60;
 pub const MAX_OFFLINE_LIFETIME: u64 = 7 * 24 * 60 * 60;
 
 /// How long after its end an agent's token still vouches for the agent's prekeys, in seconds: seven days
-/// (PROTOCOL.md §8).
+/// (PROTOCOL.md §12.5).
 pub const PREKEY_GRACE: u64 = 7 * 24 * 60 * 60;

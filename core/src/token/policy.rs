@@ -47,7 +47,7 @@ impl<'a> Policy<'a> {
         }
     }
 
-    /// Returns the policy of an agent in `group` for the sender of an offline command (PROTOCOL.md §8).
+    /// Returns the policy of an agent in `group` for the sender of an offline command (PROTOCOL.md §12.5).
     #[must_use]
     pub fn offline_command(group: &'a str, now: UnixMillis) -> Self {
         let roles = RoleSet::Only(Role::Commander);
@@ -60,7 +60,7 @@ impl<'a> Policy<'a> {
         }
     }
 
-    /// Returns the policy of a commander for the agent in `group` whose prekey it holds (PROTOCOL.md §8).
+    /// Returns the policy of a commander for the agent in `group` whose prekey it holds (PROTOCOL.md §12.5).
     #[must_use]
     pub fn prekey_bundle(group: &'a str, now: UnixMillis) -> Self {
         let roles = RoleSet::Only(Role::Agent);

@@ -56,7 +56,7 @@ pub(crate) static CASES: &[Case] = &[
     ),
     case(
         "a valid offline token is accepted where commands are",
-        "PROTOCOL.md §8",
+        "PROTOCOL.md §12.2",
         || {
             let claims = Forgery::offline().signed().accepted()?;
             ensure!(claims.kind == TokenKind::Offline);

@@ -183,7 +183,7 @@ pub(crate) static CASES: &[Case] = &[
     ),
     case(
         "an agent's token is refused for an offline command",
-        "PROTOCOL.md §8",
+        "PROTOCOL.md §12.5",
         || {
             Forgery::agent()
                 .payload(HUB, GROUP)

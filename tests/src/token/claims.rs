@@ -189,7 +189,7 @@ pub(crate) static CASES: &[Case] = &[
     }),
     case(
         "an offline token of an agent is refused",
-        "PROTOCOL.md §8",
+        "PROTOCOL.md §12.2",
         || {
             Forgery::agent()
                 .header("at+jwt", "ml-off+jwt")
@@ -198,7 +198,7 @@ pub(crate) static CASES: &[Case] = &[
     ),
     case(
         "an offline token for a group is refused",
-        "PROTOCOL.md §8",
+        "PROTOCOL.md §12.2",
         || {
             Forgery::commander()
                 .header("at+jwt", "ml-off+jwt")
@@ -207,7 +207,7 @@ pub(crate) static CASES: &[Case] = &[
     ),
     case(
         "an offline token for two agents is refused",
-        "PROTOCOL.md §8",
+        "PROTOCOL.md §12.2",
         || {
             Forgery::offline()
                 .payload("[\"AAEC", "[\"AQECAwQFBgcICQoLDA0ODw\",\"AAEC")
@@ -216,7 +216,7 @@ pub(crate) static CASES: &[Case] = &[
     ),
     case(
         "an offline token for no agent is refused",
-        "PROTOCOL.md §8",
+        "PROTOCOL.md §12.2",
         || {
             Forgery::offline()
                 .payload(",\"agt\":[\"AAECAwQFBgcICQoLDA0ODw\"]", "")

@@ -104,7 +104,7 @@ pub(crate) static CASES: &[Case] = &[
     }),
     case(
         "an offline token is refused on a link",
-        "PROTOCOL.md §8",
+        "PROTOCOL.md §12.2",
         || {
             Forgery::offline()
                 .payload("\"harbour\"", "\"hub.example\"")

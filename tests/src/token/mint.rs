@@ -135,7 +135,7 @@ pub(crate) static CASES: &[Case] = &[
     }),
     case(
         "an offline token without its agent is not minted",
-        "PROTOCOL.md §8",
+        "PROTOCOL.md §12.2",
         || {
             let offline = |new: &mut NewClaims<'_>| {
                 new.kind = TokenKind::Offline;

@@ -136,12 +136,12 @@ pub(crate) static CASES: &[Case] = &[
     }),
     case(
         "an agent's token vouches for prekeys for seven days after its exp",
-        "PROTOCOL.md §8",
+        "PROTOCOL.md §12.5",
         || prekey(NOW + 3600 + 604_800 - 1).good_but_for_signature(),
     ),
     case(
         "an agent's token vouches for no prekey after that",
-        "PROTOCOL.md §8",
+        "PROTOCOL.md §12.5",
         || prekey(NOW + 3600 + 604_800).refused(TokenReason::Expired),
     ),
 ];
