@@ -6,6 +6,7 @@ use moorline_conformance::fixture::{Door, FixedEntropy, HUB, NOW, World, at, tok
 use moorline_conformance::pair::Pair;
 use moorline_core::connection::{Connection, Context, Event, Settings};
 use moorline_core::crypto::EphemeralKey;
+use moorline_core::handshake::SingleUse;
 use moorline_core::limits::MAX_HANDSHAKE_LEN;
 use moorline_core::token::{Candidate, MAX_UNPACKED_LEN, Policy, Role};
 
@@ -15,17 +16,36 @@ use super::meter::Meter;
 pub(super) fn handshake_full(meter: &mut Meter<'_>) {
     let mut entropy = FixedEntropy::new("initiator");
     let ephemeral = meter.measure(|| EphemeralKey::generate(&mut entropy));
-    handshake(meter, ephemeral.expect("the entropy is good"), entropy);
+    let ephemeral = ephemeral.expect("the entropy is good");
+    handshake(meter, ephemeral.into(), Door::default(), entropy);
 }
 
 /// What is left of the handshake when the ephemeral key was made in idle time.
 pub(super) fn handshake_critical(meter: &mut Meter<'_>) {
     let mut entropy = FixedEntropy::new("initiator");
     let ephemeral = EphemeralKey::generate(&mut entropy);
-    handshake(meter, ephemeral.expect("the entropy is good"), entropy);
+    let ephemeral = ephemeral.expect("the entropy is good");
+    handshake(meter, ephemeral.into(), Door::default(), entropy);
 }
 
-fn handshake(meter: &mut Meter<'_>, ephemeral: EphemeralKey, mut entropy: FixedEntropy) {
+/// The whole handshake that rests on a ticket: the ephemeral key, M1, M2 to M3, Welcome.
+pub(super) fn handshake_resumed(meter: &mut Meter<'_>) {
+    let mut unmetered = None;
+    let (mut entropy, mut door) = (FixedEntropy::new("initiator"), Door::default());
+    door.gives_tickets = true;
+    with_pair(door, |mut pair| {
+        let ticket = pair.initiator.connection.take_ticket();
+        unmetered = Some((ticket, pair.responder.door.clone()));
+    });
+    let (ticket, door) = unmetered.expect("the handshake succeeds");
+    assert!(ticket.is_some(), "the hub gives a ticket");
+    let ephemeral = meter.measure(|| EphemeralKey::generate(&mut entropy));
+    let ephemeral = ephemeral.expect("the entropy is good");
+    handshake(meter, SingleUse { ephemeral, ticket }, door, entropy);
+}
+
+fn handshake(meter: &mut Meter<'_>, single_use: SingleUse, door: Door, mut entropy: FixedEntropy) {
+    let rests_on_ticket = single_use.ticket.is_some();
     let world = World::new().expect("the fixture is sound");
     let mut token = [0; MAX_UNPACKED_LEN];
     let token = world.agent_token(&mut token).expect("a token");
@@ -37,6 +57,7 @@ fn handshake(meter: &mut Meter<'_>, ephemeral: EphemeralKey, mut entropy: FixedE
             at(0).instant,
         ),
         entropy: FixedEntropy::new("responder"),
+        door,
         out: [0; MAX_HANDSHAKE_LEN],
     };
     let mut out = [0; MAX_HANDSHAKE_LEN];
@@ -45,7 +66,7 @@ fn handshake(meter: &mut Meter<'_>, ephemeral: EphemeralKey, mut entropy: FixedE
     let started = meter.measure(|| {
         Connection::initiate(
             initiator,
-            ephemeral,
+            single_use,
             Settings::default(),
             &at(0),
             &mut FixedEntropy::new("initiator"),
@@ -78,22 +99,24 @@ fn handshake(meter: &mut Meter<'_>, ephemeral: EphemeralKey, mut entropy: FixedE
         matches!(outcome.event, Some(Event::Open(_)))
     });
     assert!(opened, "both ends are proved");
+    let resumed = connection.facts().is_some_and(|facts| facts.resumed);
+    assert_eq!(resumed, rests_on_ticket);
 }
 
 /// The other end, at no charge.
 struct Hub<'k> {
     connection: Connection<'k>,
     entropy: FixedEntropy,
+    door: Door,
     out: [u8; MAX_HANDSHAKE_LEN],
 }
 
 impl Hub<'_> {
     fn answer(&mut self, message: &mut [u8]) -> &mut [u8] {
-        let mut door = Door::default();
         let mut context = Context {
             now: at(0),
             entropy: &mut self.entropy,
-            gate: Some(&mut door),
+            gate: Some(&mut self.door),
         };
         let outcome = self
             .connection
@@ -155,10 +178,21 @@ pub(super) fn open<const LEN: usize>(meter: &mut Meter<'_>) {
 }
 
 fn with_open_pair(run: impl FnOnce(Pair<'_>)) {
+    with_pair(Door::default(), run);
+}
+
+/// Calls `run` with both ends of an open link whose hub has `door`.
+fn with_pair(door: Door, run: impl FnOnce(Pair<'_>)) {
     let world = World::new().expect("the fixture is sound");
     let mut token = [0; MAX_UNPACKED_LEN];
     let token = world.agent_token(&mut token).expect("a token");
-    run(Pair::open(&world, token, Settings::default()).expect("the handshake succeeds"));
+    let mut initiator = world.initiator(token);
+    initiator.offer.wants_ticket = door.gives_tickets;
+    let responder = world.responder();
+    let pair = Pair::between(initiator, None, responder, door, Settings::default(), 0);
+    let mut pair = pair.expect("M1 can be written");
+    pair.finish(0).expect("the handshake succeeds");
+    run(pair);
 }
 
 /// The longest payload that is measured, and its frame.

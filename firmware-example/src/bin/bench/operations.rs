@@ -58,6 +58,7 @@ pub(crate) static OPERATIONS: &[Bench] = &[
     bench("x25519.shared", x25519_shared),
     bench("handshake.full", link::handshake_full),
     bench("handshake.critical", link::handshake_critical),
+    bench("handshake.resumed", link::handshake_resumed),
     bench("token.verify", link::token_verify),
     bench("frame.seal.64", link::seal::<64>),
     bench("frame.seal.256", link::seal::<256>),
