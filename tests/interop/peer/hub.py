@@ -32,11 +32,12 @@ class Hub:
     """A daemon that runs. As a context manager, it is ended at the end."""
 
     def __init__(self) -> None:
+        daemon = program("MOORLINED_PROGRAM")
         self._folder = tempfile.TemporaryDirectory(prefix="moorline-interop-")
         self.folder = Path(self._folder.name)
         self._daemon = subprocess.Popen(
             [
-                program("MOORLINED_PROGRAM"),
+                daemon,
                 *("--data-dir", str(self.folder / "hub")),
                 *("--listen", "127.0.0.1:0", "--listen-tcp", "127.0.0.1:0", "--log-format", "json"),
             ],
