@@ -87,6 +87,20 @@ class Answering(unittest.TestCase):
                 self.assertEqual(channel.ask("echo").status, BAD_ARGUMENT)
                 channel.close()
 
+    def test_command_line_takes_the_suite_that_the_agent_has(self) -> None:
+        for suite in (1, 2):
+            with self.subTest(suite=suite):
+                name = f"suite-{suite}"
+                agent = Agent(self.hub.enrol("agent", name), offer=Offer(suites=(suite,)))
+                try:
+                    self.hub.json(f"dora-{suite}", "keygen")
+                    self.hub.json(f"dora-{suite}", "enroll", "commander", f"dora-{suite}", "--agent", name)
+                    reply = self.hub.json(f"dora-{suite}", "send", name, "echo", "hello")
+                finally:
+                    agent.stop()
+                self.assertEqual(reply["fields"], {"text": "hello"})
+                self.assertEqual(agent.suites, [suite])
+
     def test_channel_is_resumed_once_with_its_ticket(self) -> None:
         commander = Commander(self.bob, self.link(self.bob))
         first = commander.channel(self.agent.id)
@@ -100,6 +114,11 @@ class Answering(unittest.TestCase):
         self.assertEqual(third.opening.mode, 0)
         self.assertEqual(third.ask("ping").status, DONE)
         third.close()
+
+    def test_repeated_handshake_message_gets_the_same_answer(self) -> None:
+        channel = Commander(self.bob, self.link(self.bob)).channel(self.agent.id, times=3)
+        self.assertEqual(channel.ask("ping").status, DONE)
+        channel.close()
 
     def test_key_update_on_a_channel(self) -> None:
         channel = Commander(self.bob, self.link(self.bob)).channel(self.agent.id)

@@ -77,7 +77,7 @@ class Commands(Commanded):
 
 
 class Judgement(Commanded):
-    """Two full handshakes."""
+    """Three full handshakes."""
 
     def test_device_is_listed(self) -> None:
         agents = self.commander(self.alice).agents()
@@ -89,6 +89,11 @@ class Judgement(Commanded):
         channel = self.commander(identity).channel(self.agent_id)
         self.assertEqual(channel.ask("ping").status, DONE)
         self.assertEqual(channel.ask("led", "on").status, NOT_PERMITTED)
+        channel.close()
+
+    def test_repeated_handshake_message_gets_the_same_answer(self) -> None:
+        channel = self.commander(self.alice).channel(self.agent_id, times=3)
+        self.assertEqual(channel.ask("ping").status, DONE)
         channel.close()
 
     def test_device_refuses_a_stolen_token(self) -> None:

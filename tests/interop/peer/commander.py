@@ -43,17 +43,25 @@ class Commander:
             if not answer.more:
                 return found
 
-    def channel(self, agent_id: bytes, *, offer: Offer = Offer(), ticket: Ticket | None = None) -> Channel:
-        """Opens a channel, end to end."""
+    def channel(
+        self, agent_id: bytes, *, offer: Offer = Offer(), ticket: Ticket | None = None, times: int = 1
+    ) -> Channel:
+        """Opens a channel, end to end. Every message of the handshake is sent so many times."""
         self._channels += 1
-        return Channel(self, agent_id, self._channels, offer, ticket)
+        return Channel(self, agent_id, self._channels, offer, ticket, times)
 
 
 class Channel:
     """A channel to an agent. `opening` is the handshake that opened it."""
 
     def __init__(
-        self, commander: Commander, agent_id: bytes, number: int, offer: Offer, ticket: Ticket | None
+        self,
+        commander: Commander,
+        agent_id: bytes,
+        number: int,
+        offer: Offer,
+        ticket: Ticket | None,
+        times: int,
     ) -> None:
         self._link, self._agent_id, self._number = commander.link, agent_id, number
         self._identity, self._requests = commander.identity, 0
@@ -65,9 +73,8 @@ class Channel:
             offer=offer,
             ticket=ticket,
         )
-        self.send_inner(self.opening.m1)
-        self.send_inner(self.opening.on_m2(self.receive_inner()))
-        answer = self.receive_inner()
+        m2 = self._exchange(self.opening.m1, times)
+        answer = self._exchange(self.opening.on_m2(m2), times)
         mode = self.opening.mode
         self.session: Session = self.opening.on_welcome(answer) if mode else self.opening.on_m4(answer)
 
@@ -85,6 +92,14 @@ class Channel:
         )
         check(claims.agent_id == self._agent_id, "AgentId")
         return claims.public
+
+    def _exchange(self, message: bytes, times: int) -> bytes:
+        """Sends a handshake message: each repetition gets the same answer, byte for byte (§6.3)."""
+        for _ in range(times):
+            self.send_inner(message)
+        answers = {self.receive_inner() for _ in range(times)}
+        check(len(answers) == 1, "AnswersDiffer")
+        return answers.pop()
 
     def send_inner(self, inner: bytes) -> None:
         """Sends one message of the channel."""
