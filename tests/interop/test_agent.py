@@ -114,6 +114,7 @@ class Answering(unittest.TestCase):
         self.assertEqual(third.opening.mode, 0)
         self.assertEqual(third.ask("ping").status, DONE)
         third.close()
+        self.assertEqual(self.agent.modes[-3:], [0, 1, 0])
 
     def test_repeated_handshake_message_gets_the_same_answer(self) -> None:
         channel = Commander(self.bob, self.link(self.bob)).channel(self.agent.id, times=3)

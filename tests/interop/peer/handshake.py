@@ -11,7 +11,7 @@ from . import keys, token
 from .errors import Refused, check
 from .keys import Sealer, digest, extract, key_name, labelled, mac, same
 from .session import Form, Grant, Secrets, Session, Ticket
-from .wire import M1, M2, M3, M4, MAX_HANDSHAKE, REFUSE, VERSION, Reader, uint, with_head, without_head
+from .wire import M1, M2, M3, M4, REFUSE, VERSION, Reader, uint, with_head, without_head
 
 MIN_PAYLOAD, MAX_PAYLOAD = 64, 16_384
 MIN_MTU = 160
