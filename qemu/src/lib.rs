@@ -7,6 +7,7 @@
 //!       conformance, bench   judge that
 //!         suite              sums it all up
 //! site         a hub and its peers, by the programs that a user runs
+//! interop      the tests of the second peer, in Python, against all of these
 //! ```
 //!
 //! Invariants: no emulator outlives the value that stands for it; nothing waits without a deadline unless asked
@@ -17,6 +18,7 @@
 pub mod bench;
 pub mod conformance;
 pub mod image;
+pub mod interop;
 pub mod setup;
 pub mod site;
 pub mod suite;

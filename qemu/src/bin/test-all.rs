@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use moorline_qemu::image::Provider;
 use moorline_qemu::suite::Tally;
-use moorline_qemu::{Error, setup, suite};
+use moorline_qemu::{Error, interop, setup, suite};
 
 /// Runs every test on the host and on the device in QEMU, and sums them up.
 #[derive(Parser)]
@@ -60,6 +60,10 @@ const STAGES: &[Stage] = &[
     Stage {
         name: "tests on the host, on the default provider",
         run: suite::default_provider_tests,
+    },
+    Stage {
+        name: "interop with a second peer, in Python",
+        run: interop::run,
     },
     Stage {
         name: "conformance on the device",
