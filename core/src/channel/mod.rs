@@ -7,11 +7,10 @@
 mod rate;
 mod shelf;
 
+use heapless::Vec;
 pub use rate::Rate;
 use rate::Starts;
 use shelf::{Shelf, ShelvedGate};
-
-use heapless::Vec;
 
 use crate::connection::{Context, Event, Facts, Settings};
 use crate::crypto::{EphemeralKey, Hash};

@@ -94,7 +94,8 @@ impl EnrollArguments {
                 if is_own_key {
                     profile.store(&credential)?;
                 }
-                output::enrolled(json, &credential)
+                // Whose key is elsewhere must carry the credential there: it is printed.
+                output::enrolled(json || !is_own_key, &credential)
             }
             AdminAnswer::Refused(why) => Err(Failure::Refused(why)),
             AdminAnswer::Revoked => Err(Failure::Refused("an answer to another question".into())),

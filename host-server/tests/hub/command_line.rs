@@ -8,6 +8,9 @@ use std::process::{Child, Command, Output, Stdio};
 
 use moorline_core::crypto::SigningKey;
 use moorline_core::provision::Provision;
+use moorline_core::token::MAX_UNPACKED_LEN;
+use moorline_server::admin::Credential;
+use moorline_server::entropy::SystemEntropy;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -171,6 +174,24 @@ fn a_hub_that_is_gone_is_said_to_be() {
     world.stop();
     let output = moorline(home.path(), world.folder.path(), &["agents"]);
     assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
+}
+
+#[test]
+fn a_credential_for_a_key_that_is_elsewhere_is_printed() {
+    let world = World::start();
+    let home = private_folder();
+    let key = encode(&SigningKey::generate(&mut SystemEntropy).expect("random bytes"));
+    let arguments = ["enroll", "agent", "pump", "--key", &key];
+    let output = moorline(home.path(), world.folder.path(), &arguments);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let credential: Credential = serde_json::from_slice(&output.stdout).expect("a credential");
+    assert_eq!(
+        (credential.name.as_str(), credential.hub.as_str()),
+        ("pump", "moorline")
+    );
+    let mut buffer = [0; MAX_UNPACKED_LEN];
+    assert!(credential.token(&mut buffer).is_ok());
+    assert!(credential.anchors().is_ok());
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! What an agent checks of a command, in order, and what it answers.
 
 use moorline_core::crypto::{Hash, Share, SigningKey, Suite};
-use moorline_core::offline::ReplyOutcome;
-use moorline_core::offline::{CounterEntry, Counters, Inbox, Prekeys, RefusalCode, TokenForm};
+use moorline_core::offline::{
+    CounterEntry, Counters, Inbox, Prekeys, RefusalCode, ReplyOutcome, TokenForm,
+};
 use moorline_core::reason::Reason;
 use moorline_core::time::{TimeQuality, UnixMillis};
 use moorline_core::token::{AgentScope, MAX_UNPACKED_LEN, NewClaims, TokenKind, TokenReason, mint};
