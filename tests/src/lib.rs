@@ -10,6 +10,7 @@ mod case;
 pub mod channel;
 pub mod fixture;
 mod framing;
+pub mod fuzz;
 mod handshake;
 mod hex;
 mod jws;

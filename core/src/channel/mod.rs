@@ -20,7 +20,7 @@ use crate::limits::CHANNEL_IDLE_MILLIS;
 use crate::message::{Alert, AlertCode, ENVELOPE_HEADER_LEN, Envelope};
 use crate::reason::{Error, Reason};
 use crate::time::Instant;
-use crate::wire::{M1, is_handshake};
+use crate::wire::{M1, Reject, RejectCode, is_handshake};
 
 /// The name of a route, the hub's own.
 pub type Route = [u8; 16];
@@ -158,6 +158,14 @@ impl<'k, const N: usize> Channels<'k, N> {
             Some(place) => place,
             None => match self.start(route, inner, answering, context) {
                 Ok(place) => place,
+                // Who has no luck is told that it may come back; nobody vouches for that.
+                Err(reason @ Reason::NotAdmitted) => {
+                    return Ok(Carried {
+                        route,
+                        send: turn_away(inner, answering, out),
+                        event: Some(ChannelEvent::Dropped(reason)),
+                    });
+                }
                 Err(reason) => return dropped(reason),
             },
         };
@@ -344,6 +352,17 @@ impl Slot<'_> {
             deadline
         })
     }
+}
+
+/// Writes the REJECT that answers `m1` to `out`.
+fn turn_away<'o>(m1: &[u8], answering: &Answering<'_>, out: &'o mut [u8]) -> Option<&'o [u8]> {
+    let m1 = M1::parse(m1, answering.responder.respond_as.line()).ok()?;
+    let seconds = u8::try_from(answering.starts.every / 1000).unwrap_or(u8::MAX);
+    let reject = Reject {
+        code: RejectCode::Overload,
+        argument: seconds.max(1),
+    };
+    reject.emit(m1.id, out).ok().map(|bytes| &*bytes)
 }
 
 /// Calls `work` with a context whose gate has the shelf beside it.

@@ -159,16 +159,19 @@ impl<'k> Channel<'k> {
 
     /// Returns what kept the channel from opening, if something was dropped that should not have come from the agent.
     pub(super) fn suspicion(&self) -> Option<ClientError> {
-        self.dropped.map(ClientError::WrongAgent)
+        self.dropped.map(|reason| match reason {
+            Reason::Rejected => ClientError::AgentBusy,
+            other => ClientError::WrongAgent(other),
+        })
     }
 
     fn ended(&self, closure: Closure) -> ClientError {
         match (closure, self.dropped) {
             (Closure::Refused(Reason::RefusedCredential), _) => ClientError::RefusedByAgent,
             (Closure::Refused(Reason::RefusedNoTime), _) => ClientError::AgentWithoutTime,
-            (Closure::Refused(Reason::HandshakeTimeout), Some(reason)) => {
-                ClientError::WrongAgent(reason)
-            }
+            (Closure::Refused(Reason::HandshakeTimeout), Some(_)) => self
+                .suspicion()
+                .unwrap_or(ClientError::ChannelEnded(closure)),
             (closure, _) => ClientError::ChannelEnded(closure),
         }
     }

@@ -60,6 +60,9 @@ pub enum ClientError {
         "the agent does not know the time yet; try again when it has been connected for a while"
     )]
     AgentWithoutTime,
+    /// The agent has answered too many commanders for the moment.
+    #[error("the agent has answered many commanders just now; try again in ten seconds")]
+    AgentBusy,
     /// What answers is not the agent.
     #[error("what answers does not prove to be this agent ({0:?}): nothing was told to it")]
     WrongAgent(Reason),
