@@ -5,12 +5,12 @@ use heapless::Vec;
 use crate::connection::{Connection, Context, Event, Outcome, Settings};
 use crate::crypto::{EphemeralKey, Hash};
 use crate::entropy::{Entropy, draw};
-use crate::handshake::{Initiator, Responder, SingleUse, Ticket};
+use crate::handshake::{Initiator, SingleUse, Ticket};
 use crate::limits::{MAX_HANDSHAKE_LEN, MAX_RESENDS, REPEAT_MILLIS, RESEND_MILLIS};
 use crate::message::Alert;
 use crate::reason::Error;
 use crate::time::{Instant, Now};
-use crate::wire::is_handshake;
+use crate::wire::{Form, is_handshake};
 
 /// A connection over datagrams.
 #[derive(Debug)]
@@ -85,14 +85,9 @@ impl<'k> Datagram<'k> {
 
     /// Returns the responder's connection, which waits for M1. `ephemeral` is as in [`Connection::respond`].
     #[must_use]
-    pub fn respond(
-        responder: Responder<'k>,
-        ephemeral: Option<EphemeralKey>,
-        settings: Settings,
-        now: Instant,
-    ) -> Self {
+    pub fn respond(ephemeral: Option<EphemeralKey>, settings: Settings, now: Instant) -> Self {
         Self {
-            connection: Connection::respond(responder, ephemeral, settings, now),
+            connection: Connection::respond(Form::Datagram, ephemeral, settings, now),
             flight: Flight::new(now),
         }
     }

@@ -172,8 +172,8 @@ impl Agent {
         self.opened_ms = Some(machine.clock.milliseconds());
         // The channels went through a session with the hub that is over.
         memory.exchange.channels().clear();
+        let responder = self.identity.responder(SETTINGS.max_payload_len);
         let answering = Answering {
-            responder: self.identity.responder(SETTINGS.max_payload_len),
             settings: SETTINGS,
             starts: Rate::STARTS,
         };
@@ -202,6 +202,7 @@ impl Agent {
             })?;
             let instant = Instant(machine.clock.milliseconds());
             let mut surroundings = Surroundings {
+                responder: &responder,
                 answering: &answering,
                 now: Now {
                     instant,

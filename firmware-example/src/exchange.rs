@@ -1,9 +1,9 @@
 //! What commanders say on the device's channels, and what it answers.
 
 use moorline_core::channel::{Answering, Carried, ChannelEvent, Channels, Route};
-use moorline_core::connection::{Context, Settings};
+use moorline_core::connection::{Context, Responding, Settings};
 use moorline_core::entropy::Entropy;
-use moorline_core::handshake::{Admission, Gate};
+use moorline_core::handshake::{Admission, Gate, Responder};
 use moorline_core::limits::MAX_HANDSHAKE_LEN;
 use moorline_core::message::{ENVELOPE_HEADER_LEN, Envelope, Reply, Request, Response, Status};
 use moorline_core::time::{Instant, Now};
@@ -17,7 +17,7 @@ use crate::commands::{Devices, Session};
 
 /// The device's channels, and where envelopes are taken apart and put together.
 pub struct Exchange {
-    channels: Channels<'static, CHANNEL_COUNT>,
+    channels: Channels<CHANNEL_COUNT>,
     /// What arrived.
     payload: [u8; MAX_PAYLOAD_LEN],
     payload_len: usize,
@@ -36,7 +36,9 @@ pub struct Answer {
 /// What a step of an exchange draws on.
 pub struct Surroundings<'s> {
     /// Who the device is.
-    pub answering: &'s Answering<'static>,
+    pub responder: &'s Responder<'s>,
+    /// How it behaves on its channels.
+    pub answering: &'s Answering,
     /// The hub's time.
     pub now: Now,
     /// The source of entropy.
@@ -91,7 +93,10 @@ impl Exchange {
         let mut context = Context {
             now: self.desk.now,
             entropy: &mut *surroundings.entropy,
-            gate: Some(&mut self.desk),
+            responding: Some(Responding {
+                responder: surroundings.responder,
+                gate: &mut self.desk,
+            }),
         };
         let answering = surroundings.answering;
         let carried = self
@@ -128,7 +133,10 @@ impl Exchange {
         let mut context = Context {
             now: self.desk.floor.judge(surroundings.now),
             entropy: &mut *surroundings.entropy,
-            gate: Some(&mut self.desk),
+            responding: Some(Responding {
+                responder: surroundings.responder,
+                gate: &mut self.desk,
+            }),
         };
         let carried = self
             .channels
@@ -146,7 +154,7 @@ impl Exchange {
     }
 
     /// Returns the channels.
-    pub fn channels(&mut self) -> &mut Channels<'static, CHANNEL_COUNT> {
+    pub fn channels(&mut self) -> &mut Channels<CHANNEL_COUNT> {
         &mut self.channels
     }
 }

@@ -4,7 +4,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use futures_lite::future;
-use moorline_core::connection::{Closure, Connection, Context, Event, Heartbeat, Settings};
+use moorline_core::connection::{
+    Closure, Connection, Context, Event, Heartbeat, Responding, Settings,
+};
 use moorline_core::entropy::EntropyError;
 use moorline_core::handshake::{Admission, Gate, RespondAs, Responder, TicketRecord};
 use moorline_core::limits::MAX_HANDSHAKE_LEN;
@@ -117,7 +119,8 @@ struct Session<'s, T> {
     shared: &'s Shared,
     transport: &'s mut T,
     peer: &'s str,
-    connection: Connection<'s>,
+    connection: Connection<'static>,
+    responder: Responder<'s>,
     place: &'s Place,
     key: Option<SessionKey>,
     outbox: async_channel::Receiver<Box<Output>>,
@@ -152,7 +155,8 @@ impl<'s, T: Transport> Session<'s, T> {
             shared,
             transport,
             peer,
-            connection: Connection::respond(responder, None, settings, clock::instant()),
+            connection: Connection::respond(Form::Stream, None, settings, clock::instant()),
+            responder,
             place,
             key: None,
             outbox,
@@ -207,7 +211,10 @@ impl<'s, T: Transport> Session<'s, T> {
             let mut context = Context {
                 now: clock::now(),
                 entropy: &mut SystemEntropy,
-                gate: Some(&mut door),
+                responding: Some(Responding {
+                    responder: &self.responder,
+                    gate: &mut door,
+                }),
             };
             let outcome = self
                 .connection
@@ -329,7 +336,10 @@ impl<'s, T: Transport> Session<'s, T> {
             let mut context = Context {
                 now: clock::now(),
                 entropy: &mut SystemEntropy,
-                gate: Some(&mut door),
+                responding: Some(Responding {
+                    responder: &self.responder,
+                    gate: &mut door,
+                }),
             };
             self.connection.handle_deadline(&mut context, &mut self.out)
         };

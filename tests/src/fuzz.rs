@@ -9,7 +9,9 @@ use moorline_core::crypto::{PublicKey, Secret};
 use moorline_core::framing::{
     Delimited, Framing, MAX_RESPONSE_LEN, Progress, UpgradeKey, WebSocketClient, parse_response,
 };
-use moorline_core::handshake::{MAX_TICKET_RECORD_LEN, TICKET_LEN, Ticket, TicketRecord};
+use moorline_core::handshake::{
+    MAX_TICKET_RECORD_LEN, Responder, TICKET_LEN, Ticket, TicketRecord,
+};
 use moorline_core::limits::MAX_HANDSHAKE_LEN;
 use moorline_core::message::{Alert, Control, Envelope, FromHub, Request, Response, ToHub};
 use moorline_core::offline::CounterEntry;
@@ -23,7 +25,7 @@ use moorline_core::wire::{
 };
 
 use crate::fixture::{Door, FixedEntropy, World, at, ephemeral_key};
-use crate::pair::{LINE_LEN, Message, Pair, copy};
+use crate::pair::{LINE_LEN, Message, Pair, copy, responding};
 
 /// One target.
 #[derive(Debug, Clone, Copy)]
@@ -289,8 +291,9 @@ fn tickets(data: &[u8]) {
 }
 
 /// Hands `data` to `connection` in parts: each begins with its length, a byte times eight.
-fn hand(connection: &mut Connection<'_>, data: &[u8]) {
+fn hand(connection: &mut Connection<'_>, responder: &Responder<'_>, data: &[u8]) {
     let mut rest = data;
+    let mut door = Door::default();
     let mut millis = 0;
     while let Some((len, after)) = rest.split_first() {
         let len = (usize::from(*len) * 8).min(after.len());
@@ -302,7 +305,7 @@ fn hand(connection: &mut Connection<'_>, data: &[u8]) {
         let mut context = Context {
             now: at(millis),
             entropy: &mut FixedEntropy::new("fuzz"),
-            gate: Some(&mut Door::default()),
+            responding: responding(Some(responder), &mut door),
         };
         let outcome = connection.handle_message(&mut message, &mut context, &mut out);
         assert!(outcome.send.is_none_or(|sent| sent.len() <= LINE_LEN));
@@ -312,8 +315,8 @@ fn hand(connection: &mut Connection<'_>, data: &[u8]) {
 fn responder(data: &[u8]) {
     let world = World::new().expect("the fixture is sound");
     let start = at(0).instant;
-    let mut connection = Connection::respond(world.responder(), None, Settings::DEFAULT, start);
-    hand(&mut connection, data);
+    let mut connection = Connection::respond(Form::Stream, None, Settings::DEFAULT, start);
+    hand(&mut connection, &world.responder(), data);
     assert!(!connection.is_open(), "nobody proved anything");
 }
 
@@ -331,7 +334,7 @@ fn initiator(data: &[u8]) {
         &mut out,
     )
     .expect("M1 can be written");
-    hand(&mut connection, data);
+    hand(&mut connection, &world.responder(), data);
     assert!(!connection.is_open(), "nobody proved anything");
 }
 
@@ -340,8 +343,8 @@ fn session(data: &[u8]) {
     let mut buffer = [0; MAX_UNPACKED_LEN];
     let token = world.agent_token(&mut buffer).expect("a token");
     let mut pair = Pair::open(&world, token, Settings::DEFAULT).expect("a handshake");
-    hand(&mut pair.responder.connection, data);
-    hand(&mut pair.initiator.connection, data);
+    hand(&mut pair.responder.connection, &world.responder(), data);
+    hand(&mut pair.initiator.connection, &world.responder(), data);
 }
 
 /// Puts two slices together.

@@ -1,11 +1,12 @@
 //! Two connections, the line between them, and a clock of their own.
 
 use heapless::Vec;
-use moorline_core::connection::{Closure, Connection, Context, Event, Settings};
+use moorline_core::connection::{Closure, Connection, Context, Event, Responding, Settings};
 use moorline_core::handshake::{Initiator, Responder, SingleUse, Ticket};
 use moorline_core::limits::MAX_HANDSHAKE_LEN;
 use moorline_core::reason::Reason;
 use moorline_core::token::UnpackedToken;
+use moorline_core::wire::Form;
 
 use crate::fixture::{Door, FixedEntropy, World, at, ephemeral_key};
 use crate::{Failure, ensure};
@@ -40,6 +41,8 @@ pub enum Seen {
 pub struct End<'k> {
     /// Its connection.
     pub connection: Connection<'k>,
+    /// Who it is, if it is a responder.
+    pub responder: Option<Responder<'k>>,
     /// Its entropy.
     pub entropy: FixedEntropy,
     /// Its gate.
@@ -54,7 +57,7 @@ impl End<'_> {
         let mut context = Context {
             now: at(millis),
             entropy: &mut self.entropy,
-            gate: Some(&mut self.door),
+            responding: responding(self.responder.as_ref(), &mut self.door),
         };
         let outcome = self
             .connection
@@ -69,7 +72,7 @@ impl End<'_> {
         let mut context = Context {
             now: at(millis),
             entropy: &mut self.entropy,
-            gate: Some(&mut self.door),
+            responding: responding(self.responder.as_ref(), &mut self.door),
         };
         let outcome = self.connection.handle_deadline(&mut context, &mut out);
         let sent = outcome.send.map(copy);
@@ -97,7 +100,7 @@ impl End<'_> {
         let mut context = Context {
             now: at(millis),
             entropy: &mut self.entropy,
-            gate: None,
+            responding: None,
         };
         let frame = self
             .connection
@@ -168,11 +171,13 @@ impl<'k> Pair<'k> {
         };
         let initiator = End {
             connection,
+            responder: None,
             entropy,
             door: Door::default(),
         };
         let responder = End {
-            connection: Connection::respond(responder, None, settings, start.instant),
+            connection: Connection::respond(Form::Stream, None, settings, start.instant),
+            responder: Some(responder),
             entropy: FixedEntropy::new("responder"),
             door,
         };
@@ -207,6 +212,17 @@ impl<'k> Pair<'k> {
         ensure!(seen == Seen::Open && none.is_none());
         Ok([m2, m3, m4])
     }
+}
+
+/// Returns what `responder` answers from.
+pub fn responding<'c>(
+    responder: Option<&'c Responder<'c>>,
+    door: &'c mut Door,
+) -> Option<Responding<'c>> {
+    responder.map(|responder| Responding {
+        responder,
+        gate: door,
+    })
 }
 
 /// Returns a copy of `bytes`; what is too long for the line is cut, and refused at the other end.

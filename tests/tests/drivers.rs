@@ -10,12 +10,14 @@ use std::task::{Context as TaskContext, Poll, Waker};
 
 use embedded_io::{ErrorKind, ErrorType, Read, Write};
 use moorline_conformance::fixture::{Door, FixedEntropy, World, at, ephemeral_key};
+use moorline_conformance::pair::responding;
 use moorline_core::connection::{Closure, Connection, Context, Event, Settings};
 use moorline_core::driver::{Buffers, DriverError, blocking, nonblocking};
 use moorline_core::entropy::{Entropy, EntropyError};
 use moorline_core::framing::{
     Delimited, Framing, FramingError, Progress, UpgradeError, WebSocketClient,
 };
+use moorline_core::handshake::Responder;
 use moorline_core::message::{Alert, AlertCode, Envelope};
 use moorline_core::reason::Reason;
 use moorline_core::time::Now;
@@ -50,7 +52,8 @@ enum Form {
 
 /// The hub at the other end.
 struct Hub<'k> {
-    connection: Connection<'k>,
+    connection: Connection<'static>,
+    responder: Responder<'k>,
     entropy: FixedEntropy,
     door: Door,
     form: Form,
@@ -79,10 +82,15 @@ struct Line<'k> {
 
 impl<'k> Line<'k> {
     fn new(world: &'k World, form: Form) -> Self {
-        let connection =
-            Connection::respond(world.responder(), None, Settings::default(), at(0).instant);
+        let connection = Connection::respond(
+            moorline_core::wire::Form::Stream,
+            None,
+            Settings::default(),
+            at(0).instant,
+        );
         let hub = Hub {
             connection,
+            responder: world.responder(),
             entropy: FixedEntropy::new("responder"),
             door: Door::default(),
             form,
@@ -142,7 +150,7 @@ impl Hub<'_> {
             let mut context = Context {
                 now: at(now),
                 entropy: &mut self.entropy,
-                gate: Some(&mut self.door),
+                responding: responding(Some(&self.responder), &mut self.door),
             };
             let outcome = self
                 .connection

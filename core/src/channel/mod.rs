@@ -12,10 +12,9 @@ pub use rate::Rate;
 use rate::Starts;
 use shelf::{Shelf, ShelvedGate};
 
-use crate::connection::{Context, Event, Facts, Settings};
+use crate::connection::{Context, Event, Facts, Responding, Settings};
 use crate::crypto::{EphemeralKey, Hash};
 use crate::datagram::Datagram;
-use crate::handshake::{Gate, Responder};
 use crate::limits::CHANNEL_IDLE_MILLIS;
 use crate::message::{Alert, AlertCode, ENVELOPE_HEADER_LEN, Envelope};
 use crate::reason::{Error, Reason};
@@ -29,19 +28,17 @@ pub type Route = [u8; 16];
 ///
 /// Without a channel it is all zeros: in a static it takes no flash.
 #[derive(Debug)]
-pub struct Channels<'k, const N: usize> {
-    slots: Vec<Slot<'k>, N>,
+pub struct Channels<const N: usize> {
+    slots: Vec<Slot, N>,
     starts: Starts,
     resumptions: Starts,
     shelf: Shelf<N>,
     spare: Option<EphemeralKey>,
 }
 
-/// Who an agent is on its channels, and how it behaves there.
+/// How an agent behaves on its channels.
 #[derive(Debug, Clone, Copy)]
-pub struct Answering<'k> {
-    /// Who it is and whom it takes.
-    pub responder: Responder<'k>,
+pub struct Answering {
     /// How its connections behave.
     pub settings: Settings,
     /// How often it answers a full handshake.
@@ -49,9 +46,9 @@ pub struct Answering<'k> {
 }
 
 #[derive(Debug)]
-struct Slot<'k> {
+struct Slot {
     route: Route,
-    datagram: Datagram<'k>,
+    datagram: Datagram<'static>,
     heard: Instant,
     /// The hash of the commander's key, once it is proved.
     commander: Option<Hash>,
@@ -84,7 +81,7 @@ pub enum ChannelEvent<'m> {
     Dropped(Reason),
 }
 
-impl<'k, const N: usize> Channels<'k, N> {
+impl<const N: usize> Channels<N> {
     /// Returns the channels of an agent; none is open.
     #[must_use]
     pub const fn new() -> Self {
@@ -131,7 +128,7 @@ impl<'k, const N: usize> Channels<'k, N> {
     /// Takes in the envelope `payload`; what it carries is decrypted where it stands. An answer is written to `out`,
     /// which takes [`crate::limits::MAX_HANDSHAKE_LEN`] bytes.
     ///
-    /// `answering` says who the agent is. The time in `context` is the hub's (PROTOCOL.md §7.2): a token is judged by it.
+    /// `context` says who the agent is. The time in it is the hub's (PROTOCOL.md §7.2): a token is judged by it.
     ///
     /// # Errors
     ///
@@ -139,7 +136,7 @@ impl<'k, const N: usize> Channels<'k, N> {
     pub fn handle_envelope<'m, 'o>(
         &mut self,
         payload: &'m mut [u8],
-        answering: &Answering<'k>,
+        answering: &Answering,
         context: &mut Context<'_>,
         out: &'o mut [u8],
     ) -> Result<Carried<'m, 'o>, Reason> {
@@ -162,7 +159,7 @@ impl<'k, const N: usize> Channels<'k, N> {
                 Err(reason @ Reason::NotAdmitted) => {
                     return Ok(Carried {
                         route,
-                        send: turn_away(inner, answering, out),
+                        send: turn_away(inner, answering, context, out),
                         event: Some(ChannelEvent::Dropped(reason)),
                     });
                 }
@@ -215,7 +212,7 @@ impl<'k, const N: usize> Channels<'k, N> {
         out: &'o mut [u8],
     ) -> Option<Carried<'static, 'o>> {
         let now = context.now.instant;
-        let due = |slot: &&mut Slot<'_>| slot.deadline().is_some_and(|due| now >= due);
+        let due = |slot: &&mut Slot| slot.deadline().is_some_and(|due| now >= due);
         let slot = self.slots.iter_mut().find(due)?;
         if slot.superseded {
             let alert = Alert::new(AlertCode::Superseded);
@@ -271,13 +268,14 @@ impl<'k, const N: usize> Channels<'k, N> {
         &mut self,
         route: Route,
         inner: &[u8],
-        answering: &Answering<'k>,
+        answering: &Answering,
         context: &mut Context<'_>,
     ) -> Result<usize, Reason> {
         if !is_handshake(inner) {
             return Err(Reason::OutOfPlace);
         }
-        let m1 = M1::parse(inner, answering.responder.respond_as.line())?;
+        let responding = context.responding.as_ref().ok_or(Reason::NotAdmitted)?;
+        let m1 = M1::parse(inner, responding.responder.respond_as.line())?;
         let now = context.now.instant;
         if !self.has_place(now) {
             return Err(Reason::NotAdmitted);
@@ -293,11 +291,10 @@ impl<'k, const N: usize> Channels<'k, N> {
             return Err(Reason::NotAdmitted);
         }
         self.make_place(now);
-        let (responder, settings) = (answering.responder, answering.settings);
         let ephemeral = self.spare.take();
         let slot = Slot {
             route,
-            datagram: Datagram::respond(responder, ephemeral, settings, now),
+            datagram: Datagram::respond(ephemeral, answering.settings, now),
             heard: now,
             commander: None,
             superseded: false,
@@ -321,7 +318,7 @@ impl<'k, const N: usize> Channels<'k, N> {
     /// Returns the place of a channel that is over, or else of the one that has been silent for the longest, if it is
     /// for long enough.
     fn silent_place(&self, now: Instant) -> Option<usize> {
-        let is_over = |slot: &Slot<'_>| slot.datagram.connection().deadline().is_none();
+        let is_over = |slot: &Slot| slot.datagram.connection().deadline().is_none();
         if let Some(place) = self.slots.iter().position(is_over) {
             return Some(place);
         }
@@ -343,7 +340,7 @@ impl<'k, const N: usize> Channels<'k, N> {
     }
 }
 
-impl Slot<'_> {
+impl Slot {
     fn deadline(&self) -> Option<Instant> {
         let deadline = self.datagram.deadline()?;
         Some(if self.superseded {
@@ -355,8 +352,14 @@ impl Slot<'_> {
 }
 
 /// Writes the REJECT that answers `m1` to `out`.
-fn turn_away<'o>(m1: &[u8], answering: &Answering<'_>, out: &'o mut [u8]) -> Option<&'o [u8]> {
-    let m1 = M1::parse(m1, answering.responder.respond_as.line()).ok()?;
+fn turn_away<'o>(
+    m1: &[u8],
+    answering: &Answering,
+    context: &Context<'_>,
+    out: &'o mut [u8],
+) -> Option<&'o [u8]> {
+    let responding = context.responding.as_ref()?;
+    let m1 = M1::parse(m1, responding.responder.respond_as.line()).ok()?;
     let seconds = u8::try_from(answering.starts.every / 1000).unwrap_or(u8::MAX);
     let reject = Reject {
         code: RejectCode::Overload,
@@ -371,16 +374,29 @@ fn with_shelf<R, const N: usize>(
     context: &mut Context<'_>,
     work: impl FnOnce(&mut Context<'_>) -> R,
 ) -> R {
-    let gate = context.gate.as_deref_mut();
-    let mut shelved = gate.map(|gate| ShelvedGate { gate, shelf });
+    let (now, entropy) = (context.now, &mut *context.entropy);
+    let Some(Responding { responder, gate }) = &mut context.responding else {
+        return work(&mut Context {
+            now,
+            entropy,
+            responding: None,
+        });
+    };
+    let mut shelved = ShelvedGate {
+        gate: &mut **gate,
+        shelf,
+    };
     work(&mut Context {
-        now: context.now,
-        entropy: &mut *context.entropy,
-        gate: shelved.as_mut().map(|gate| -> &mut dyn Gate { gate }),
+        now,
+        entropy,
+        responding: Some(Responding {
+            responder,
+            gate: &mut shelved,
+        }),
     })
 }
 
-impl<const N: usize> Default for Channels<'_, N> {
+impl<const N: usize> Default for Channels<N> {
     fn default() -> Self {
         Self::new()
     }

@@ -1,7 +1,7 @@
 //! What a connection is told, and what it says.
 
 use crate::entropy::Entropy;
-use crate::handshake::Gate;
+use crate::handshake::{Gate, Responder};
 use crate::message::Alert;
 use crate::reason::Reason;
 use crate::time::Now;
@@ -54,6 +54,15 @@ pub struct Context<'c> {
     pub now: Now,
     /// A source of entropy.
     pub entropy: &'c mut dyn Entropy,
-    /// The shell's part in the decision about a peer; an initiator has none.
-    pub gate: Option<&'c mut dyn Gate>,
+    /// What a responder answers from; an initiator has none.
+    pub responding: Option<Responding<'c>>,
+}
+
+/// What a responder answers from. It is asked for at each event, and not kept: keys and tokens may be replaced while a
+/// connection lives.
+pub struct Responding<'c> {
+    /// Who it is and whom it takes.
+    pub responder: &'c Responder<'c>,
+    /// The shell's part in the decision about a peer.
+    pub gate: &'c mut dyn Gate,
 }

@@ -11,14 +11,14 @@ mod opening;
 mod settings;
 mod tickets;
 
-pub use event::{Closure, Context, Event, Outcome};
+pub use event::{Closure, Context, Event, Outcome, Responding};
 pub use facts::{Facts, HubClock};
 pub use settings::{Heartbeat, Settings};
 
 use crate::crypto::EphemeralKey;
 use crate::entropy::Entropy;
 use crate::handshake::{
-    AwaitM2, AwaitM3, AwaitM4, AwaitRefusal, Initiator, Responder, SingleUse, Ticket, TicketOrigin,
+    AwaitM2, AwaitM3, AwaitM4, AwaitRefusal, Initiator, SingleUse, Ticket, TicketOrigin,
 };
 use crate::message::{Alert, Envelope};
 use crate::reason::{Error, Reason};
@@ -57,8 +57,8 @@ enum Stage<'k> {
     AwaitM2(AwaitM2<'k>),
     AwaitM4(AwaitM4),
     AwaitWelcome(Session, AwaitRefusal),
-    AwaitM1(Responder<'k>, Option<EphemeralKey>),
-    AwaitM3(Responder<'k>, AwaitM3),
+    AwaitM1(Option<EphemeralKey>),
+    AwaitM3(AwaitM3),
     Open(Session),
     Closed,
 }
@@ -83,17 +83,16 @@ impl<'k> Connection<'k> {
         Ok((Self::new(stage, form, settings, now.instant), m1))
     }
 
-    /// Returns the responder's connection, which waits for M1. `ephemeral` may have been made ahead, in idle time; it
-    /// serves this handshake alone. One is made when there is none.
+    /// Returns a responder's connection of this form, which waits for M1. `ephemeral` may have been made ahead, in idle
+    /// time; it serves this handshake alone. One is made when there is none.
     #[must_use]
     pub fn respond(
-        responder: Responder<'k>,
+        form: Form,
         ephemeral: Option<EphemeralKey>,
         settings: Settings,
         now: Instant,
     ) -> Self {
-        let form = responder.respond_as.line().form();
-        Self::new(Stage::AwaitM1(responder, ephemeral), form, settings, now)
+        Self::new(Stage::AwaitM1(ephemeral), form, settings, now)
     }
 
     fn new(stage: Stage<'k>, form: Form, settings: Settings, now: Instant) -> Self {
@@ -191,8 +190,8 @@ impl<'k> Connection<'k> {
             Stage::AwaitM2(_) => self.handle_m2(message, context, out),
             Stage::AwaitM4(_) => self.handle_m4(message, context.now.instant),
             Stage::AwaitWelcome(..) => self.handle_welcome(message, context, out),
-            Stage::AwaitM1(..) => self.handle_m1(message, context, out),
-            Stage::AwaitM3(..) => self.handle_m3(message, context, out),
+            Stage::AwaitM1(_) => self.handle_m1(message, context, out),
+            Stage::AwaitM3(_) => self.handle_m3(message, context, out),
             Stage::Open(_) => self.handle_frame(message, context, out),
             Stage::Closed => Err(Reason::OutOfPlace),
         }
@@ -328,7 +327,7 @@ impl<'k> Connection<'k> {
 
     fn fail<'o>(&mut self, reason: Reason, out: &'o mut [u8]) -> Outcome<'static, 'o> {
         let event = Some(Event::Closed(Closure::Refused(reason)));
-        let unanswered_offer = matches!(self.stage, Stage::AwaitM1(..));
+        let unanswered_offer = matches!(self.stage, Stage::AwaitM1(_));
         if unanswered_offer && reason == Reason::Version {
             self.stage = Stage::Closed;
             let reject = Reject {

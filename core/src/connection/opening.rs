@@ -1,6 +1,6 @@
 //! From the first message to the open session (PROTOCOL.md §6.1).
 
-use super::{Closure, Connection, Context, Event, Facts, HubClock, Stage, Step};
+use super::{Closure, Connection, Context, Event, Facts, HubClock, Responding, Stage, Step};
 use crate::handshake::{Established, M2Answer, M3Answer, Role, Terms, TicketOrigin};
 use crate::message::{Control, Welcome};
 use crate::reason::Reason;
@@ -94,15 +94,15 @@ impl Connection<'_> {
         context: &mut Context<'_>,
         out: &mut [u8],
     ) -> Result<Step<'m>, Reason> {
-        let Stage::AwaitM1(responder, ephemeral) = &mut self.stage else {
+        let Stage::AwaitM1(ephemeral) = &mut self.stage else {
             return Err(Reason::OutOfPlace);
         };
-        let gate = context.gate.as_deref().ok_or(Reason::NotAdmitted)?;
-        let responder = *responder;
-        let (next, m2) =
-            responder.handle_m1(message, &context.now, ephemeral, gate, context.entropy, out)?;
+        let (now, entropy) = (&context.now, &mut *context.entropy);
+        let Responding { responder, gate } =
+            context.responding.as_ref().ok_or(Reason::NotAdmitted)?;
+        let (next, m2) = responder.handle_m1(message, now, ephemeral, &**gate, entropy, out)?;
         let sent = m2.len();
-        self.stage = Stage::AwaitM3(responder, next);
+        self.stage = Stage::AwaitM3(next);
         Ok(Step { sent, event: None })
     }
 
@@ -113,12 +113,13 @@ impl Connection<'_> {
         context: &mut Context<'_>,
         out: &mut [u8],
     ) -> Result<Step<'m>, Reason> {
-        let Stage::AwaitM3(responder, wait) = &self.stage else {
+        let Stage::AwaitM3(wait) = &self.stage else {
             return Err(Reason::OutOfPlace);
         };
-        let now = context.now;
-        let gate = context.gate.as_deref_mut().ok_or(Reason::NotAdmitted)?;
-        match wait.handle_m3(message, responder, &now, gate, context.entropy, out)? {
+        let (now, entropy) = (context.now, &mut *context.entropy);
+        let Responding { responder, gate } =
+            context.responding.as_mut().ok_or(Reason::NotAdmitted)?;
+        match wait.handle_m3(message, responder, &now, &mut **gate, entropy, out)? {
             M3Answer::Open {
                 m4,
                 established,

@@ -1,6 +1,6 @@
 //! The tickets of a session (PROTOCOL.md §2.8).
 
-use super::{Connection, Context, Stage};
+use super::{Connection, Context, Responding, Stage};
 use crate::handshake::{Ticket, give_ticket};
 use crate::message::Control;
 use crate::reason::Reason;
@@ -16,9 +16,9 @@ impl Connection<'_> {
         out: &mut [u8],
     ) -> Result<usize, Reason> {
         self.ticket_due = false;
-        let (Stage::Open(session), Some(gate), Some(facts), Some(id)) = (
+        let (Stage::Open(session), Some(Responding { gate, .. }), Some(facts), Some(id)) = (
             &mut self.stage,
-            context.gate.as_deref_mut(),
+            context.responding.as_mut(),
             &self.facts,
             self.outstanding.take(),
         ) else {
@@ -34,7 +34,7 @@ impl Connection<'_> {
             resumption,
             facts.expires,
             now,
-            gate,
+            &mut **gate,
             context.entropy,
         );
         let Some(ticket) = ticket else {

@@ -155,7 +155,7 @@ impl<'k, 'b, F: Framing> Pump<'k, 'b, F> {
         let mut context = Context {
             now,
             entropy: &mut *entropy,
-            gate: None,
+            responding: None,
         };
         let outcome = self.connection.handle_message(
             self.framing.message(),
@@ -205,7 +205,7 @@ impl<'k, 'b, F: Framing> Pump<'k, 'b, F> {
         let mut context = Context {
             now,
             entropy: &mut *entropy,
-            gate: None,
+            responding: None,
         };
         let outcome = self
             .connection

@@ -102,7 +102,7 @@ impl<'k> Channel<'k> {
         let mut context = Context {
             now: clock::now(),
             entropy: &mut SystemEntropy,
-            gate: None,
+            responding: None,
         };
         let outcome = self
             .datagram
@@ -125,7 +125,7 @@ impl<'k> Channel<'k> {
         let mut context = Context {
             now: clock::now(),
             entropy: &mut SystemEntropy,
-            gate: None,
+            responding: None,
         };
         let outcome = self.datagram.handle_deadline(&mut context, &mut self.out);
         let send = outcome.send.map(<[u8]>::to_vec);

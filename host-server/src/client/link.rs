@@ -194,7 +194,7 @@ impl<'k> Link<'k> {
             let mut context = Context {
                 now: clock::now(),
                 entropy: &mut SystemEntropy,
-                gate: None,
+                responding: None,
             };
             match &mut message {
                 Some(message) => {

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use embedded_io::ErrorKind;
 use moorline_core::channel::{Answering, ChannelEvent, Channels, Rate, Route};
-use moorline_core::connection::{Context, Event, Settings};
+use moorline_core::connection::{Context, Event, Responding, Settings};
 use moorline_core::crypto::{EphemeralKey, SigningKey};
 use moorline_core::driver::blocking::{Link, Machine, open_websocket};
 use moorline_core::driver::{Buffers, DriverError};
@@ -184,7 +184,6 @@ fn serve<F: Framing, C: moorline_core::driver::Clock>(
     };
     let mut channels = Channels::<8>::new();
     let answering = Answering {
-        responder,
         settings: Settings::default(),
         starts: Rate {
             burst: 100,
@@ -204,7 +203,10 @@ fn serve<F: Framing, C: moorline_core::driver::Clock>(
             let mut context = Context {
                 now: now(),
                 entropy: &mut SystemEntropy,
-                gate: Some(&mut AnyCommander),
+                responding: Some(Responding {
+                    responder: &responder,
+                    gate: &mut AnyCommander,
+                }),
             };
             let carried =
                 channels.handle_envelope(&mut payload, &answering, &mut context, &mut out);
@@ -218,7 +220,10 @@ fn serve<F: Framing, C: moorline_core::driver::Clock>(
         let mut context = Context {
             now: now(),
             entropy: &mut SystemEntropy,
-            gate: Some(&mut AnyCommander),
+            responding: Some(Responding {
+                responder: &responder,
+                gate: &mut AnyCommander,
+            }),
         };
         while let Some(carried) = channels.handle_deadline(&mut context, &mut out) {
             sends.extend(carried.send.map(|send| (carried.route, send.to_vec())));

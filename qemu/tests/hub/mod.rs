@@ -10,10 +10,10 @@ use std::{io, thread};
 use moorline_conformance::fixture::{
     FixedEntropy, HUB, World, agent_id, at, signing_key, token as token_of,
 };
-use moorline_core::connection::{Connection, Context, Event, Settings};
+use moorline_core::connection::{Connection, Context, Event, Responding, Settings};
 use moorline_core::crypto::{EphemeralKey, SigningKey};
 use moorline_core::datagram::Datagram;
-use moorline_core::handshake::{Admission, Gate, Initiator, Offer, Wanted, WantedAgent};
+use moorline_core::handshake::{Admission, Gate, Initiator, Offer, Responder, Wanted, WantedAgent};
 use moorline_core::limits::MAX_HANDSHAKE_LEN;
 use moorline_core::message::{
     Alert, Command, ENVELOPE_HEADER_LEN, Envelope, Request, Response, Status,
@@ -21,7 +21,7 @@ use moorline_core::message::{
 use moorline_core::provision::{MAX_PROVISION_LEN, Provision, Site};
 use moorline_core::time::Now;
 use moorline_core::token::{Claims, MAX_UNPACKED_LEN, Role, UnpackedToken, VerifiedClaims};
-use moorline_core::wire::{Refuse, SuiteList};
+use moorline_core::wire::{Form, Refuse, SuiteList};
 use tungstenite::handshake::server;
 use tungstenite::{Message, WebSocket};
 
@@ -125,11 +125,12 @@ impl Hub {
         Peer {
             socket,
             connection: Connection::respond(
-                self.world.responder(),
+                Form::Stream,
                 None,
                 Settings::default(),
                 now(self.started).instant,
             ),
+            responder: self.world.responder(),
             entropy: &mut self.entropy,
             gate: &mut self.gate,
             commander: Initiator {
@@ -167,7 +168,8 @@ impl Hub {
 /// One connection of the hub.
 pub(crate) struct Peer<'h> {
     socket: WebSocket<Line>,
-    connection: Connection<'h>,
+    connection: Connection<'static>,
+    responder: Responder<'h>,
     entropy: &'h mut FixedEntropy,
     gate: &'h mut CountingGate,
     /// Who commands the device through this hub.
@@ -223,7 +225,7 @@ impl Peer<'_> {
         let mut context = Context {
             now: now(self.started),
             entropy: self.entropy,
-            gate: None,
+            responding: None,
         };
         let channel = self.channel.as_mut().expect("it was opened");
         let outcome = channel.handle_message(inner, &mut context, &mut out);
@@ -322,7 +324,10 @@ impl Peer<'_> {
         let mut context = Context {
             now: now(self.started),
             entropy: self.entropy,
-            gate: Some(self.gate),
+            responding: Some(Responding {
+                responder: &self.responder,
+                gate: self.gate,
+            }),
         };
         let outcome = self
             .connection

@@ -18,7 +18,7 @@ use moorline_core::wire::SuiteList;
 use crate::fixture::{
     Door, FixedEntropy, HUB, ISSUER, KID, LIMITS, NOW, at, ephemeral_key, signing_key,
 };
-use crate::pair::{LINE_LEN, Message, Seen, copy, seen};
+use crate::pair::{LINE_LEN, Message, Seen, copy, responding, seen};
 use crate::{Failure, ensure};
 
 /// The agent's name.
@@ -156,6 +156,8 @@ impl Site {
 /// One end of a channel.
 pub(super) struct Side<'k> {
     pub(super) datagram: Datagram<'k>,
+    /// Who it is, if it is the agent.
+    pub(super) responder: Option<Responder<'k>>,
     pub(super) entropy: FixedEntropy,
     pub(super) door: Door,
     /// Whether it knows the time.
@@ -207,6 +209,7 @@ impl<'k> Side<'k> {
         let m1 = copy(m1);
         let side = Self {
             datagram,
+            responder: None,
             entropy,
             door: Door::default(),
             has_clock: true,
@@ -219,7 +222,8 @@ impl<'k> Side<'k> {
     pub(super) fn agent(responder: Responder<'k>, name: &'static str) -> Self {
         let settings = Settings::default();
         Self {
-            datagram: Datagram::respond(responder, None, settings, at(0).instant),
+            datagram: Datagram::respond(None, settings, at(0).instant),
+            responder: Some(responder),
             entropy: FixedEntropy::new(name),
             door: Door::default(),
             has_clock: true,
@@ -247,7 +251,7 @@ impl<'k> Side<'k> {
         let mut context = Context {
             now,
             entropy: &mut self.entropy,
-            gate: Some(&mut self.door),
+            responding: responding(self.responder.as_ref(), &mut self.door),
         };
         let outcome = self
             .datagram
@@ -264,7 +268,7 @@ impl<'k> Side<'k> {
         let mut context = Context {
             now,
             entropy: &mut self.entropy,
-            gate: Some(&mut self.door),
+            responding: responding(self.responder.as_ref(), &mut self.door),
         };
         let outcome = self.datagram.handle_deadline(&mut context, &mut out);
         let (sent, seen) = (outcome.send.map(copy), seen(outcome.event));

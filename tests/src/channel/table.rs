@@ -2,6 +2,7 @@
 
 use moorline_core::channel::{Answering, Carried, ChannelEvent, Channels, Rate};
 use moorline_core::connection::{Closure, Context, Settings};
+use moorline_core::handshake::Responder;
 use moorline_core::limits::CHANNEL_IDLE_MILLIS;
 use moorline_core::message::AlertCode;
 use moorline_core::reason::Reason;
@@ -9,7 +10,7 @@ use moorline_core::token::{MAX_UNPACKED_LEN, UnpackedToken};
 
 use super::site::{Says, Side, Site, envelope};
 use crate::fixture::{Door, FixedEntropy, at, ephemeral_key, signing_key};
-use crate::pair::{LINE_LEN, Message, Seen, copy};
+use crate::pair::{LINE_LEN, Message, Seen, copy, responding};
 use crate::{Case, Failure, ensure};
 
 pub(crate) static CASES: &[Case] = &[
@@ -61,8 +62,9 @@ const fn case(name: &'static str, clause: &'static str, run: fn() -> Result<(), 
 
 /// An agent with two places.
 struct Agent<'k> {
-    channels: Channels<'k, 2>,
-    answering: Answering<'k>,
+    channels: Channels<2>,
+    responder: Responder<'k>,
+    answering: Answering,
     entropy: FixedEntropy,
     door: Door,
 }
@@ -85,8 +87,8 @@ impl<'k> Agent<'k> {
     fn new(site: &'k Site, token: UnpackedToken<'k>) -> Self {
         Self {
             channels: Channels::new(),
+            responder: site.responder(token),
             answering: Answering {
-                responder: site.responder(token),
                 settings: Settings::default(),
                 starts: Rate::STARTS,
             },
@@ -101,7 +103,7 @@ impl<'k> Agent<'k> {
         let mut context = Context {
             now: at(millis),
             entropy: &mut self.entropy,
-            gate: Some(&mut self.door),
+            responding: responding(Some(&self.responder), &mut self.door),
         };
         match self
             .channels
@@ -117,7 +119,7 @@ impl<'k> Agent<'k> {
         let mut context = Context {
             now: at(millis),
             entropy: &mut self.entropy,
-            gate: Some(&mut self.door),
+            responding: responding(Some(&self.responder), &mut self.door),
         };
         self.channels
             .handle_deadline(&mut context, &mut out)

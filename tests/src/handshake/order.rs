@@ -3,6 +3,7 @@
 use moorline_core::connection::{Closure, Connection, Settings};
 use moorline_core::reason::Reason;
 use moorline_core::token::{MAX_UNPACKED_LEN, UnpackedToken};
+use moorline_core::wire::Form;
 
 use crate::fixture::{Door, FixedEntropy, World, at, ephemeral_key};
 use crate::pair::{End, Message, Pair, Seen, copy};
@@ -109,12 +110,14 @@ fn end_at<'k>(
         let (connection, _) = started.map_err(|_| NOT_REACHED)?;
         End {
             connection,
+            responder: None,
             entropy: FixedEntropy::new("initiator"),
             door: Door::default(),
         }
     } else {
         End {
-            connection: Connection::respond(world.responder(), None, settings, start),
+            connection: Connection::respond(Form::Stream, None, settings, start),
+            responder: Some(world.responder()),
             entropy: FixedEntropy::new("responder"),
             door: Door::default(),
         }

@@ -3,12 +3,13 @@
 use core::hint::black_box;
 
 use moorline_conformance::fixture::{Door, FixedEntropy, HUB, NOW, World, at, token};
-use moorline_conformance::pair::Pair;
+use moorline_conformance::pair::{Pair, responding};
 use moorline_core::connection::{Connection, Context, Event, Settings};
 use moorline_core::crypto::EphemeralKey;
-use moorline_core::handshake::SingleUse;
+use moorline_core::handshake::{Responder, SingleUse};
 use moorline_core::limits::MAX_HANDSHAKE_LEN;
 use moorline_core::token::{Candidate, MAX_UNPACKED_LEN, Policy, Role};
+use moorline_core::wire::Form;
 
 use super::meter::Meter;
 
@@ -50,12 +51,8 @@ fn handshake(meter: &mut Meter<'_>, single_use: SingleUse, door: Door, mut entro
     let mut token = [0; MAX_UNPACKED_LEN];
     let token = world.agent_token(&mut token).expect("a token");
     let mut hub = Hub {
-        connection: Connection::respond(
-            world.responder(),
-            None,
-            Settings::default(),
-            at(0).instant,
-        ),
+        connection: Connection::respond(Form::Stream, None, Settings::default(), at(0).instant),
+        responder: world.responder(),
         entropy: FixedEntropy::new("responder"),
         door,
         out: [0; MAX_HANDSHAKE_LEN],
@@ -81,7 +78,7 @@ fn handshake(meter: &mut Meter<'_>, single_use: SingleUse, door: Door, mut entro
         let mut context = Context {
             now: at(0),
             entropy: &mut entropy,
-            gate: None,
+            responding: None,
         };
         let outcome = connection.handle_message(m2, &mut context, &mut out);
         outcome.send.map(<[u8]>::len)
@@ -93,7 +90,7 @@ fn handshake(meter: &mut Meter<'_>, single_use: SingleUse, door: Door, mut entro
         let mut context = Context {
             now: at(0),
             entropy: &mut entropy,
-            gate: None,
+            responding: None,
         };
         let outcome = connection.handle_message(m4, &mut context, &mut out);
         matches!(outcome.event, Some(Event::Open(_)))
@@ -105,7 +102,8 @@ fn handshake(meter: &mut Meter<'_>, single_use: SingleUse, door: Door, mut entro
 
 /// The other end, at no charge.
 struct Hub<'k> {
-    connection: Connection<'k>,
+    connection: Connection<'static>,
+    responder: Responder<'k>,
     entropy: FixedEntropy,
     door: Door,
     out: [u8; MAX_HANDSHAKE_LEN],
@@ -116,7 +114,7 @@ impl Hub<'_> {
         let mut context = Context {
             now: at(0),
             entropy: &mut self.entropy,
-            gate: Some(&mut self.door),
+            responding: responding(Some(&self.responder), &mut self.door),
         };
         let outcome = self
             .connection
@@ -166,7 +164,7 @@ pub(super) fn open<const LEN: usize>(meter: &mut Meter<'_>) {
         let mut context = Context {
             now: at(0),
             entropy: &mut end.entropy,
-            gate: None,
+            responding: None,
         };
         let connection = &mut end.connection;
         let opened = meter.measure(|| {
