@@ -71,6 +71,9 @@ pub const MAX_TICKET_SECONDS: u32 = 86_400;
 /// Most tickets that follow each other without a full handshake (PROTOCOL.md §2.8).
 pub const MAX_TICKET_CHAIN: u8 = 64;
 
+/// Fewest milliseconds between two tokens that a responder judges in one session (PROTOCOL.md §5.7).
+pub const RENEWAL_MILLIS: u64 = 1_000;
+
 /// Milliseconds after which an initiator sends a datagram of the handshake again; twice as long each time
 /// (PROTOCOL.md §6.3).
 pub const RESEND_MILLIS: u64 = 1_000;

@@ -120,6 +120,10 @@ pub enum Reason {
     Expired,
     /// The source of entropy of this end does not answer.
     Entropy,
+    /// The key of a new token is not proved, or proved where none is due.
+    KeyProof,
+    /// The peer shows tokens too often.
+    RenewalRate,
     /// The prekey is not signed by the agent.
     PrekeySignature,
     /// The prekey has expired, or lives longer than it may.
@@ -190,6 +194,8 @@ pub enum Error {
     },
     /// The session is not open.
     NotOpen,
+    /// This is for the initiator to do.
+    NotInitiator,
     /// A key update is not possible at this moment: one is under way, or the last one is too near.
     NotSettled,
     /// The key has sealed all it may; a key update must come first.

@@ -198,7 +198,11 @@ impl Agent {
                     defmt::warn!("the hub says {=[u8]:02x}, unasked", message);
                 }
                 Event::RoundTrip(millis) => defmt::debug!("round trip of {=u64} ms", millis),
-                Event::Open(_) | Event::Closed(_) | Event::Dropped(_) => {}
+                Event::Open(_)
+                | Event::Renewed(_)
+                | Event::RenewalRefused(_)
+                | Event::Closed(_)
+                | Event::Dropped(_) => {}
             })?;
             let instant = Instant(machine.clock.milliseconds());
             let mut surroundings = Surroundings {

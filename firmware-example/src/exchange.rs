@@ -170,6 +170,10 @@ fn told(carried: &Carried<'_, '_>) -> Option<Answer> {
     match &carried.event {
         Some(ChannelEvent::Open) => defmt::info!("channel open"),
         Some(ChannelEvent::Closed) => defmt::info!("channel closed"),
+        Some(ChannelEvent::Renewed) => defmt::info!("channel renewed"),
+        Some(ChannelEvent::RenewalRefused(reason)) => {
+            defmt::warn!("token refused: {}", reason);
+        }
         Some(ChannelEvent::Dropped(reason)) => defmt::warn!("dropped: {}", reason),
         Some(ChannelEvent::Message(_)) | None => {}
     }

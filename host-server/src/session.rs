@@ -248,6 +248,11 @@ impl<'s, T: Transport> Session<'s, T> {
         }
         match outcome.event {
             None | Some(Event::RoundTrip(_) | Event::Open(_) | Event::Dropped(_)) => Ok(()),
+            Some(Event::Renewed(claims)) => self.note_renewal(claims).await,
+            Some(Event::RenewalRefused(reason)) => {
+                tracing::info!(peer = self.peer, ?reason, "a token was refused");
+                Ok(())
+            }
             Some(Event::Envelope(payload)) => {
                 let (Ok(envelope), Some(session)) = (Envelope::parse(payload), self.key) else {
                     return self.fail(AlertCode::Protocol, Reason::Malformed).await;
@@ -273,6 +278,16 @@ impl<'s, T: Transport> Session<'s, T> {
             }
             Some(Event::Closed(closure)) => Err(closure.into()),
         }
+    }
+
+    async fn note_renewal(&mut self, claims: Option<VerifiedClaims>) -> Result<(), End> {
+        if let (Some(claims), Some(session)) = (claims, self.key) {
+            let identity = identity(claims.claims());
+            tracing::info!(peer = self.peer, name = identity.name(), "token renewed");
+            let input = Input::Renewed { session, identity };
+            self.shared.hub.tell(input).await;
+        }
+        Ok(())
     }
 
     async fn handle_output(&mut self, output: Output) -> Result<(), End> {

@@ -8,8 +8,8 @@ use moorline_core::handshake::{
 };
 use moorline_core::time::{Instant, Now, TimeQuality, UnixMillis};
 use moorline_core::token::{
-    AgentId, AgentScope, Claims, MAX_UNPACKED_LEN, NewClaims, Permissions, Role, TokenKind,
-    TrustAnchor, TrustAnchors, UnpackedToken, VerifiedClaims, mint,
+    AgentId, AgentScope, Claims, MAX_UNPACKED_LEN, NewClaims, Permissions, Renewal, Role,
+    TokenKind, TrustAnchor, TrustAnchors, UnpackedToken, VerifiedClaims, mint,
 };
 use moorline_core::wire::{Form, Limits, Refuse, RefuseCode, SuiteList, TICKET_ID_LEN};
 
@@ -226,6 +226,8 @@ pub struct Door {
     pub tickets: Vec<TicketRecord, MAX_TICKETS>,
     /// Whether tickets are given.
     pub gives_tickets: bool,
+    /// Whether newer tokens are taken.
+    pub renews: bool,
 }
 
 impl Gate for Door {
@@ -243,6 +245,10 @@ impl Gate for Door {
 
     fn keep_ticket(&mut self, record: TicketRecord) -> bool {
         self.gives_tickets && self.tickets.push(record).is_ok()
+    }
+
+    fn renew(&mut self, claims: &VerifiedClaims, _: Renewal) -> Option<Permissions> {
+        self.renews.then_some(claims.claims().permissions)
     }
 
     fn is_revoked(&self, _: &Claims) -> bool {

@@ -66,6 +66,7 @@ static TABLES: &[&[Case]] = &[
     session::datagram_update::CASES,
     session::schedules::CASES,
     session::limits::CASES,
+    session::renewal::CASES,
     session::ending::CASES,
     session::heartbeat::CASES,
     session::window::CASES,

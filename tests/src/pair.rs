@@ -30,6 +30,10 @@ pub enum Seen {
     Envelope(Message),
     /// A pong.
     RoundTrip,
+    /// The session rests on a newer token.
+    Renewed,
+    /// A token was refused.
+    RenewalRefused(Reason),
     /// Nothing: it was dropped.
     Dropped(Reason),
     /// The end.
@@ -236,6 +240,8 @@ pub(crate) fn seen(event: Option<Event<'_>>) -> Seen {
         Some(Event::Open(_)) => Seen::Open,
         Some(Event::Application(payload)) => Seen::Application(copy(payload)),
         Some(Event::Envelope(payload)) => Seen::Envelope(copy(payload)),
+        Some(Event::Renewed(_)) => Seen::Renewed,
+        Some(Event::RenewalRefused(reason)) => Seen::RenewalRefused(reason),
         Some(Event::RoundTrip(_)) => Seen::RoundTrip,
         Some(Event::Dropped(reason)) => Seen::Dropped(reason),
         Some(Event::Closed(closure)) => Seen::Closed(closure),

@@ -73,6 +73,10 @@ pub struct Carried<'m, 'o> {
 pub enum ChannelEvent<'m> {
     /// A commander is proved; its session is open.
     Open,
+    /// The commander's session rests on a newer token.
+    Renewed,
+    /// A token of the commander's was refused; its session goes on as it was.
+    RenewalRefused(Reason),
     /// A message of the commander's.
     Message(&'m mut [u8]),
     /// The channel is over.
@@ -178,6 +182,11 @@ impl<const N: usize> Channels<N> {
                 slot.commander = claims.map(|claims| claims.claims().key.hash());
                 Some(ChannelEvent::Open)
             }
+            Some(Event::Renewed(claims)) => {
+                slot.commander = claims.map(|claims| claims.claims().key.hash());
+                Some(ChannelEvent::Renewed)
+            }
+            Some(Event::RenewalRefused(reason)) => Some(ChannelEvent::RenewalRefused(reason)),
             Some(Event::Application(message)) => Some(ChannelEvent::Message(message)),
             // Nothing is carried through an agent.
             Some(Event::Envelope(_)) => Some(ChannelEvent::Dropped(Reason::OutOfPlace)),

@@ -5,7 +5,7 @@ use heapless::Vec;
 
 use crate::crypto::Hash;
 use crate::handshake::{Admission, Gate, TicketRecord};
-use crate::token::{Claims, UnverifiedClaims, VerifiedClaims};
+use crate::token::{Claims, Permissions, Renewal, UnverifiedClaims, VerifiedClaims};
 use crate::wire::{Refuse, TICKET_ID_LEN};
 
 /// Up to `N` tickets, one for each commander; the oldest goes first.
@@ -66,6 +66,10 @@ impl<const N: usize> Gate for ShelvedGate<'_, N> {
 
     fn admit(&mut self, claims: &VerifiedClaims) -> Result<Admission, Refuse> {
         self.gate.admit(claims)
+    }
+
+    fn renew(&mut self, claims: &VerifiedClaims, renewal: Renewal) -> Option<Permissions> {
+        self.gate.renew(claims, renewal)
     }
 
     fn find_ticket(&self, id: &[u8; TICKET_ID_LEN]) -> Option<TicketRecord> {

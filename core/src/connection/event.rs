@@ -16,6 +16,11 @@ use crate::token::VerifiedClaims;
 pub enum Event<'m> {
     /// The handshake is finished and both ends are proved. A responder learns who the initiator is.
     Open(Option<VerifiedClaims>),
+    /// The session rests on a newer token: its end and its permissions may be others now. A responder learns what the
+    /// token says.
+    Renewed(Option<VerifiedClaims>),
+    /// A token was refused, and nothing has changed.
+    RenewalRefused(Reason),
     /// A message for the application.
     Application(&'m mut [u8]),
     /// A message that the hub carries.

@@ -8,14 +8,16 @@ mod deadlines;
 mod event;
 mod facts;
 mod opening;
+mod renewal;
 mod settings;
 mod tickets;
 
 pub use event::{Closure, Context, Event, Outcome, Responding};
 pub use facts::{Facts, HubClock};
+pub use renewal::NewToken;
 pub use settings::{Heartbeat, Settings};
 
-use crate::crypto::EphemeralKey;
+use crate::crypto::{EphemeralKey, Hash};
 use crate::entropy::Entropy;
 use crate::handshake::{
     AwaitM2, AwaitM3, AwaitM4, AwaitRefusal, Initiator, SingleUse, Ticket, TicketOrigin,
@@ -24,6 +26,7 @@ use crate::message::{Alert, Envelope};
 use crate::reason::{Error, Reason};
 use crate::session::{Delivery, Session};
 use crate::time::{Instant, Now};
+use crate::token::Holder;
 use crate::wire::{Form, FrameType, Reject, RejectCode, TICKET_ID_LEN};
 
 /// A connection, of either form.
@@ -49,6 +52,12 @@ pub struct Connection<'k> {
     /// Whether that ticket is to be replaced.
     ticket_due: bool,
     resumed: bool,
+    /// Whose token the session rests on, at a responder.
+    holder: Option<Holder>,
+    /// When a token was last judged that is to follow it.
+    judged: Option<Instant>,
+    /// The hash of the token that this initiator has shown.
+    renewing: Option<Hash>,
 }
 
 /// Where a connection stands.
@@ -112,6 +121,9 @@ impl<'k> Connection<'k> {
             outstanding: None,
             ticket_due: false,
             resumed: false,
+            holder: None,
+            judged: None,
+            renewing: None,
         }
     }
 
@@ -232,6 +244,12 @@ impl<'k> Connection<'k> {
                 }
                 None
             }
+            // What answered the frame stands where the answer would: on datagrams the token will come again.
+            Delivery::TokenUpdate(..) if sent > 0 => None,
+            Delivery::TokenUpdate(token, proof) => {
+                return self.handle_token_update(token, proof, context, out);
+            }
+            Delivery::TokenResult(result) => self.handle_token_result(&result, &context.now)?,
             // It is said once, before anything else.
             Delivery::Welcome(_) => return Err(Reason::OutOfPlace),
             Delivery::Alert(alert) => {

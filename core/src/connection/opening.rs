@@ -6,7 +6,7 @@ use crate::message::{Control, Welcome};
 use crate::reason::Reason;
 use crate::session::{Delivery, Session};
 use crate::time::{Instant, TimeQuality, UnixMillis};
-use crate::token::VerifiedClaims;
+use crate::token::{Holder, VerifiedClaims};
 use crate::wire::{Line, MessageType, Reject};
 
 impl Connection<'_> {
@@ -135,6 +135,7 @@ impl Connection<'_> {
                     error: 0,
                 });
                 self.outstanding = terms.ticket.map(|ticket| ticket.id);
+                self.holder = Some(Holder::of(&claims));
                 let mut session = self.session_of(established, now.instant);
                 let sent = match sent {
                     Some(sent) => sent,

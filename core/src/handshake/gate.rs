@@ -1,7 +1,7 @@
 //! The shell's part in the decision about a peer.
 
 use super::TicketRecord;
-use crate::token::{Claims, Permissions, VerifiedClaims};
+use crate::token::{Claims, Permissions, Renewal, VerifiedClaims};
 use crate::wire::{Refuse, TICKET_ID_LEN};
 
 /// The shell's part in the decision about a peer: what it has stored, and its policy.
@@ -17,6 +17,13 @@ pub trait Gate {
     ///
     /// The code to refuse it with.
     fn admit(&mut self, claims: &VerifiedClaims) -> Result<Admission, Refuse>;
+
+    /// Decides about a token that is to follow the one of a session. It is good, and whoever shows it has proved its
+    /// key; `renewal` says whether that is a new one. Returns what the peer may do, or nothing to refuse.
+    fn renew(&mut self, claims: &VerifiedClaims, renewal: Renewal) -> Option<Permissions> {
+        let _ = (claims, renewal);
+        None
+    }
 
     /// Returns the ticket called `id`. A stranger asks: the answer must have no effect.
     fn find_ticket(&self, id: &[u8; TICKET_ID_LEN]) -> Option<TicketRecord> {

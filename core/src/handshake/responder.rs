@@ -263,7 +263,7 @@ impl Responder<'_> {
     }
 
     /// Checks all of `token` but its issuer's signature.
-    pub(super) fn check_token<'t>(
+    pub(crate) fn check_token<'t>(
         &self,
         token: &UnpackedToken<'t>,
         now: &Now,

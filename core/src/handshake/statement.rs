@@ -10,6 +10,8 @@ pub enum Label {
     Responder,
     /// This initiator took part in this handshake.
     Initiator,
+    /// This key is to follow in this session, with this token.
+    TokenUpdate,
     /// This prekey is this agent's.
     Prekey,
     /// This commander gives this command.
@@ -23,6 +25,7 @@ impl Label {
         match self {
             Self::Responder => b"responder",
             Self::Initiator => b"initiator",
+            Self::TokenUpdate => b"token update",
             Self::Prekey => b"prekey",
             Self::Command => b"command",
             Self::Reply => b"reply",

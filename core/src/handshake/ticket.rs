@@ -182,6 +182,15 @@ impl TicketRecord {
         })
     }
 
+    /// Returns the record with the holder's newer token in it; nothing when that does not fit.
+    pub(crate) fn renewed(&self, token: &[u8], proof: &VerifiedToken) -> Option<Self> {
+        Some(Self {
+            issuer_key: proof.issuer_key_hash(),
+            token: Vec::from_slice(token).ok()?,
+            ..self.clone()
+        })
+    }
+
     /// Returns the ticket's name.
     #[must_use]
     pub fn id(&self) -> &[u8; TICKET_ID_LEN] {

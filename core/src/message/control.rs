@@ -3,15 +3,16 @@
 use serde::{Deserialize, Serialize};
 
 use super::codec;
+use crate::crypto::{SIGNATURE_LEN, Signature};
 use crate::limits::MIN_PAYLOAD_LEN;
 use crate::reason::Reason;
 use crate::time::UnixMillis;
-use crate::token::Permissions;
+use crate::token::{MAX_UNPACKED_LEN, Permissions};
 use crate::wire::{NewTicket, Terms};
 
 /// A control message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Control {
+pub enum Control<'a> {
     /// Asks for the keys of epoch `next`.
     KeyUpdate {
         /// The epoch asked for.
@@ -39,6 +40,58 @@ pub enum Control {
     Welcome(Welcome),
     /// What the next handshake may rest on, in place of the ticket before it.
     TicketNew(NewTicket),
+    /// Shows a token that is to follow the session's.
+    #[serde(borrow)]
+    TokenUpdate(TokenUpdate<'a>),
+    /// Answers a [`Control::TokenUpdate`].
+    TokenResult(TokenResult),
+}
+
+/// A token that is to follow the session's (PROTOCOL.md §5.7).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenUpdate<'a> {
+    /// The token, unpacked.
+    pub token: &'a [u8],
+    /// The signature of the key that it names, in two halves, when that is another one than the session proved.
+    proof: Option<([u8; 32], [u8; 32])>,
+}
+
+impl<'a> TokenUpdate<'a> {
+    /// Returns the message that shows `token`.
+    #[must_use]
+    pub fn new(token: &'a [u8], proof: Option<&Signature>) -> Self {
+        let proof = proof.map(|proof| {
+            let (mut r, mut s) = ([0; 32], [0; 32]);
+            let (halves, _) = proof.0.as_chunks::<32>();
+            for (to, from) in [&mut r, &mut s].into_iter().zip(halves) {
+                *to = *from;
+            }
+            (r, s)
+        });
+        Self { token, proof }
+    }
+
+    /// Returns the signature of the new key.
+    #[must_use]
+    pub fn proof(&self) -> Option<Signature> {
+        self.proof.map(|(r, s)| {
+            let mut bytes = [0; SIGNATURE_LEN];
+            for (to, from) in bytes.iter_mut().zip(r.iter().chain(&s)) {
+                *to = *from;
+            }
+            Signature(bytes)
+        })
+    }
+}
+
+/// What became of a token that was shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenResult {
+    /// The hash of the token.
+    pub token: [u8; 32],
+    /// When the session ends now, in milliseconds since 1970, and what the initiator may do; nothing when the token is
+    /// refused.
+    pub terms: Option<(u64, u32)>,
 }
 
 /// What M4 says, in a session that has none.
@@ -84,27 +137,30 @@ impl Welcome {
     }
 }
 
-impl Control {
-    /// Longest encoding in bytes, that of a Welcome: variant, session id, varints of 64 and 32 bits, option, and a
+impl<'a> Control<'a> {
+    /// Longest encoding in bytes but for a TokenUpdate, that of a Welcome: variant, session id, varints of 64 and 32 bits, option, and a
     /// ticket of id, nonce and varint.
     pub const MAX_LEN: usize = 1 + 8 + 10 + 5 + 1 + 16 + 8 + 5;
 
     const FITS: () = assert!(
         Self::MAX_LEN <= MIN_PAYLOAD_LEN,
-        "every peer takes every control message"
+        "every peer takes every control message but a token"
     );
+
+    /// Longest encoding of a TokenUpdate in bytes: variant, length and token, option and signature.
+    pub const MAX_TOKEN_UPDATE_LEN: usize = 1 + 2 + MAX_UNPACKED_LEN + 1 + SIGNATURE_LEN;
 
     /// Decodes the payload of a control frame.
     ///
     /// # Errors
     ///
     /// [`Reason::Malformed`].
-    pub fn decode(payload: &[u8]) -> Result<Self, Reason> {
+    pub fn decode(payload: &'a [u8]) -> Result<Self, Reason> {
         codec::decode(payload)
     }
 
     /// Encodes the payload of a control frame.
-    pub(crate) fn encode<'o>(&self, out: &'o mut [u8; Self::MAX_LEN]) -> Result<&'o [u8], Reason> {
+    pub(crate) fn encode<'o>(&self, out: &'o mut [u8]) -> Result<&'o [u8], Reason> {
         let () = Self::FITS;
         codec::encode(self, out)
             .map(|bytes| &*bytes)

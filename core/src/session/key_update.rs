@@ -40,7 +40,7 @@ impl Session {
         dh: Option<[u8; 32]>,
         now: Instant,
         entropy: &mut dyn Entropy,
-    ) -> Result<Option<Control>, Reason> {
+    ) -> Result<Option<Control<'static>>, Reason> {
         let epoch = self.opener.epoch();
         if next <= epoch {
             return Ok(None);
@@ -94,7 +94,7 @@ impl Session {
         next: u32,
         dh: Option<[u8; 32]>,
         now: Instant,
-    ) -> Result<Option<Control>, Reason> {
+    ) -> Result<Option<Control<'static>>, Reason> {
         if next != self.sealer.epoch() + 1 {
             self.check_repeated_ack(next, dh)?;
             return Ok(None);
@@ -138,7 +138,7 @@ impl Session {
         &mut self,
         opened: &Opened<'_>,
         now: Instant,
-    ) -> Result<Option<Control>, Reason> {
+    ) -> Result<Option<Control<'static>>, Reason> {
         let FrameType::Control = opened.kind else {
             return Err(Reason::KeyUpdate);
         };
@@ -153,7 +153,7 @@ impl Session {
 
     /// A KeyDone that is not what switched this end: on a stream there is none. In datagrams the peer repeats it until
     /// it has seen this end in the new epoch, so an end that followed into it shows itself once more.
-    pub(super) fn take_done_again(&self, place: Place) -> Result<Option<Control>, Reason> {
+    pub(super) fn take_done_again(&self, place: Place) -> Result<Option<Control<'static>>, Reason> {
         if self.shape.form == Form::Stream || self.opener.epoch() == 0 {
             return Err(Reason::KeyUpdate);
         }
@@ -168,7 +168,7 @@ impl Session {
         &mut self,
         seq: u32,
         now: Instant,
-    ) -> Result<Option<Control>, Reason> {
+    ) -> Result<Option<Control<'static>>, Reason> {
         match core::mem::replace(&mut self.update, Update::None) {
             Update::Switched {
                 receive, answered, ..
@@ -191,7 +191,7 @@ impl Session {
     }
 
     /// Sends in the next epoch from now on, under `secret`. Returns the KeyDone that says so.
-    fn switch_sending(&mut self, secret: Secret<32>, now: Instant) -> Control {
+    fn switch_sending(&mut self, secret: Secret<32>, now: Instant) -> Control<'static> {
         let count = self.sealer.sealed_count();
         let epoch = self.sealer.epoch() + 1;
         self.sealer = Sealer::new(self.sealer.suite(), secret, epoch, now);

@@ -12,12 +12,13 @@ pub use replay::SlidingWindow;
 use sealer::Sealer;
 use update::Update;
 
+use crate::crypto::Signature;
 use crate::entropy::Entropy;
 use crate::handshake::{Established, Exporter, ResumptionSecret, Role};
 use crate::limits::{
     EPOCH_MILLIS, MAX_PAYLOAD_LEN, MAX_UPDATE_SENDS, SETTLED_MILLIS, UPDATE_REPEAT_MILLIS,
 };
-use crate::message::{Alert, Control, Welcome};
+use crate::message::{Alert, Control, TokenResult, TokenUpdate, Welcome};
 use crate::reason::{Error, Reason};
 use crate::time::Instant;
 use crate::wire::{ConnectionIds, DATAGRAM_OVERHEAD, Form, FrameType, NewTicket};
@@ -75,6 +76,10 @@ pub enum Delivery<'m> {
     Welcome(Welcome),
     /// What the next handshake may rest on.
     Ticket(NewTicket),
+    /// A token that is to follow the session's, and the signature of its key when that is a new one.
+    TokenUpdate(&'m [u8], Option<Signature>),
+    /// What became of the token that this end showed.
+    TokenResult(TokenResult),
     /// The peer's last word.
     Alert(Alert),
     /// Nothing: the datagram did not hold, for this reason, and is dropped. The session goes on; that somebody sent
@@ -252,13 +257,13 @@ impl Session {
         opened: Opened<'m>,
         now: Instant,
         entropy: &mut dyn Entropy,
-    ) -> Result<(Option<Control>, Delivery<'m>), Reason> {
+    ) -> Result<(Option<Control<'static>>, Delivery<'m>), Reason> {
         let delivery = match opened.kind {
             FrameType::Application => Delivery::Application(opened.payload),
             FrameType::Envelope => Delivery::Envelope(opened.payload),
             FrameType::Alert => Delivery::Alert(Alert::parse(opened.payload)?),
             FrameType::Control => {
-                let control = Control::decode(opened.payload)?;
+                let control = Control::decode(&*opened.payload)?;
                 return self.take_control(control, opened.place, now, entropy);
             }
         };
@@ -267,11 +272,11 @@ impl Session {
 
     fn take_control<'m>(
         &mut self,
-        control: Control,
+        control: Control<'m>,
         place: Place,
         now: Instant,
         entropy: &mut dyn Entropy,
-    ) -> Result<(Option<Control>, Delivery<'m>), Reason> {
+    ) -> Result<(Option<Control<'static>>, Delivery<'m>), Reason> {
         let is_late = place == Place::Before;
         let delivery = match control {
             Control::KeyUpdate { next, dh } => {
@@ -303,6 +308,8 @@ impl Session {
             Control::Pong(number) => Delivery::Pong(number),
             Control::Welcome(welcome) => Delivery::Welcome(welcome),
             Control::TicketNew(ticket) => Delivery::Ticket(ticket),
+            Control::TokenUpdate(update) => Delivery::TokenUpdate(update.token, update.proof()),
+            Control::TokenResult(result) => Delivery::TokenResult(result),
         };
         Ok((None, delivery))
     }
@@ -310,7 +317,7 @@ impl Session {
     /// Seals a control message into `out`, which takes [`MAX_CONTROL_FRAME_LEN`] bytes.
     pub(crate) fn seal_control<'o>(
         &mut self,
-        control: &Control,
+        control: &Control<'_>,
         out: &'o mut [u8],
     ) -> Result<&'o [u8], Reason> {
         let mut buffer = [0; Control::MAX_LEN];
@@ -318,6 +325,21 @@ impl Session {
         self.sealer
             .seal(FrameType::Control, &[payload], self.shape, out)
             .map_err(|_| Reason::Length)
+    }
+
+    /// Seals a TokenUpdate into `out`.
+    #[inline(never)]
+    pub(crate) fn seal_token_update<'o>(
+        &mut self,
+        token: &[u8],
+        proof: Option<&Signature>,
+        out: &'o mut [u8],
+    ) -> Result<&'o [u8], Error> {
+        let mut buffer = [0; Control::MAX_TOKEN_UPDATE_LEN];
+        let update = Control::TokenUpdate(TokenUpdate::new(token, proof));
+        // Every token that there is fits.
+        let payload = update.encode(&mut buffer).map_err(|_| Error::NotOpen)?;
+        self.seal(FrameType::Control, &[payload], out)
     }
 
     /// Seals the last frame of this end; the caller drops the session.

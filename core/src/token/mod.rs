@@ -51,7 +51,7 @@ pub use mint::{MintError, NewClaims, mint};
 pub use permissions::Permissions;
 pub use policy::Policy;
 pub use reason::{Base64Reason, Member, TokenReason};
-pub use renewal::Renewal;
+pub use renewal::{Holder, Renewal};
 pub use role::{Role, RoleSet};
 pub use trust_anchor::{TrustAnchor, TrustAnchorError, TrustAnchors};
 pub use unpacked::UnpackedToken;

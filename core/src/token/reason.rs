@@ -117,10 +117,8 @@ pub enum TokenReason {
     /// The proof of an earlier verification is of another token or under another issuer key.
     ProofOfAnother,
 
-    /// The new token has another issuer.
-    RenewalIssuer,
-    /// The new token has another subject.
-    RenewalSubject,
+    /// The new token has another issuer or another subject.
+    RenewalIdentity,
     /// The new token has another role.
     RenewalRole,
     /// The new token's generation is lower.

@@ -2,8 +2,11 @@
 
 use super::claims::Claims;
 use super::reason::TokenReason;
+use super::role::Role;
+use super::verify::VerifiedClaims;
+use crate::crypto::Hash;
 
-/// What a renewal asks for beyond the new token (PROTOCOL.md §5).
+/// What a renewal asks for beyond the new token (PROTOCOL.md §5.7).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Renewal {
@@ -13,32 +16,66 @@ pub enum Renewal {
     NewKey,
 }
 
-impl Renewal {
-    /// Checks that a token with `claims` may follow the one with `earlier` claims.
+/// What a session keeps of the token that it rests on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Holder {
+    identity: [u8; 16],
+    role: Role,
+    generation: u32,
+    issued_at: u64,
+    key: Hash,
+    token: Hash,
+}
+
+impl Holder {
+    /// Returns what is kept of the token with these claims.
+    #[must_use]
+    pub fn of(claims: &VerifiedClaims) -> Self {
+        let token = *claims.token_hash();
+        let claims = claims.claims();
+        Self {
+            identity: identity(claims),
+            role: claims.role,
+            generation: claims.generation,
+            issued_at: claims.issued_at,
+            key: claims.key.hash(),
+            token,
+        }
+    }
+
+    /// Returns the hash of the token (PROTOCOL.md §2.4).
+    #[must_use]
+    pub fn token_hash(&self) -> &Hash {
+        &self.token
+    }
+
+    /// Checks that a token with `claims` may follow.
     ///
     /// # Errors
     ///
-    /// The first that fails: same issuer, same subject, same role, generation not lower, issued later.
-    pub fn check(earlier: &Claims, claims: &Claims) -> Result<Self, TokenReason> {
-        if claims.issuer != earlier.issuer {
-            return Err(TokenReason::RenewalIssuer);
+    /// The first that fails: same issuer and subject, same role, generation not lower, issued later.
+    pub fn check(&self, claims: &Claims) -> Result<Renewal, TokenReason> {
+        if identity(claims) != self.identity {
+            return Err(TokenReason::RenewalIdentity);
         }
-        if claims.subject != earlier.subject {
-            return Err(TokenReason::RenewalSubject);
-        }
-        if claims.role != earlier.role {
+        if claims.role != self.role {
             return Err(TokenReason::RenewalRole);
         }
-        if claims.generation < earlier.generation {
+        if claims.generation < self.generation {
             return Err(TokenReason::RenewalGeneration);
         }
-        if claims.issued_at <= earlier.issued_at {
+        if claims.issued_at <= self.issued_at {
             return Err(TokenReason::RenewalNotNewer);
         }
-        Ok(if claims.key == earlier.key {
-            Self::SameKey
+        Ok(if claims.key.hash() == self.key {
+            Renewal::SameKey
         } else {
-            Self::NewKey
+            Renewal::NewKey
         })
     }
+}
+
+/// Returns the name of an identity, which is issuer and subject. Neither has a zero byte (PROTOCOL.md §4).
+fn identity(claims: &Claims) -> [u8; 16] {
+    Hash::of(&[claims.issuer.as_bytes(), b"\0", claims.subject.as_bytes()]).prefix()
 }

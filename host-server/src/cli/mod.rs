@@ -93,6 +93,7 @@ impl Failure {
             Self::Client(error) => match error {
                 ClientError::CredentialRefused
                 | ClientError::NotPermitted
+                | ClientError::RenewalRefused
                 | ClientError::RefusedByAgent
                 | ClientError::NotCarried(RouteRefusal::NotPermitted) => 4,
                 ClientError::NotCarried(RouteRefusal::UnknownAgent | RouteRefusal::Offline) => 5,

@@ -327,7 +327,7 @@ impl<'k> Client<'k> {
                 self.attend().await?;
                 Ok(None)
             }
-            Got::Open | Got::Nothing => Ok(None),
+            Got::Open | Got::Renewed | Got::Nothing => Ok(None),
         }
     }
 

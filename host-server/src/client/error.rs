@@ -49,6 +49,9 @@ pub enum ClientError {
     /// The hub did not carry the command.
     #[error("{}", refusal_text(.0))]
     NotCarried(RouteRefusal),
+    /// The hub gives no newer token, or does not take it.
+    #[error("the hub does not renew this token; the old one is good until it expires")]
+    RenewalRefused,
     /// The commander may not ask this.
     #[error("this token does not permit it")]
     NotPermitted,

@@ -6,7 +6,9 @@ use async_tungstenite::tungstenite::client::IntoClientRequest;
 use async_tungstenite::tungstenite::http::HeaderValue;
 use async_tungstenite::tungstenite::protocol::WebSocketConfig;
 use futures_lite::future;
-use moorline_core::connection::{Closure, Connection, Context, Event, Heartbeat, Settings};
+use moorline_core::connection::{
+    Closure, Connection, Context, Event, Heartbeat, NewToken, Settings,
+};
 use moorline_core::crypto::EphemeralKey;
 use moorline_core::handshake::{Initiator, Offer, SingleUse, Ticket, Wanted};
 use moorline_core::message::{Alert, AlertCode, Envelope};
@@ -62,6 +64,8 @@ pub(super) struct Link<'k> {
 pub(super) enum Got {
     /// The link is open.
     Open,
+    /// The session rests on the token that was shown.
+    Renewed,
     /// A message of the hub's, and how long its frame was.
     Application(Vec<u8>),
     /// What the hub carried here, and how long its frame was.
@@ -210,10 +214,21 @@ impl<'k> Link<'k> {
         Ok(match outcome.event {
             None | Some(Event::RoundTrip(_) | Event::Dropped(_)) => Got::Nothing,
             Some(Event::Open(_)) => Got::Open,
+            Some(Event::Renewed(_)) => Got::Renewed,
+            Some(Event::RenewalRefused(_)) => return Err(ClientError::RenewalRefused),
             Some(Event::Application(payload)) => Got::Application(payload.to_vec()),
             Some(Event::Envelope(payload)) => Got::Envelope(payload.to_vec(), len),
             Some(Event::Closed(closure)) => return Err(ClientError::Ended(closure)),
         })
+    }
+
+    /// Shows the hub a newer token.
+    pub(super) async fn renew(&mut self, new: &NewToken<'_>) -> Result<(), ClientError> {
+        let frame = self
+            .connection
+            .renew(new, &mut SystemEntropy, &mut self.out)
+            .map_err(ClientError::Own)?;
+        Ok(self.transport.send(frame).await?)
     }
 
     /// Says goodbye and ends the link.

@@ -56,6 +56,13 @@ impl Directory {
         );
     }
 
+    /// Notes what the newer token of a session says.
+    pub(super) fn renew(&mut self, session: SessionKey, identity: Identity) {
+        if let Some(entry) = self.sessions.get_mut(&session) {
+            entry.identity = identity;
+        }
+    }
+
     /// Lets a session go; returns whether it was here.
     pub(super) fn close(&mut self, session: SessionKey) -> bool {
         self.sessions.remove(&session).is_some()

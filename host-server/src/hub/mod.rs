@@ -61,6 +61,11 @@ pub(crate) enum Input {
         identity: Identity,
         outbox: Outbox,
     },
+    /// It rests on a newer token, and perhaps on a new key.
+    Renewed {
+        session: SessionKey,
+        identity: Identity,
+    },
     /// It carries an envelope from its peer.
     Envelope {
         session: SessionKey,

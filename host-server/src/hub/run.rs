@@ -100,6 +100,7 @@ impl Hub {
                     self.directory.end_peer(&name, AlertCode::Revoked);
                 }
             }
+            Input::Renewed { session, identity } => self.directory.renew(session, identity),
             Input::Closed { session } => {
                 self.directory.close(session);
                 let cut = self.routes.leave(session);

@@ -78,6 +78,7 @@ struct Agent<'k> {
 enum Made {
     Nothing,
     Open,
+    Renewed,
     Message(Message),
     Closed,
     Dropped(Reason),
@@ -140,6 +141,8 @@ fn taken(carried: Carried<'_, '_>) -> (Option<Message>, Made) {
     let made = match carried.event {
         None => Made::Nothing,
         Some(ChannelEvent::Open) => Made::Open,
+        Some(ChannelEvent::Renewed) => Made::Renewed,
+        Some(ChannelEvent::RenewalRefused(reason)) => Made::Dropped(reason),
         Some(ChannelEvent::Message(message)) => Made::Message(copy(message)),
         Some(ChannelEvent::Closed) => Made::Closed,
         Some(ChannelEvent::Dropped(reason)) => Made::Dropped(reason),

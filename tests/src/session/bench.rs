@@ -165,7 +165,10 @@ impl End {
             Delivery::Application(payload) => Made::Application(copy(payload)),
             Delivery::Envelope(payload) => Made::Envelope(copy(payload)),
             Delivery::Pong(number) => Made::Pong(number),
-            Delivery::Welcome(_) | Delivery::Ticket(_) => Made::Terms,
+            Delivery::Welcome(_)
+            | Delivery::Ticket(_)
+            | Delivery::TokenUpdate(..)
+            | Delivery::TokenResult(_) => Made::Terms,
             Delivery::Alert(alert) => Made::Alert(alert),
             Delivery::Dropped(reason) => Made::Dropped(reason),
         };
