@@ -1,7 +1,7 @@
 //! The shell's part in the decision about a peer.
 
 use super::TicketRecord;
-use crate::token::{Claims, Permissions, VerifiedClaims};
+use crate::token::{Claims, Permissions, UnpackedToken, VerifiedClaims};
 use crate::wire::{Refuse, TICKET_ID_LEN};
 
 /// The shell's part in the decision about a peer: what it has stored, and its policy.
@@ -17,6 +17,12 @@ pub trait Gate {
     ///
     /// The code to refuse it with.
     fn admit(&mut self, claims: &VerifiedClaims) -> Result<Admission, Refuse>;
+
+    /// Hears the token of a peer that is about to be asked for in [`Gate::admit`]: a hub gives an agent's to commanders
+    /// with its prekey (PROTOCOL.md §10.4).
+    fn note_token(&mut self, token: &UnpackedToken<'_>) {
+        let _ = token;
+    }
 
     /// Returns the ticket called `id`. A stranger asks: the answer must have no effect.
     fn find_ticket(&self, id: &[u8; TICKET_ID_LEN]) -> Option<TicketRecord> {
