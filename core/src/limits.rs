@@ -105,6 +105,12 @@ pub const COMMAND_BURST: u64 = 8;
 /// Milliseconds after which it looks at one more.
 pub const COMMAND_MILLIS: u64 = 1_000;
 
+/// Longest offline command that a hub keeps, in bytes (PROTOCOL.md §10.4).
+pub const MAX_OFFLINE_COMMAND_LEN: usize = 2048;
+
+/// Longest reply to an offline command that a hub keeps, in bytes (PROTOCOL.md §10.4).
+pub const MAX_OFFLINE_REPLY_LEN: usize = 2048;
+
 /// How far a command's counter may be above the last one (PROTOCOL.md §12.6): the last number of all is out of reach.
 pub const MAX_COUNTER_STEP: u64 = 1 << 32;
 

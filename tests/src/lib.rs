@@ -81,6 +81,7 @@ static TABLES: &[&[Case]] = &[
     offline::tamper::CASES,
     offline::counters::CASES,
     offline::machine::CASES,
+    offline::post::CASES,
     channel::schedules::CASES,
     message::CASES,
     message_mac::CASES,

@@ -1,10 +1,13 @@
 //! What travels inside frames (PROTOCOL.md §10).
 
+use moorline_core::limits::{MAX_OFFLINE_COMMAND_LEN, MAX_OFFLINE_REPLY_LEN};
 use moorline_core::message::{
-    AgentEntry, Command, Envelope, FromHub, MAX_ARGUMENTS, MAX_FIELDS, Reply, Request, Response,
-    RouteRefusal, Status, ToHub, Value, is_carried,
+    AgentEntry, Command, Envelope, FromHub, MAX_ARGUMENTS, MAX_FIELDS, OfflineRefusal, Reply,
+    Request, Response, RouteRefusal, Status, ToHub, Value, is_carried,
 };
+use moorline_core::offline::{MIN_COMMAND_LEN, MIN_REPLY_LEN, SIGNED_PREKEY_LEN};
 use moorline_core::reason::Reason;
+use moorline_core::token::MAX_UNPACKED_LEN;
 
 use crate::{Case, Failure, ensure};
 
@@ -106,7 +109,8 @@ pub(crate) static CASES: &[Case] = &[
             }
             ensure!(ToHub::decode(&[1, 1]).err() == Some(Reason::Malformed));
             ensure!(ToHub::decode(&[1, 0, 2]).err() == Some(Reason::Malformed));
-            ensure!(FromHub::decode(&[1, 3]).err() == Some(Reason::Malformed));
+            ensure!(ToHub::decode(&[1, 8]).err() == Some(Reason::Malformed));
+            ensure!(FromHub::decode(&[1, 9]).err() == Some(Reason::Malformed));
             Ok(())
         },
     ),
@@ -286,7 +290,195 @@ pub(crate) static CASES: &[Case] = &[
             Ok(())
         },
     ),
+    case(
+        "what is said to the hub about offline commands is what its layout says",
+        LINK,
+        offline_to_hub,
+    ),
+    case(
+        "what the hub says about offline commands is what its layout says",
+        LINK,
+        offline_from_hub,
+    ),
+    case(
+        "a prekey, command, reply or bundle of a length that none has is refused",
+        LINK,
+        offline_lengths,
+    ),
+    case(
+        "every refusal of an offline command has its number",
+        LINK,
+        || {
+            let refusals = [
+                OfflineRefusal::UnknownAgent,
+                OfflineRefusal::NotPermitted,
+                OfflineRefusal::NoPrekey,
+                OfflineRefusal::Full,
+                OfflineRefusal::TooLong,
+                OfflineRefusal::NotAfter,
+                OfflineRefusal::BadMessage,
+                OfflineRefusal::NotStored,
+            ];
+            let mut bytes = [6; 19];
+            bytes[..2].copy_from_slice(&[1, 5]);
+            for (number, refusal) in (0u8..).zip(refusals) {
+                bytes[18] = number;
+                let refused = FromHub::OfflineRefused {
+                    about: [6; 16],
+                    refusal,
+                };
+                ensure!(FromHub::decode(&bytes) == Ok(refused), usize::from(number));
+            }
+            bytes[18] = 8;
+            ensure!(FromHub::decode(&bytes) == Err(Reason::Malformed));
+            Ok(())
+        },
+    ),
 ];
+
+/// The longest message of an offline command, with what stands before it.
+const LONGEST: usize = MAX_OFFLINE_COMMAND_LEN + 8;
+
+/// Returns a message: its number, then the length of what it carries, and as many bytes.
+fn carrying(number: u8, len: usize, buffer: &mut [u8; LONGEST]) -> &[u8] {
+    *buffer = [7; LONGEST];
+    let low = u8::try_from(len % 128).unwrap_or_default();
+    let high = u8::try_from(len / 128).unwrap_or_default();
+    let front: &[u8] = if len < 128 {
+        &[1, number, low]
+    } else {
+        &[1, number, low | 0x80, high]
+    };
+    buffer[..front.len()].copy_from_slice(front);
+    &buffer[..front.len() + len]
+}
+
+fn offline_to_hub() -> Result<(), Failure> {
+    let mut out = [0; LONGEST];
+    let mut bytes = [7; 131];
+    bytes[..3].copy_from_slice(&[1, 1, 126]);
+    // 300 in two bytes.
+    bytes[129..].copy_from_slice(&[0xac, 2]);
+    let publish = ToHub::PublishPrekey {
+        prekey: &[7; 126],
+        max_command_len: 300,
+    };
+    ensure!(publish.encode(&mut out).is_ok_and(|out| out == bytes));
+    ensure!(ToHub::decode(&bytes) == Ok(publish));
+    let mut named = [9; 19];
+    let agent = [9; 16];
+    for (step, front, message) in [
+        (2, &[1, 2][..], ToHub::FetchBundle { agent }),
+        (4, &[1, 4, 1], ToHub::NextCommand { taken: Some(agent) }),
+        (7, &[1, 7], ToHub::TakenReply { frame: agent }),
+    ] {
+        named[..front.len()].copy_from_slice(front);
+        let bytes = &named[..front.len() + 16];
+        named_is(&message, bytes, &mut out, step)?;
+        named = [9; 19];
+    }
+    let none = ToHub::NextCommand { taken: None };
+    ensure!(none.encode(&mut out).is_ok_and(|bytes| bytes == [1, 4, 0]));
+    for wait in [false, true] {
+        let mut bytes = [9; 19];
+        bytes[..2].copy_from_slice(&[1, 6]);
+        bytes[18] = u8::from(wait);
+        let fetch = ToHub::FetchReply { frame: agent, wait };
+        named_is(&fetch, &bytes, &mut out, 6)?;
+    }
+    let mut buffer = [0; LONGEST];
+    let give = carrying(3, MIN_COMMAND_LEN, &mut buffer);
+    let frame = &[7; MIN_COMMAND_LEN];
+    named_is(&ToHub::GiveCommand { frame }, give, &mut out, 3)?;
+    let give = carrying(5, MIN_REPLY_LEN, &mut buffer);
+    let reply = &[7; MIN_REPLY_LEN];
+    named_is(&ToHub::GiveReply { reply }, give, &mut out, 5)
+}
+
+fn named_is(message: &ToHub<'_>, bytes: &[u8], out: &mut [u8], step: usize) -> Result<(), Failure> {
+    ensure!(message.encode(out).is_ok_and(|out| out == bytes), step);
+    ensure!(ToHub::decode(bytes).as_ref() == Ok(message), step);
+    for len in 2..bytes.len() {
+        ensure!(ToHub::decode(&bytes[..len]).is_err(), step);
+    }
+    Ok(())
+}
+
+fn offline_from_hub() -> Result<(), Failure> {
+    let mut out = [0; LONGEST];
+    let mut buffer = [0; LONGEST];
+    let bundle = &[7; SIGNED_PREKEY_LEN + 200];
+    let frame = &[7; MIN_COMMAND_LEN];
+    let reply = &[7; MIN_REPLY_LEN];
+    for (number, len, message) in [
+        (3, bundle.len(), FromHub::Bundle { bundle }),
+        (6, frame.len(), FromHub::Command { frame }),
+        (7, reply.len(), FromHub::Reply { reply }),
+    ] {
+        let bytes = carrying(number, len, &mut buffer);
+        let step = usize::from(number);
+        ensure!(message.encode(&mut out).is_ok_and(|out| out == bytes), step);
+        ensure!(FromHub::decode(bytes) == Ok(message), step);
+    }
+    let mut kept = [9; 18];
+    kept[..2].copy_from_slice(&[1, 4]);
+    let message = FromHub::CommandKept { frame: [9; 16] };
+    ensure!(message.encode(&mut out).is_ok_and(|bytes| bytes == kept));
+    ensure!(FromHub::decode(&kept) == Ok(message));
+    let mut none = [9; 19];
+    none[..2].copy_from_slice(&[1, 8]);
+    for waits in [false, true] {
+        none[18] = u8::from(waits);
+        let frame = [9; 16];
+        let message = FromHub::NoReply { frame, waits };
+        ensure!(message.encode(&mut out).is_ok_and(|bytes| bytes == none));
+        ensure!(FromHub::decode(&none) == Ok(message));
+    }
+    Ok(())
+}
+
+fn offline_lengths() -> Result<(), Failure> {
+    let mut buffer = [0; LONGEST];
+    let refused = Some(Reason::Length);
+    let mut to_hub = |number, len| ToHub::decode(carrying(number, len, &mut buffer)).err();
+    for (number, least, most) in [
+        (3, MIN_COMMAND_LEN, MAX_OFFLINE_COMMAND_LEN),
+        (5, MIN_REPLY_LEN, MAX_OFFLINE_REPLY_LEN),
+    ] {
+        let step = usize::from(number);
+        ensure!(to_hub(number, least).is_none(), step);
+        ensure!(to_hub(number, most).is_none(), step);
+        ensure!(to_hub(number, least - 1) == refused, step);
+        ensure!(to_hub(number, most + 1) == refused, step);
+        ensure!(to_hub(number, 0) == refused, step);
+    }
+    let mut from_hub = |number, len| FromHub::decode(carrying(number, len, &mut buffer)).err();
+    for (number, least, most) in [
+        (
+            3,
+            SIGNED_PREKEY_LEN + 1,
+            SIGNED_PREKEY_LEN + MAX_UNPACKED_LEN,
+        ),
+        (6, MIN_COMMAND_LEN, MAX_OFFLINE_COMMAND_LEN),
+        (7, MIN_REPLY_LEN, MAX_OFFLINE_REPLY_LEN),
+    ] {
+        let step = usize::from(number);
+        ensure!(from_hub(number, least).is_none(), step);
+        ensure!(from_hub(number, most).is_none(), step);
+        ensure!(from_hub(number, least - 1) == refused, step);
+        ensure!(from_hub(number, most + 1) == refused, step);
+        ensure!(from_hub(number, 0) == refused, step);
+    }
+    // A prekey has one length.
+    for len in [0, SIGNED_PREKEY_LEN - 1, SIGNED_PREKEY_LEN + 1] {
+        let mut bytes = [7; SIGNED_PREKEY_LEN + 5];
+        bytes[..3].copy_from_slice(&[1, 1, u8::try_from(len).unwrap_or_default()]);
+        // The limit on commands: one byte.
+        let bytes = &bytes[..3 + len + 1];
+        ensure!(ToHub::decode(bytes).err() == refused, len);
+    }
+    Ok(())
+}
 
 fn counts() -> Result<(), Failure> {
     // Empty arguments, and fields without a name that say no.

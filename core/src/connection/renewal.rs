@@ -118,6 +118,7 @@ impl Connection<'_> {
             (Renewal::SameKey, Some(_)) | (Renewal::NewKey, None) => return Err(Reason::KeyProof),
         }
         let granted = gate.renew(&claims, renewal).ok_or(Reason::NotAdmitted)?;
+        gate.note_token(&token);
         Ok((claims, granted))
     }
 

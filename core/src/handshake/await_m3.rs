@@ -109,6 +109,9 @@ impl AwaitM3 {
                 redeem(ticket, master, responder, now, gate)
             }
         };
+        if let Ok(proved) = &proved {
+            proved.tell_token(gate);
+        }
         let admitted = proved.and_then(|proved| match gate.admit(&proved.claims) {
             Ok(admission) => Ok((proved, admission)),
             Err(refuse) => Err(Refused {
@@ -252,6 +255,18 @@ enum Proof<'m> {
 }
 
 impl ProvedPeer<'_> {
+    /// Lets the shell hear the peer's token.
+    fn tell_token(&self, gate: &mut dyn Gate) {
+        match &self.by {
+            Proof::Token(token) => gate.note_token(token),
+            Proof::Ticket(record) => {
+                if let Ok(token) = record.token() {
+                    gate.note_token(&token);
+                }
+            }
+        }
+    }
+
     /// Returns what the next ticket's record is made of; nothing when a full handshake is due.
     fn ticket_record(&self, established: &Established) -> Option<TicketRecord> {
         match &self.by {

@@ -1,7 +1,7 @@
 //! The shell's part in the decision about a peer.
 
 use super::TicketRecord;
-use crate::token::{Claims, Permissions, Renewal, VerifiedClaims};
+use crate::token::{Claims, Permissions, Renewal, UnpackedToken, VerifiedClaims};
 use crate::wire::{Refuse, TICKET_ID_LEN};
 
 /// The shell's part in the decision about a peer: what it has stored, and its policy.
@@ -23,6 +23,13 @@ pub trait Gate {
     fn renew(&mut self, claims: &VerifiedClaims, renewal: Renewal) -> Option<Permissions> {
         let _ = (claims, renewal);
         None
+    }
+
+    /// Hears the token of a peer that is about to be asked for in [`Gate::admit`], or that was taken in
+    /// [`Gate::renew`]: a hub gives an agent's to commanders
+    /// with its prekey (PROTOCOL.md §10.4).
+    fn note_token(&mut self, token: &UnpackedToken<'_>) {
+        let _ = token;
     }
 
     /// Returns the ticket called `id`. A stranger asks: the answer must have no effect.

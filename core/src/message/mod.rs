@@ -15,4 +15,6 @@ pub use command::{
 };
 pub use control::{Control, TokenResult, TokenUpdate, Welcome};
 pub use envelope::{ENVELOPE_HEADER_LEN, Envelope, is_carried};
-pub use link::{AgentEntry, FromHub, MAX_AGENT_ENTRIES, RouteRefusal, ToHub};
+pub use link::{
+    AgentEntry, FrameName, FromHub, MAX_AGENT_ENTRIES, OfflineRefusal, RouteRefusal, ToHub,
+};

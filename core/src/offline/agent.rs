@@ -496,4 +496,4 @@ pub(super) const KIND_TOKEN_HASH: u8 = 1;
 pub(super) const KIND_SIGNED_REPLY: u8 = 1 << 1;
 
 /// Length of a reply without a result in bytes.
-pub(super) const MIN_REPLY_LEN: usize = REPLY_HEAD_LEN + 1 + TAG_LEN;
+pub const MIN_REPLY_LEN: usize = REPLY_HEAD_LEN + 1 + TAG_LEN;

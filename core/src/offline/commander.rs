@@ -5,7 +5,8 @@ use super::keys::CommandSecret;
 use super::layout::{COMMAND_HEAD_LEN, CommandHead, REPLY_HEAD_LEN, RefusalCode, ReplyKind};
 use super::prekey::AgentPrekey;
 use crate::crypto::{
-    EphemeralKey, Hash, PublicKey, SIGNATURE_LEN, Secret, Signature, SigningKey, TAG_LEN,
+    EphemeralKey, HASH_LEN, Hash, PUBLIC_KEY_LEN, PublicKey, SIGNATURE_LEN, Secret, Signature,
+    SigningKey, TAG_LEN,
 };
 use crate::entropy::{Entropy, draw};
 use crate::handshake::{Label, sign, verify};
@@ -13,7 +14,7 @@ use crate::message::{Command, Reply, codec};
 use crate::reason::{Error, Reason};
 use crate::time::UnixMillis;
 use crate::token::UnpackedToken;
-use crate::wire::{TooSmall, Writer};
+use crate::wire::{Reader, TooSmall, Writer};
 
 /// A command that is to be given, and by whom.
 #[derive(Debug, Clone, Copy)]
@@ -172,7 +173,65 @@ fn too_small(needed: usize) -> Error {
     TooSmall { needed }.into()
 }
 
+/// Length of a [`PendingReply`] in storage in bytes.
+pub const PENDING_REPLY_LEN: usize = CommandSecret::LEN + HASH_LEN + PUBLIC_KEY_LEN + 8 + 1;
+
 impl PendingReply {
+    /// Writes what opens the reply, for storage that only its owner reads.
+    #[must_use]
+    pub fn to_bytes(&self) -> Secret<PENDING_REPLY_LEN> {
+        let token_bit = match self.token_form {
+            TokenForm::Full => 0,
+            TokenForm::Hash => KIND_TOKEN_HASH,
+        };
+        let signature_bit = if self.wants_signature {
+            KIND_SIGNED_REPLY
+        } else {
+            0
+        };
+        Secret::filled_by(|bytes| {
+            let mut writer = Writer::new(bytes);
+            self.secret.emit(&mut writer);
+            writer
+                .bytes(self.frame.as_bytes())
+                .bytes(&self.agent_key.to_bytes())
+                .u64(self.counter)
+                .u8(token_bit | signature_bit);
+            debug_assert!(writer.finish().is_ok());
+        })
+    }
+
+    /// Reads what opens a reply from storage.
+    ///
+    /// # Errors
+    ///
+    /// [`Reason::Malformed`] when it is none.
+    pub fn from_bytes(bytes: &Secret<PENDING_REPLY_LEN>) -> Result<Self, Reason> {
+        let mut reader = Reader::new(bytes.expose());
+        let secret = CommandSecret::parse(&mut reader)?;
+        let frame = Hash(*reader.array()?);
+        let agent_key = PublicKey::from_bytes(reader.array()?).ok_or(Reason::Malformed)?;
+        let counter = reader.u64()?;
+        let bits = reader.u8()?;
+        reader.finish()?;
+        if bits & !(KIND_TOKEN_HASH | KIND_SIGNED_REPLY) != 0 {
+            return Err(Reason::Malformed);
+        }
+        let token_form = if bits & KIND_TOKEN_HASH == 0 {
+            TokenForm::Full
+        } else {
+            TokenForm::Hash
+        };
+        Ok(Self {
+            secret,
+            frame,
+            agent_key,
+            counter,
+            token_form,
+            wants_signature: bits & KIND_SIGNED_REPLY != 0,
+        })
+    }
+
     /// Returns the hash of the frame, by which whoever carries it knows it again.
     #[must_use]
     pub fn frame(&self) -> &Hash {

@@ -6,6 +6,7 @@ use crate::crypto::{
     expand_label, extract,
 };
 use crate::reason::Reason;
+use crate::wire::{Reader, Writer};
 
 /// What t begins with.
 const CONTEXT: &[u8] = b"ML1 command v1\0";
@@ -21,6 +22,26 @@ pub(super) struct CommandSecret {
 }
 
 impl CommandSecret {
+    /// Its length in storage in bytes.
+    pub(super) const LEN: usize = 1 + HASH_LEN + 32;
+
+    /// Writes it for storage.
+    pub(super) fn emit(&self, writer: &mut Writer<'_>) {
+        writer
+            .u8(self.suite.number())
+            .bytes(self.context.as_bytes())
+            .bytes(self.secret.expose());
+    }
+
+    /// Reads it from storage.
+    pub(super) fn parse(reader: &mut Reader<'_>) -> Result<Self, Reason> {
+        Ok(Self {
+            suite: Suite::from_number(reader.u8()?).ok_or(Reason::Malformed)?,
+            context: Hash(*reader.array()?),
+            secret: Secret::new(*reader.array()?),
+        })
+    }
+
     /// Agrees on the secret with the holder of `peer`.
     pub(super) fn agree(
         suite: Suite,

@@ -31,7 +31,7 @@ pub(super) const FRAME_NAME_LEN: usize = 16;
 const KIND_COMMAND: u8 = 0x31;
 
 /// The first byte of a reply.
-const KIND_REPLY: u8 = 0x32;
+pub(super) const KIND_REPLY: u8 = 0x32;
 
 /// The first byte of a prekey.
 const KIND_PREKEY: u8 = 0x33;

@@ -49,6 +49,16 @@ impl Prekeys {
         Self::default()
     }
 
+    /// Returns the state of an agent whose next prekey has an id above `last_id`. One that keeps nothing through a reset
+    /// passes the seconds since 1970, which are above every id that it gave before (PROTOCOL.md §12.1).
+    #[must_use]
+    pub fn starting_after(last_id: u32) -> Self {
+        Self {
+            last_id,
+            ..Self::default()
+        }
+    }
+
     /// Makes the next prekey of `agent`, wipes the one before the last, and returns it signed by `signer`.
     ///
     /// The state is stored before the prekey is shown to anyone. The agent's token follows the bytes in a bundle.

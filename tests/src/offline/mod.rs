@@ -6,6 +6,7 @@ pub(crate) mod counters;
 mod forge;
 pub(crate) mod layout;
 pub(crate) mod machine;
+pub(crate) mod post;
 pub(crate) mod prekeys;
 mod reference;
 pub(crate) mod reply;

@@ -1,7 +1,7 @@
 //! How an agent makes prekeys, keeps their private halves, and wipes them.
 
 use moorline_core::crypto::{Secret, Suite};
-use moorline_core::offline::{PREKEYS_LEN, Prekeys};
+use moorline_core::offline::{Counters, Inbox, PREKEYS_LEN, Prekeys};
 use moorline_core::reason::{Error, Reason};
 use moorline_core::time::{Now, TimeQuality, UnixMillis};
 
@@ -34,6 +34,11 @@ pub(crate) static CASES: &[Case] = &[
         name: "a prekey is due when there is none and a day after the last, and none is made without the time",
         clause: "PROTOCOL.md §12.1",
         run: due,
+    },
+    Case {
+        name: "an agent that keeps nothing through a reset goes on above its earlier ids, and opens nothing of before",
+        clause: "PROTOCOL.md §12.1",
+        run: || with_ends(Suite::Aes256Gcm, forgetful),
     },
     Case {
         name: "without the time the floor ends prekeys",
@@ -145,5 +150,28 @@ fn floor(ends: &mut Ends<'_>) -> Result<(), Failure> {
     ensure!(ends.refusal(&frame) == Some(Reason::NoTime));
     ends.floor = UnixMillis(NOW.0 + 7 * DAY);
     ensure!(ends.hand(&frame) == Err(Reason::PrekeyUnknown));
+    Ok(())
+}
+
+fn forgetful(ends: &mut Ends<'_>) -> Result<(), Failure> {
+    let (_, before) = ends.seal(&Ask::number(1))?;
+    ensure!(ends.hand(&before).is_ok_and(|(made, _)| made == Made::Ran));
+    let (_, unread) = ends.seal(&Ask::number(2))?;
+    for seconds in [1_000_000, 1_000_060] {
+        ends.inbox = Inbox::new(Prekeys::starting_after(seconds), Counters::new());
+        ends.host.stored = Default::default();
+        let bundle = ends.rotate(Suite::Aes256Gcm)?;
+        ensure!(ends.inbox.prekeys.ids().eq([seconds + 1]));
+        ends.fetch(&bundle)?;
+        // The counters are gone, and so is what opens every command that they counted.
+        ensure!(ends.hand(&before) == Err(Reason::PrekeyUnknown));
+        ensure!(ends.hand(&unread) == Err(Reason::PrekeyUnknown));
+    }
+    // Even under the same id.
+    ends.inbox = Inbox::new(Prekeys::starting_after(0), Counters::new());
+    ends.rotate(Suite::Aes256Gcm)?;
+    ensure!(ends.inbox.prekeys.ids().eq([1]));
+    ensure!(ends.hand(&before) == Err(Reason::Unsealed));
+    ensure!(ends.host.runs == 1);
     Ok(())
 }

@@ -2,7 +2,9 @@
 
 use moorline_core::crypto::{EphemeralKey, Secret, Suite};
 use moorline_core::message::{Reply, Status, Value};
-use moorline_core::offline::{PendingReply, RefusalCode, ReplyOutcome, TokenForm};
+use moorline_core::offline::{
+    PENDING_REPLY_LEN, PendingReply, RefusalCode, ReplyOutcome, TokenForm,
+};
 use moorline_core::reason::Reason;
 
 use super::forge::{Draft, LED_IS_ON, drawn};
@@ -43,7 +45,42 @@ pub(crate) static CASES: &[Case] = &[
         clause: "PROTOCOL.md §12.5",
         run: || with_ends(Suite::Aes256Gcm, out_of_place),
     },
+    Case {
+        name: "what opens a reply comes back from storage, and what is none is refused",
+        clause: "PROTOCOL.md §12.2",
+        run: || with_ends(Suite::ChaCha20Poly1305, kept),
+    },
 ];
+
+fn kept(ends: &mut Ends<'_>) -> Result<(), Failure> {
+    for (form, is_signed) in [(TokenForm::Full, true), (TokenForm::Hash, false)] {
+        let ask = Ask {
+            form,
+            is_signed,
+            ..Ask::number(4)
+        };
+        let (pending, frame) = ends.seal(&ask)?;
+        let back = PendingReply::from_bytes(&pending.to_bytes());
+        ensure!(back.is_ok());
+        let back = back.map_err(|_| super::site::missing("it comes back"))?;
+        ensure!(back.frame() == pending.frame());
+        let handed = ends.hand(&frame);
+        let (_, mut reply) = handed.map_err(|_| super::site::missing("a reply"))?;
+        let mut same = copy(&reply);
+        let first = opened(&pending, &mut reply);
+        ensure!(first.is_ok());
+        ensure!(opened(&back, &mut same) == first);
+        for (at, value) in [(0, 9), (PENDING_REPLY_LEN - 1, 4), (97, 5)] {
+            let mut bytes = *pending.to_bytes().expose();
+            bytes[at] = value;
+            let read = PendingReply::from_bytes(&Secret::new(bytes));
+            ensure!(read.err() == Some(Reason::Malformed), at);
+        }
+        ends.host.stored = Default::default();
+        ends.reboot()?;
+    }
+    Ok(())
+}
 
 /// Seals `ask`, the first one of the case, and returns what opens its replies, the frame, and what forges them.
 fn sealed(ends: &mut Ends<'_>, ask: &Ask) -> Result<(PendingReply, Message, Agreed), Failure> {
