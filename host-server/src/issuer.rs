@@ -14,11 +14,14 @@ use crate::store::{HubKeys, Peer, PeerRole, Reach, decode_key};
 pub(crate) struct Issued {
     /// The token in its compact form.
     pub(crate) token: String,
+    /// The same, unpacked.
+    pub(crate) unpacked: Vec<u8>,
     /// Seconds since 1970 at which it is no longer good.
     pub(crate) expires_at: u64,
 }
 
-/// Signs a token for `peer`, whose name is `name`. The hub called `hub` is both its issuer and its audience.
+/// Signs a token for `peer`, whose name is `name`. The hub called `hub` is both its issuer and its audience. It is issued
+/// in the second after `after` at the earliest, in seconds since 1970: a token that follows another is the later one.
 ///
 /// Returns what is wrong with the peer's particulars, in words.
 pub(crate) fn issue(
@@ -27,6 +30,7 @@ pub(crate) fn issue(
     limits: &Limits,
     name: &str,
     peer: &Peer,
+    after: u64,
 ) -> Result<Issued, String> {
     let key = decode_key(&peer.key).ok_or("the public key is not a point on P-256")?;
     let agents = scope(hub, &peer.reach)?;
@@ -40,7 +44,7 @@ pub(crate) fn issue(
         Reach::Nobody | Reach::Agents(_) => None,
     });
     let audience: Vec<&str> = std::iter::once(hub).chain(group).collect();
-    let issued_at = clock::now().unix.secs();
+    let issued_at = clock::now().unix.secs().max(after.saturating_add(1));
     let no_entropy = |_| "the system gives no random bytes";
     let new = NewClaims {
         kind: TokenKind::Access,
@@ -59,15 +63,17 @@ pub(crate) fn issue(
         jti: random().map_err(no_entropy)?,
     };
     let hedge = random::<32>().map_err(no_entropy)?;
-    let mut unpacked = [0; MAX_UNPACKED_LEN];
-    let token = mint(&new, &keys.issuer, &hedge, &mut unpacked)
+    let mut buffer = [0; MAX_UNPACKED_LEN];
+    let token = mint(&new, &keys.issuer, &hedge, &mut buffer)
         .map_err(|error| format!("no token can say this: {error:?}"))?;
+    let unpacked = token.as_bytes().to_vec();
     let mut compact = [0; MAX_COMPACT_LEN];
     let token = token
         .to_compact(&mut compact)
         .map_err(|_| "the token is too long")?;
     Ok(Issued {
         token: token.into(),
+        unpacked,
         expires_at: new.expires_at,
     })
 }

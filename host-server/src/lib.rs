@@ -6,6 +6,7 @@
 //! issuer      makes tokens for peers that are enrolled
 //! door        how peers come in: HTTP with a WebSocket at /ws, and bare TCP
 //! session     one task a peer; the only module that knows both a connection and a transport
+//! renewals    newer tokens for the peer of a session
 //! hub         the one task that owns the routing table
 //! admin       the operator's socket: enrolment
 //! daemon      starts all of it and ends it
@@ -27,6 +28,7 @@ mod door;
 pub mod entropy;
 mod hub;
 mod issuer;
+mod renewals;
 mod session;
 pub mod store;
 mod transport;

@@ -7,12 +7,15 @@ use futures_lite::future;
 use moorline_core::connection::{
     Closure, Connection, Context, Event, Heartbeat, Responding, Settings,
 };
+use moorline_core::crypto::PublicKey;
 use moorline_core::entropy::EntropyError;
 use moorline_core::handshake::{Admission, Gate, RespondAs, Responder, TicketRecord};
 use moorline_core::limits::MAX_HANDSHAKE_LEN;
-use moorline_core::message::{Alert, AlertCode, Envelope};
+use moorline_core::message::{Alert, AlertCode, Envelope, FromHub, ToHub};
 use moorline_core::reason::Reason;
-use moorline_core::token::{AgentId, Claims, MAX_UNPACKED_LEN, Role, TrustAnchors, VerifiedClaims};
+use moorline_core::token::{
+    AgentId, Claims, MAX_UNPACKED_LEN, Permissions, Renewal, Role, TrustAnchors, VerifiedClaims,
+};
 use moorline_core::wire::{
     Form, Limits as WireLimits, Refuse, RefuseCode, Reject, RejectCode, SuiteList, TICKET_ID_LEN,
 };
@@ -22,6 +25,7 @@ use crate::config::Config;
 use crate::door::{Budget, Place};
 use crate::entropy::{SystemEntropy, random};
 use crate::hub::{Hex, HubHandle, Identity, Input, Output, RETRY_MILLIS, SessionKey};
+use crate::renewals::Renewals;
 use crate::store::{HubKeys, Registry, Tickets};
 use crate::transport::Transport;
 
@@ -123,6 +127,7 @@ struct Session<'s, T> {
     responder: Responder<'s>,
     place: &'s Place,
     key: Option<SessionKey>,
+    renewals: Renewals,
     outbox: async_channel::Receiver<Box<Output>>,
     outbox_sender: async_channel::Sender<Box<Output>>,
     /// Takes what a handshake or the session itself sends; it grows to what is carried to this peer.
@@ -159,6 +164,7 @@ impl<'s, T: Transport> Session<'s, T> {
             responder,
             place,
             key: None,
+            renewals: Renewals::default(),
             outbox,
             outbox_sender,
             out: vec![0; MAX_HANDSHAKE_LEN],
@@ -207,6 +213,7 @@ impl<'s, T: Transport> Session<'s, T> {
             let mut door = Door {
                 shared: self.shared,
                 session: None,
+                next_key: self.renewals.next_key(),
             };
             let mut context = Context {
                 now: clock::now(),
@@ -229,6 +236,7 @@ impl<'s, T: Transport> Session<'s, T> {
                 return Err(End::Refused(Reason::NotAdmitted));
             }
             let (identity, outbox) = (identity(claims.claims()), self.outbox_sender.clone());
+            self.renewals.note(claims.claims());
             tracing::info!(peer = self.peer, name = identity.name(), "authenticated");
             self.key = Some(session);
             let input = Input::Opened {
@@ -268,6 +276,9 @@ impl<'s, T: Transport> Session<'s, T> {
             }
             Some(Event::Application(payload)) => {
                 let message = payload.to_vec();
+                if let Ok(ToHub::RenewToken { key }) = ToHub::decode(&message) {
+                    return self.give_token(key).await;
+                }
                 if let Some(session) = self.key {
                     self.shared
                         .hub
@@ -280,11 +291,40 @@ impl<'s, T: Transport> Session<'s, T> {
         }
     }
 
+    /// Answers a peer that asks for a newer token.
+    async fn give_token(&mut self, key: Option<&[u8]>) -> Result<(), End> {
+        let made = self.renewals.make(self.shared, key);
+        let answer = match &made {
+            Ok(token) => FromHub::Token { token },
+            Err(why) => {
+                tracing::info!(peer = self.peer, why, "no newer token");
+                FromHub::TokenRefused
+            }
+        };
+        let mut message = [0; MAX_UNPACKED_LEN + 8];
+        let Ok(message) = answer.encode(&mut message) else {
+            return Ok(());
+        };
+        self.handle_output(Output::Application(message.to_vec()))
+            .await
+    }
+
     async fn note_renewal(&mut self, claims: Option<VerifiedClaims>) -> Result<(), End> {
         if let (Some(claims), Some(session)) = (claims, self.key) {
             let identity = identity(claims.claims());
-            tracing::info!(peer = self.peer, name = identity.name(), "token renewed");
-            let input = Input::Renewed { session, identity };
+            let rekeyed = self.renewals.next_key().as_ref() == Some(&claims.claims().key);
+            self.renewals.note(claims.claims());
+            tracing::info!(
+                peer = self.peer,
+                name = identity.name(),
+                rekeyed,
+                "token renewed"
+            );
+            let input = Input::Renewed {
+                session,
+                identity,
+                rekeyed,
+            };
             self.shared.hub.tell(input).await;
         }
         Ok(())
@@ -347,6 +387,7 @@ impl<'s, T: Transport> Session<'s, T> {
             let mut door = Door {
                 shared: self.shared,
                 session: None,
+                next_key: self.renewals.next_key(),
             };
             let mut context = Context {
                 now: clock::now(),
@@ -413,6 +454,8 @@ async fn write<T: Transport>(transport: &mut T, bytes: &[u8]) -> std::io::Result
 struct Door<'s> {
     shared: &'s Shared,
     session: Option<SessionKey>,
+    /// A key that the peer may take up in this session.
+    next_key: Option<PublicKey>,
 }
 
 impl Gate for Door<'_> {
@@ -422,7 +465,23 @@ impl Gate for Door<'_> {
             .registry
             .read()
             .unwrap_or_else(PoisonError::into_inner);
-        !registry.admits(claims)
+        !registry.admits(claims, self.next_key.as_ref())
+    }
+
+    fn renew(&mut self, claims: &VerifiedClaims, renewal: Renewal) -> Option<Permissions> {
+        let claims = claims.claims();
+        if renewal == Renewal::NewKey {
+            let mut registry = self
+                .shared
+                .registry
+                .write()
+                .unwrap_or_else(PoisonError::into_inner);
+            if let Err(error) = registry.rekey(&claims.subject, &claims.key) {
+                tracing::warn!(name = %claims.subject, %error, "the new key is not taken");
+                return None;
+            }
+        }
+        Some(claims.permissions)
     }
 
     fn find_ticket(&self, id: &[u8; TICKET_ID_LEN]) -> Option<TicketRecord> {

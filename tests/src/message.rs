@@ -1,5 +1,6 @@
 //! What travels inside frames (PROTOCOL.md §10).
 
+use moorline_core::crypto::PUBLIC_KEY_LEN;
 use moorline_core::limits::{MAX_OFFLINE_COMMAND_LEN, MAX_OFFLINE_REPLY_LEN};
 use moorline_core::message::{
     AgentEntry, Command, Envelope, FromHub, MAX_ARGUMENTS, MAX_FIELDS, OfflineRefusal, Reply,
@@ -109,8 +110,8 @@ pub(crate) static CASES: &[Case] = &[
             }
             ensure!(ToHub::decode(&[1, 1]).err() == Some(Reason::Malformed));
             ensure!(ToHub::decode(&[1, 0, 2]).err() == Some(Reason::Malformed));
-            ensure!(ToHub::decode(&[1, 8]).err() == Some(Reason::Malformed));
-            ensure!(FromHub::decode(&[1, 9]).err() == Some(Reason::Malformed));
+            ensure!(ToHub::decode(&[1, 9]).err() == Some(Reason::Malformed));
+            ensure!(FromHub::decode(&[1, 11]).err() == Some(Reason::Malformed));
             Ok(())
         },
     ),
@@ -301,6 +302,11 @@ pub(crate) static CASES: &[Case] = &[
         offline_from_hub,
     ),
     case(
+        "asking for a newer token, and getting it, has one encoding",
+        "PROTOCOL.md §10.4",
+        renewal,
+    ),
+    case(
         "a prekey, command, reply or bundle of a length that none has is refused",
         LINK,
         offline_lengths,
@@ -437,6 +443,33 @@ fn offline_from_hub() -> Result<(), Failure> {
     Ok(())
 }
 
+fn renewal() -> Result<(), Failure> {
+    let mut out = [0; LONGEST];
+    let key = [4; PUBLIC_KEY_LEN];
+    let mut asked = [4; 4 + PUBLIC_KEY_LEN];
+    asked[..4].copy_from_slice(&[1, 8, 1, 65]);
+    named_is(&ToHub::RenewToken { key: Some(&key) }, &asked, &mut out, 0)?;
+    named_is(&ToHub::RenewToken { key: None }, &[1, 8, 0], &mut out, 1)?;
+    for len in [0, 64, 66] {
+        asked[3] = len;
+        let len = usize::from(len);
+        let mut bytes = [4; 4 + 66];
+        bytes[..4].copy_from_slice(&asked[..4]);
+        ensure!(
+            ToHub::decode(&bytes[..4 + len]).err() == Some(Reason::Length),
+            len
+        );
+    }
+    let token = [7; 3];
+    let given = [1, 9, 3, 7, 7, 7];
+    let message = FromHub::Token { token: &token };
+    ensure!(message.encode(&mut out).is_ok_and(|bytes| bytes == given));
+    ensure!(FromHub::decode(&given) == Ok(message));
+    ensure!(FromHub::decode(&[1, 9, 0]).err() == Some(Reason::Length));
+    ensure!(FromHub::decode(&[1, 10]) == Ok(FromHub::TokenRefused));
+    Ok(())
+}
+
 fn offline_lengths() -> Result<(), Failure> {
     let mut buffer = [0; LONGEST];
     let refused = Some(Reason::Length);
@@ -461,6 +494,7 @@ fn offline_lengths() -> Result<(), Failure> {
         ),
         (6, MIN_COMMAND_LEN, MAX_OFFLINE_COMMAND_LEN),
         (7, MIN_REPLY_LEN, MAX_OFFLINE_REPLY_LEN),
+        (9, 1, MAX_UNPACKED_LEN),
     ] {
         let step = usize::from(number);
         ensure!(from_hub(number, least).is_none(), step);

@@ -5,6 +5,7 @@ use heapless::Vec;
 use serde::{Deserialize, Serialize};
 
 use super::codec;
+use crate::crypto::PUBLIC_KEY_LEN;
 use crate::limits::{MAX_OFFLINE_COMMAND_LEN, MAX_OFFLINE_REPLY_LEN};
 use crate::offline::{MIN_COMMAND_LEN, MIN_REPLY_LEN, SIGNED_PREKEY_LEN};
 use crate::reason::Reason;
@@ -63,6 +64,11 @@ pub enum ToHub<'a> {
     TakenReply {
         /// The command.
         frame: FrameName,
+    },
+    /// Asks for a token that may follow the session's (PROTOCOL.md §5.7).
+    RenewToken {
+        /// The public key that it is to name, when that is to be another one.
+        key: Option<&'a [u8]>,
     },
 }
 
@@ -173,6 +179,13 @@ pub enum FromHub<'a> {
         /// Whether the hub still keeps the command for the agent.
         waits: bool,
     },
+    /// Answers [`ToHub::RenewToken`].
+    Token {
+        /// The token, unpacked. The session rests on it when the peer has shown it.
+        token: &'a [u8],
+    },
+    /// Answers [`ToHub::RenewToken`] when there is no token: it was asked for too soon, or the hub gives none.
+    TokenRefused,
 }
 
 impl<'a> ToHub<'a> {
@@ -180,14 +193,15 @@ impl<'a> ToHub<'a> {
     ///
     /// # Errors
     ///
-    /// [`Reason::MessageVersion`], [`Reason::Malformed`]; [`Reason::Length`] for a prekey, a command or a reply that is
-    /// too short or too long to be one.
+    /// [`Reason::MessageVersion`], [`Reason::Malformed`]; [`Reason::Length`] for a prekey, a command, a reply or a
+    /// key that is too short or too long to be one.
     pub fn decode(bytes: &'a [u8]) -> Result<Self, Reason> {
         let message = codec::decode_versioned(bytes)?;
         let fits = match &message {
             Self::PublishPrekey { prekey, .. } => prekey.len() == SIGNED_PREKEY_LEN,
             Self::GiveCommand { frame } => is_command_len(frame),
             Self::GiveReply { reply } => is_reply_len(reply),
+            Self::RenewToken { key: Some(key) } => key.len() == PUBLIC_KEY_LEN,
             _ => true,
         };
         fits.then_some(message).ok_or(Reason::Length)
@@ -208,8 +222,8 @@ impl<'a> FromHub<'a> {
     ///
     /// # Errors
     ///
-    /// [`Reason::MessageVersion`], [`Reason::Malformed`]; [`Reason::Length`] for a bundle, a command or a reply that is
-    /// too short or too long to be one.
+    /// [`Reason::MessageVersion`], [`Reason::Malformed`]; [`Reason::Length`] for a bundle, a command, a reply or
+    /// a token that is too short or too long to be one.
     pub fn decode(bytes: &'a [u8]) -> Result<Self, Reason> {
         let message = codec::decode_versioned(bytes)?;
         let fits = match &message {
@@ -219,6 +233,7 @@ impl<'a> FromHub<'a> {
             }
             Self::Command { frame } => is_command_len(frame),
             Self::Reply { reply } => is_reply_len(reply),
+            Self::Token { token } => (1..=MAX_UNPACKED_LEN).contains(&token.len()),
             _ => true,
         };
         fits.then_some(message).ok_or(Reason::Length)

@@ -117,7 +117,7 @@ fn enrol(name: &str, mut peer: Peer, shared: &Shared) -> Result<Credential, Stri
         (PeerRole::Commander, _) => {}
     }
     let config = &shared.config;
-    let issued = issue(&config.name, &shared.keys, &config.limits, name, &peer)?;
+    let issued = issue(&config.name, &shared.keys, &config.limits, name, &peer, 0)?;
     let (role, group) = (peer.role, peer.group.clone());
     let mut registry = shared
         .registry

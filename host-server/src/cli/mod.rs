@@ -7,7 +7,9 @@
 mod enroll;
 mod output;
 mod provision;
+mod renew;
 mod send;
+mod session;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -16,6 +18,7 @@ use clap::{Args, Parser, Subcommand};
 pub use enroll::EnrollArguments;
 use moorline_core::message::RouteRefusal;
 pub use provision::ProvisionArguments;
+pub use renew::RenewArguments;
 pub use send::SendArguments;
 
 use crate::admin::AdminError;
@@ -48,6 +51,8 @@ enum Command {
     Revoke(RevokeArguments),
     /// Writes the image that an agent's flash is given: its key, its token and the hub's pin.
     Provision(ProvisionArguments),
+    /// Gets a newer token from the hub; other commands do so by themselves when half of the token's life is over.
+    Renew(RenewArguments),
     /// Lists the agents that this commander reaches.
     Agents,
     /// Sends a command to an agent and prints its reply.
@@ -139,6 +144,7 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Enroll(enroll) => enroll.run(&profile, json),
         Command::Revoke(RevokeArguments { name, data_dir }) => enroll::revoke(name, data_dir, json),
         Command::Provision(provision) => provision.run(&profile, json),
+        Command::Renew(renew) => renew.run(&profile, json),
         Command::Agents => send::agents(&profile, json),
         Command::Send(send) => send.run(&profile, json),
     }

@@ -3,13 +3,11 @@
 use std::time::Duration;
 
 use clap::Args;
-use futures_lite::future;
 use moorline_core::message::{Command, MAX_ARGUMENTS, Status};
-use moorline_core::token::MAX_UNPACKED_LEN;
 
+use super::session::with_client;
 use super::{Failure, output};
-use crate::client::{Client, Commander, Profile, ProfileError};
-use crate::clock;
+use crate::client::Profile;
 
 /// What is sent to whom.
 #[derive(Debug, Args)]
@@ -47,7 +45,7 @@ impl SendArguments {
             if let Some(ticket) = profile.take_ticket(Some(agent)) {
                 client.give_agent_ticket(agent, ticket);
             }
-            let answered = client.send(agent, command, patience, take).await;
+            let answered = client.send(agent, command.clone(), patience, take).await;
             if let Some(ticket) = client.take_agent_ticket(agent) {
                 profile.store_ticket(Some(agent), &ticket)?;
             }
@@ -70,39 +68,5 @@ impl SendArguments {
 pub(super) fn agents(profile: &Profile, json: bool) -> Result<(), Failure> {
     with_client(profile, async |client, _| {
         output::agents(json, &client.agents().await?)
-    })
-}
-
-/// Connects as `profile` says, runs `work`, and says goodbye.
-fn with_client(
-    profile: &Profile,
-    work: impl AsyncFnOnce(&mut Client<'_>, &crate::admin::Credential) -> Result<(), Failure>,
-) -> Result<(), Failure> {
-    let key = profile.key()?;
-    let credential = profile.credential()?;
-    if clock::now().unix.secs() >= credential.expires_at {
-        return Err(ProfileError::Expired(credential.name).into());
-    }
-    let pins = credential.pins()?;
-    let mut buffer = [0; MAX_UNPACKED_LEN];
-    let anchors = credential.anchors()?;
-    let commander = Commander {
-        key: &key,
-        token: credential.token(&mut buffer)?,
-        pins: &pins,
-        anchors: &anchors,
-        audience: &credential.hub,
-    };
-    future::block_on(async {
-        let mut client = match profile.take_ticket(None) {
-            Some(ticket) => Client::resume(&credential.url, commander, ticket).await?,
-            None => Client::connect(&credential.url, commander).await?,
-        };
-        if let Some(ticket) = client.take_ticket() {
-            profile.store_ticket(None, &ticket)?;
-        }
-        let done = work(&mut client, &credential).await;
-        client.close().await;
-        done
     })
 }

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use futures_lite::future;
-use moorline_core::crypto::SigningKey;
+use moorline_core::connection::NewToken;
+use moorline_core::crypto::{PUBLIC_KEY_LEN, PublicKey, SigningKey};
 use moorline_core::handshake::{Pins, Ticket};
 use moorline_core::message::{
     Command, ENVELOPE_HEADER_LEN, Envelope, FromHub, Reply, Request, Response, RouteRefusal, ToHub,
@@ -280,9 +281,47 @@ impl<'k> Client<'k> {
                     }
                 }
                 FromHub::NotPermitted => return Err(ClientError::NotPermitted),
-                FromHub::RouteRefused { .. } => {}
+                _ => {}
             }
         }
+    }
+
+    /// Asks the hub for a token that may follow the session's, under `key` when that is to be another one. Returns it
+    /// unpacked. The session rests on it after [`Client::take_up`].
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`]; [`ClientError::RenewalRefused`] when the hub gives none.
+    pub async fn ask_token(&mut self, key: Option<&PublicKey>) -> Result<Vec<u8>, ClientError> {
+        let key = key.map(PublicKey::to_bytes);
+        let mut message = [0; PUBLIC_KEY_LEN + 8];
+        let key = key.as_ref().map(<[u8; PUBLIC_KEY_LEN]>::as_slice);
+        let message = ToHub::RenewToken { key }
+            .encode(&mut message)
+            .map_err(|_| ClientError::TooLong)?;
+        self.link.send_application(message).await?;
+        loop {
+            let Got::Application(message) = self.link.wait(None).await? else {
+                continue;
+            };
+            match FromHub::decode(&message).map_err(ClientError::Malformed)? {
+                FromHub::Token { token } => return Ok(token.to_vec()),
+                FromHub::TokenRefused => return Err(ClientError::RenewalRefused),
+                _ => {}
+            }
+        }
+    }
+
+    /// Lets the session with the hub rest on `new`, a token of [`Client::ask_token`]. Tickets that the hub gives from
+    /// then on lead to sessions on it.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`]; after [`ClientError::RenewalRefused`] the session goes on as it was.
+    pub async fn take_up(&mut self, new: &NewToken<'_>) -> Result<(), ClientError> {
+        self.link.renew(new).await?;
+        while !matches!(self.link.wait(None).await?, Got::Renewed) {}
+        Ok(())
     }
 
     /// Says goodbye to agents and hub and ends the connection.

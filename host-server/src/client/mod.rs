@@ -43,7 +43,9 @@ mod commander;
 mod error;
 mod link;
 mod profile;
+mod staged;
 
 pub use commander::{Agent, Client, Commander, Sent};
 pub use error::ClientError;
 pub use profile::{Profile, ProfileError};
+pub use staged::Staged;

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use moorline_core::crypto::{Secret, SigningKey};
 use moorline_core::handshake::{Pins, Ticket};
 use moorline_core::token::{
-    AgentId, MAX_UNPACKED_LEN, TokenReason, TrustAnchor, TrustAnchors, UnpackedToken,
+    AgentId, MAX_COMPACT_LEN, MAX_UNPACKED_LEN, TokenReason, TrustAnchor, TrustAnchors,
+    UnpackedToken, UnverifiedClaims,
 };
 use zeroize::Zeroizing;
 
@@ -15,8 +16,8 @@ use crate::store::{
 };
 
 /// The files of a profile.
-const KEY_NAME: &str = "key";
-const CREDENTIAL_NAME: &str = "credential.json";
+pub(super) const KEY_NAME: &str = "key";
+pub(super) const CREDENTIAL_NAME: &str = "credential.json";
 const TICKETS_NAME: &str = "tickets";
 
 /// A folder that holds who a commander is.
@@ -63,6 +64,10 @@ impl Profile {
         Self {
             folder: folder.into(),
         }
+    }
+
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// Returns where the private key is.
@@ -163,7 +168,7 @@ impl Profile {
     }
 
     /// Forgets all tickets: those of another hub, or of an earlier token, are of no use.
-    fn forget_tickets(&self) -> Result<(), ProfileError> {
+    pub(super) fn forget_tickets(&self) -> Result<(), ProfileError> {
         let path = self.folder.join(TICKETS_NAME);
         match std::fs::remove_dir_all(&path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -180,6 +185,39 @@ impl Profile {
 }
 
 impl Credential {
+    /// Returns this credential with `token` in it, which is good until `expires_at` in seconds since 1970.
+    ///
+    /// # Errors
+    ///
+    /// [`ProfileError::BadToken`] when it is none.
+    pub fn with_token(&self, token: &UnpackedToken<'_>) -> Result<Self, ProfileError> {
+        let claims = UnverifiedClaims::decode(token).map_err(ProfileError::BadToken)?;
+        let mut compact = [0; MAX_COMPACT_LEN];
+        let compact = token.to_compact(&mut compact);
+        Ok(Self {
+            token: compact
+                .map_err(|_| ProfileError::BadToken(TokenReason::TrailingBytes))?
+                .into(),
+            expires_at: claims.claims_unverified().expires_at,
+            ..self.clone()
+        })
+    }
+
+    /// Returns whether the token has less than half of its life left at `now`, in seconds since 1970.
+    #[must_use]
+    pub fn is_to_be_renewed(&self, now: u64) -> bool {
+        let mut buffer = [0; MAX_UNPACKED_LEN];
+        let token = self.token(&mut buffer);
+        let claims = token
+            .ok()
+            .and_then(|token| UnverifiedClaims::decode(&token).ok());
+        claims.is_some_and(|claims| {
+            let issued_at = claims.claims_unverified().issued_at;
+            let half = self.expires_at.saturating_sub(issued_at) / 2;
+            now >= issued_at.saturating_add(half)
+        })
+    }
+
     /// Returns the pins of the hub.
     ///
     /// # Errors
@@ -232,5 +270,45 @@ impl Credential {
         agent
             .parse()
             .unwrap_or_else(|_| AgentId::of(&self.hub, agent))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{HubKeys, Peer, PeerRole, Reach, encode_key};
+
+    #[test]
+    fn a_token_is_to_be_renewed_when_half_of_its_life_is_over() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let keys = HubKeys::open(folder.path()).expect("keys");
+        let hub_key = encode_key(keys.issuer.public_key());
+        let peer = Peer {
+            role: PeerRole::Commander,
+            key: hub_key.clone(),
+            group: None,
+            reach: Reach::Nobody,
+            permissions: Vec::new(),
+            generation: 1,
+            revoked: false,
+        };
+        let limits = crate::config::Config::default().limits;
+        let issued = crate::issuer::issue("hub", &keys, &limits, "alice", &peer, 0);
+        let issued = issued.expect("a token");
+        let credential = Credential {
+            hub: "hub".into(),
+            issuer_key: hub_key.clone(),
+            hub_key,
+            issuer_kid: keys.issuer_kid(),
+            group: None,
+            url: String::new(),
+            name: "alice".into(),
+            role: PeerRole::Commander,
+            token: issued.token,
+            expires_at: issued.expires_at,
+        };
+        let half = issued.expires_at - limits.commander_token_seconds / 2;
+        assert!(!credential.is_to_be_renewed(half - 1));
+        assert!(credential.is_to_be_renewed(half));
     }
 }

@@ -89,6 +89,18 @@ impl Directory {
         }
     }
 
+    /// Ends the sessions of the peer `name` but `kept`: they rest on a key that is not its own any more.
+    pub(super) fn end_others(&mut self, kept: SessionKey, name: &str) {
+        let others = self
+            .sessions
+            .iter()
+            .filter(|(key, entry)| **key != kept && entry.identity.name() == name);
+        let others: Vec<SessionKey> = others.map(|(key, _)| *key).collect();
+        for session in others {
+            self.end(session, AlertCode::Superseded, 0);
+        }
+    }
+
     /// Ends every session.
     pub(super) fn end_all(&mut self, alert: AlertCode, argument: u32) {
         let all: Vec<SessionKey> = self.sessions.keys().copied().collect();

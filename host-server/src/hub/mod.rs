@@ -65,6 +65,7 @@ pub(crate) enum Input {
     Renewed {
         session: SessionKey,
         identity: Identity,
+        rekeyed: bool,
     },
     /// It carries an envelope from its peer.
     Envelope {

@@ -100,7 +100,16 @@ impl Hub {
                     self.directory.end_peer(&name, AlertCode::Revoked);
                 }
             }
-            Input::Renewed { session, identity } => self.directory.renew(session, identity),
+            Input::Renewed {
+                session,
+                identity,
+                rekeyed,
+            } => {
+                if rekeyed {
+                    self.directory.end_others(session, identity.name());
+                }
+                self.directory.renew(session, identity);
+            }
             Input::Closed { session } => {
                 self.directory.close(session);
                 let cut = self.routes.leave(session);

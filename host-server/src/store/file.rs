@@ -45,9 +45,17 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
         let _ = remove_if_there(&fresh);
         return Err(io(error));
     }
-    File::open(folder)
+    sync_folder(folder)
+}
+
+/// Makes the names in the folder `path` last.
+pub(crate) fn sync_folder(path: &Path) -> Result<(), StoreError> {
+    File::open(path)
         .and_then(|folder| folder.sync_all())
-        .map_err(io)
+        .map_err(|error| StoreError::Io {
+            path: path.into(),
+            error,
+        })
 }
 
 /// Writes a file that is not there yet: neither one with wider rights nor a link to elsewhere is written to.

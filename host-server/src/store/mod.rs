@@ -8,7 +8,7 @@ mod tickets;
 
 use std::path::PathBuf;
 
-pub(crate) use file::{make_private_dir, replace};
+pub(crate) use file::{make_private_dir, replace, sync_folder};
 pub use key_file::{KeyFileError, create_key, load_key};
 pub use keys::HubKeys;
 use keys::open_or_create as open_or_create_key;

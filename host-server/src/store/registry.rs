@@ -123,16 +123,40 @@ impl Registry {
                 return Err(RegistryError::NameTaken(name.into()));
             }
         }
-        let other = self
-            .peers
-            .iter()
-            .find(|(other, known)| *other != name && known.key == peer.key);
-        if let Some((other, _)) = other {
-            return Err(RegistryError::KeyTaken(other.clone()));
-        }
+        self.check_key(name, &peer.key)?;
         let mut peers = self.peers.clone();
         peers.insert(name.into(), peer);
         self.commit(peers)
+    }
+
+    /// Gives the peer `name` the key `key` in place of the one that it has. When it returns, that is on the disk.
+    ///
+    /// # Errors
+    ///
+    /// [`RegistryError`]; nothing is changed then.
+    pub fn rekey(&mut self, name: &str, key: &PublicKey) -> Result<(), RegistryError> {
+        let Some(peer) = self.peers.get(name).filter(|peer| !peer.revoked) else {
+            return Err(RegistryError::Revoked(name.into()));
+        };
+        let mut peer = peer.clone();
+        peer.key = encode_key(key);
+        self.check_key(name, &peer.key)?;
+        let mut peers = self.peers.clone();
+        peers.insert(name.into(), peer);
+        self.commit(peers)
+    }
+
+    /// Checks that `key` is nobody else's than the peer's called `name`.
+    ///
+    /// # Errors
+    ///
+    /// [`RegistryError::KeyTaken`].
+    pub fn check_key(&self, name: &str, key: &str) -> Result<(), RegistryError> {
+        let mut others = self.peers.iter();
+        match others.find(|(other, known)| *other != name && known.key == key) {
+            Some((other, _)) => Err(RegistryError::KeyTaken(other.clone())),
+            None => Ok(()),
+        }
     }
 
     /// Shuts the peer `name` out. When it returns, that is on the disk. Returns whether there is such a peer.
@@ -165,15 +189,17 @@ impl Registry {
         self.peers.get(name)
     }
 
-    /// Returns whether the holder of `claims` is enrolled as the token says and not revoked.
+    /// Returns whether the holder of `claims` is enrolled as the token says and not revoked. `next_key` is good beside
+    /// the key that is written: one that the hub has just made a token for.
     #[must_use]
-    pub fn admits(&self, claims: &Claims) -> bool {
+    pub fn admits(&self, claims: &Claims, next_key: Option<&PublicKey>) -> bool {
         self.peers.get(claims.subject.as_str()).is_some_and(|peer| {
             !peer.revoked
                 && claims.issuer == self.issuer.as_str()
                 && claims.role == Role::from(peer.role)
                 && claims.generation >= peer.generation
-                && decode_key(&peer.key).as_ref() == Some(&claims.key)
+                && (next_key == Some(&claims.key)
+                    || decode_key(&peer.key).as_ref() == Some(&claims.key))
         })
     }
 

@@ -336,3 +336,63 @@ fn check_config_runs_what_the_daemon_runs() {
         stderr(&bad)
     );
 }
+
+/// Returns the credential in the folder `home`.
+fn credential(home: &Path) -> Credential {
+    let bytes = std::fs::read(home.join("credential.json")).expect("it is enrolled");
+    serde_json::from_slice(&bytes).expect("a credential")
+}
+
+#[test]
+fn a_person_renews_a_token_and_a_key() {
+    let world = World::start();
+    let _agent = Agent::start(world.agent("boiler"), Way::WebSocket(world.http));
+    let home = enrolled(&world, &[]);
+    let run = |arguments: &[&str]| moorline(home.path(), world.folder.path(), arguments);
+    let (first, first_key) = (credential(home.path()), run(&["pubkey", "--json"]).stdout);
+
+    let renewed = json(&run(&["renew", "--json"]));
+    let second = credential(home.path());
+    assert_ne!(second.token, first.token);
+    assert_eq!(renewed["expires_at"], second.expires_at);
+    assert!(run(&["send", "boiler", "ping"]).status.success());
+    assert_eq!(run(&["pubkey", "--json"]).stdout, first_key);
+
+    let renewed = json(&run(&["renew", "--new-key", "--json"]));
+    assert_eq!(renewed["new_key"], true);
+    assert_ne!(run(&["pubkey", "--json"]).stdout, first_key);
+    assert!(run(&["send", "boiler", "ping"]).status.success());
+    assert!(!home.path().join("next/key").exists());
+}
+
+#[test]
+fn a_key_that_the_hub_took_up_unheard_is_found_again() {
+    let world = World::start();
+    let home = enrolled(&world, &[]);
+    let run = |arguments: &[&str]| moorline(home.path(), world.folder.path(), arguments);
+    let old: Vec<(&str, Vec<u8>)> = ["key", "credential.json"]
+        .into_iter()
+        .map(|name| (name, std::fs::read(home.path().join(name)).expect("a file")))
+        .collect();
+    assert!(run(&["renew", "--new-key"]).status.success());
+    // As if the machine had stopped between the hub's answer and the first file that changes.
+    let next = home.path().join("next");
+    for (name, bytes) in &old {
+        std::fs::rename(home.path().join(name), next.join(name)).expect("it moves");
+        std::fs::write(home.path().join(name), bytes).expect("it is written");
+        let private = std::fs::Permissions::from_mode(0o600);
+        std::fs::set_permissions(home.path().join(name), private).expect("it is ours");
+    }
+    let _ = std::fs::remove_dir_all(home.path().join("tickets"));
+    assert!(run(&["agents"]).status.success());
+    // And between the first file and the second.
+    assert!(run(&["renew", "--new-key"]).status.success());
+    std::fs::rename(
+        home.path().join("credential.json"),
+        next.join("credential.json"),
+    )
+    .expect("it moves");
+    let (_, bytes) = &old[1];
+    std::fs::write(home.path().join("credential.json"), bytes).expect("it is written");
+    assert!(run(&["agents"]).status.success());
+}

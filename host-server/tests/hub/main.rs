@@ -9,6 +9,7 @@ mod life;
 mod memory;
 mod patience;
 mod refusals;
+mod renewal;
 mod routing;
 mod tickets;
 mod world;

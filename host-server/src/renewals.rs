@@ -1,0 +1,84 @@
+//! The newer tokens that a session asks for (PROTOCOL.md §5.7, §10.4).
+
+use std::sync::PoisonError;
+
+use moorline_core::crypto::PublicKey;
+use moorline_core::time::Instant;
+use moorline_core::token::Claims;
+
+use crate::clock;
+use crate::issuer::issue;
+use crate::session::Shared;
+use crate::store::encode_key;
+
+/// Fewest milliseconds between two tokens for one session.
+const PAUSE_MILLIS: u64 = 10_000;
+
+/// What a session knows of the tokens that it was given.
+#[derive(Debug, Default)]
+pub(crate) struct Renewals {
+    /// The peer's name, once it is proved.
+    name: String,
+    /// When the token was issued that the session rests on, in seconds since 1970.
+    issued_at: u64,
+    given_at: Option<Instant>,
+    /// The new key that the last token names.
+    next_key: Option<PublicKey>,
+}
+
+impl Renewals {
+    /// Notes which token the session rests on now.
+    pub(crate) fn note(&mut self, claims: &Claims) {
+        self.name = claims.subject.as_str().into();
+        self.issued_at = claims.issued_at;
+        self.next_key = None;
+    }
+
+    /// Returns the key that the peer may take up.
+    pub(crate) fn next_key(&self) -> Option<PublicKey> {
+        self.next_key
+    }
+
+    /// Makes a token for the peer as it is enrolled now; it names `key`, or the key that is enrolled. Returns it
+    /// unpacked, or why there is none.
+    pub(crate) fn make(&mut self, shared: &Shared, key: Option<&[u8]>) -> Result<Vec<u8>, String> {
+        let now = clock::instant();
+        if self.given_at.is_some_and(|at| now.since(at) < PAUSE_MILLIS) {
+            return Err("it was asked for too soon".into());
+        }
+        self.given_at = Some(now);
+        let key = match key {
+            None => None,
+            Some(bytes) => Some(
+                bytes
+                    .try_into()
+                    .ok()
+                    .and_then(PublicKey::from_bytes)
+                    .ok_or("the public key is not a point on P-256")?,
+            ),
+        };
+        let registry = shared
+            .registry
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        let peer = registry.find(&self.name).filter(|peer| !peer.revoked);
+        let mut peer = peer.ok_or("the peer is shut out")?.clone();
+        if let Some(key) = &key {
+            peer.key = encode_key(key);
+            registry
+                .check_key(&self.name, &peer.key)
+                .map_err(|error| error.to_string())?;
+        }
+        let config = &shared.config;
+        let issued = issue(
+            &config.name,
+            &shared.keys,
+            &config.limits,
+            &self.name,
+            &peer,
+            self.issued_at,
+        )?;
+        self.next_key = key;
+        Ok(issued.unpacked)
+    }
+}
