@@ -10,16 +10,19 @@
 
 use core::convert::Infallible;
 
+use heapless::Vec;
 use moorline_core::channel::{Answering, Rate};
-use moorline_core::connection::{Event, Heartbeat, Settings};
+use moorline_core::connection::{Event, Heartbeat, NewToken, Settings};
 use moorline_core::crypto::EphemeralKey;
 use moorline_core::driver::blocking::{Link, Machine, open_websocket};
 use moorline_core::driver::{Buffers, DriverError};
 use moorline_core::framing::{MAX_CLIENT_HEADER_LEN, MAX_RESPONSE_LEN, WebSocketClient};
 use moorline_core::handshake::{SingleUse, Ticket};
 use moorline_core::limits::{HANDSHAKE_MILLIS, MAX_HANDSHAKE_LEN};
+use moorline_core::message::{FromHub, ToHub};
 use moorline_core::reason::Error;
 use moorline_core::time::{Instant, Now};
+use moorline_core::token::{MAX_UNPACKED_LEN, UnpackedToken};
 use moorline_core::wire::FRAME_OVERHEAD;
 use static_cell::{ConstStaticCell, StaticCell};
 
@@ -27,7 +30,8 @@ use crate::backoff::Backoff;
 use crate::board::{Board, Clock, Entropy, Uart};
 use crate::commands::{Devices, Session};
 use crate::exchange::{Exchange, SETTINGS, Surroundings};
-use crate::identity::{BootError, Identity};
+use crate::identity::{BootError, Identity, handshake_len};
+use crate::renewal::Renewal;
 use crate::stream::{Line, LineError};
 
 /// The agent, ready to connect.
@@ -67,6 +71,8 @@ impl Agent {
         } = board;
         let identity = IDENTITY.init(Identity::establish(provision, &mut entropy)?);
         memory.exchange.begin(identity.floor());
+        let claims = identity.own().claims;
+        memory.renewal.begin(claims.issued_at, claims.expires_at);
         Ok(Self {
             identity,
             clock,
@@ -144,12 +150,19 @@ impl Agent {
             Some(key) => key,
             None => EphemeralKey::generate(machine.entropy).map_err(Error::from)?,
         };
+        // The token may have a successor before the link ends.
+        memory.token.clear();
+        if let Some(token) = memory.renewal.token() {
+            let _ = memory.token.extend_from_slice(token.as_bytes());
+        }
+        let token = UnpackedToken::parse_exact(&memory.token);
+        let token = token.unwrap_or(self.identity.token());
         // It is offered once: after an attempt that fails the next is in full.
         let ticket = self.ticket.take();
         let mut link = Link::connect(
             line,
             WebSocketClient::new(&mut memory.assembly),
-            self.identity.initiator(max_payload_len),
+            self.identity.initiator(token, max_payload_len),
             SingleUse { ephemeral, ticket },
             Settings {
                 max_payload_len,
@@ -172,7 +185,6 @@ impl Agent {
         self.opened_ms = Some(machine.clock.milliseconds());
         // The channels went through a session with the hub that is over.
         memory.exchange.channels().clear();
-        let responder = self.identity.responder(SETTINGS.max_payload_len);
         let answering = Answering {
             settings: SETTINGS,
             starts: Rate::STARTS,
@@ -181,7 +193,7 @@ impl Agent {
         if link.connection().facts().is_some_and(|facts| facts.resumed) {
             defmt::info!("link open session {=u64:016x}, resumed", number);
         } else {
-            let len = self.identity.handshake_len();
+            let len = handshake_len(&token);
             defmt::info!(
                 "link open session {=u64:016x}, handshake of {=usize} bytes",
                 number,
@@ -192,27 +204,45 @@ impl Agent {
             if let Some(ticket) = link.take_ticket() {
                 self.ticket = Some(ticket);
             }
-            let heard = link.poll(&mut machine, |event| match event {
-                Event::Envelope(payload) => memory.exchange.take(payload),
-                Event::Application(message) => {
-                    defmt::warn!("the hub says {=[u8]:02x}, unasked", message);
-                }
-                Event::RoundTrip(millis) => defmt::debug!("round trip of {=u64} ms", millis),
-                Event::Open(_)
-                | Event::Renewed(_)
-                | Event::RenewalRefused(_)
-                | Event::Closed(_)
-                | Event::Dropped(_) => {}
-            })?;
-            let instant = Instant(machine.clock.milliseconds());
-            let mut surroundings = Surroundings {
-                responder: &responder,
-                answering: &answering,
-                now: Now {
+            let now = |clock: &Clock| {
+                let instant = Instant(clock.milliseconds());
+                Now {
                     instant,
                     unix: session.hub_clock.at(instant),
                     quality: session.hub_clock.quality,
+                }
+            };
+            let arrived = now(machine.clock);
+            let mut is_newer = false;
+            let heard = link.poll(&mut machine, |event| match event {
+                Event::Envelope(payload) => memory.exchange.take(payload),
+                Event::Application(message) => match FromHub::decode(message) {
+                    Ok(FromHub::Token { token }) => {
+                        is_newer = memory.renewal.take(token, &self.identity.own(), &arrived);
+                    }
+                    Ok(FromHub::TokenRefused) => defmt::warn!("the hub gives no newer token"),
+                    _ => defmt::warn!("the hub says {=[u8]:02x}, unasked", message),
                 },
+                Event::Renewed(_) => defmt::info!("token renewed"),
+                Event::RenewalRefused(reason) => defmt::warn!("token refused: {}", reason),
+                Event::RoundTrip(millis) => defmt::debug!("round trip of {=u64} ms", millis),
+                Event::Open(_) | Event::Closed(_) | Event::Dropped(_) => {}
+            })?;
+            if let (true, Some(token)) = (is_newer, memory.renewal.token()) {
+                link.renew(&NewToken { token, key: None }, machine.entropy)?;
+            }
+            let now = now(machine.clock);
+            if memory.renewal.is_due(&now) {
+                let mut ask = [0; 8];
+                let ask = ToHub::RenewToken { key: None }.encode(&mut ask);
+                link.send_application(ask.map_err(Error::from)?, machine.entropy)?;
+            }
+            let token = memory.renewal.token().unwrap_or(self.identity.token());
+            let responder = self.identity.responder(token, SETTINGS.max_payload_len);
+            let mut surroundings = Surroundings {
+                responder: &responder,
+                answering: &answering,
+                now,
                 entropy: &mut *machine.entropy,
             };
             let exchange = &mut memory.exchange;
@@ -247,6 +277,9 @@ pub struct Memory {
     wire: [u8; WIRE_LEN],
     assembly: [u8; MESSAGE_LEN],
     exchange: Exchange,
+    renewal: Renewal,
+    /// The token that the link was opened with.
+    token: Vec<u8, MAX_UNPACKED_LEN>,
 }
 
 /// The agent's memory, for who starts it.
@@ -256,6 +289,8 @@ pub static MEMORY: ConstStaticCell<Memory> = ConstStaticCell::new(Memory {
     wire: [0; WIRE_LEN],
     assembly: [0; MESSAGE_LEN],
     exchange: Exchange::new(),
+    renewal: Renewal::new(),
+    token: Vec::new(),
 });
 
 /// Longest payload of a frame that the agent takes and sends, in bytes: a command and its answer have room in it.

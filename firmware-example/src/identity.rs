@@ -5,18 +5,21 @@ use moorline_core::handshake::{Initiator, Offer, OwnToken, RespondAs, Responder,
 use moorline_core::provision::{Provision, ProvisionError};
 use moorline_core::time::UnixMillis;
 use moorline_core::time_floor::TimeFloor;
-use moorline_core::token::{AgentId, MAX_UNPACKED_LEN, TokenReason, UnverifiedClaims};
+use moorline_core::token::{
+    AgentId, Claims, MAX_UNPACKED_LEN, TokenReason, UnpackedToken, UnverifiedClaims,
+};
 use moorline_core::wire::{Form, Limits, M1_LEN, M2_LEN, M3_MIN_LEN, M4_LEN, SuiteList};
 
 use crate::board::{Entropy, EntropyError};
 use crate::exchange::to_u16;
+use crate::renewal::Own;
 
 /// What the device was provisioned with, found to be of use.
 pub struct Identity {
     provision: Provision<'static>,
     keys: [SigningKey; 1],
     id: AgentId,
-    provisioned: UnixMillis,
+    claims: Claims,
 }
 
 impl Identity {
@@ -31,7 +34,7 @@ impl Identity {
         let provision = Provision::parse(provision).map_err(BootError::Provision)?;
         let key = SigningKey::from_scalar(provision.scalar()).ok_or(BootError::Key)?;
         let claims = UnverifiedClaims::decode(&provision.token()).map_err(BootError::Token)?;
-        let claims = claims.claims_unverified();
+        let claims = claims.claims_unverified().clone();
         if claims.key != *key.public_key() {
             return Err(BootError::TokenOfAnother);
         }
@@ -41,7 +44,7 @@ impl Identity {
             provision,
             keys: [key],
             id,
-            provisioned: UnixMillis::from_secs(claims.issued_at),
+            claims,
         })
     }
 
@@ -50,13 +53,27 @@ impl Identity {
         self.provision.host()
     }
 
-    /// Returns how many bytes the four messages of a full handshake have.
-    pub fn handshake_len(&self) -> usize {
-        M1_LEN + M2_LEN + M3_MIN_LEN + self.provision.token().as_bytes().len() + M4_LEN
+    /// Returns the token that the device was provisioned with.
+    pub fn token(&self) -> UnpackedToken<'static> {
+        self.provision.token()
     }
 
-    /// Returns the device's side of a channel that takes payloads of `max_payload_len` bytes.
-    pub fn responder(&self, max_payload_len: u16) -> Responder<'_> {
+    /// Returns what a token that follows must say.
+    pub fn own(&self) -> Own<'_> {
+        let site = self.provision.site();
+        Own {
+            claims: &self.claims,
+            anchors: &site.anchors,
+            audience: site.audience,
+        }
+    }
+
+    /// Returns the device's side of a channel that takes payloads of `max_payload_len` bytes. It shows `token`.
+    pub fn responder<'i>(
+        &'i self,
+        token: UnpackedToken<'i>,
+        max_payload_len: u16,
+    ) -> Responder<'i> {
         let site = self.provision.site();
         Responder {
             keys: &self.keys,
@@ -70,7 +87,7 @@ impl Identity {
             },
             respond_as: RespondAs::Agent(OwnToken {
                 id: self.id,
-                token: self.provision.token(),
+                token,
                 group: site.group,
             }),
         }
@@ -78,7 +95,7 @@ impl Identity {
 
     /// Returns what the time is at least: the device's token was issued when it was provisioned.
     pub fn floor(&self) -> TimeFloor {
-        TimeFloor::new(self.provisioned, None)
+        TimeFloor::new(UnixMillis::from_secs(self.claims.issued_at), None)
     }
 
     fn key(&self) -> &SigningKey {
@@ -86,11 +103,16 @@ impl Identity {
         key
     }
 
-    /// Returns the device's side of a handshake with the hub that takes payloads of `max_payload_len` bytes.
-    pub fn initiator(&self, max_payload_len: u16) -> Initiator<'_> {
+    /// Returns the device's side of a handshake with the hub that takes payloads of `max_payload_len` bytes. It shows
+    /// `token`.
+    pub fn initiator<'i>(
+        &'i self,
+        token: UnpackedToken<'i>,
+        max_payload_len: u16,
+    ) -> Initiator<'i> {
         Initiator {
             key: self.key(),
-            token: self.provision.token(),
+            token,
             wanted: Wanted::Hub(self.provision.pins(), Form::Stream),
             offer: Offer {
                 suites: SuiteList::CHACHA_FIRST,
@@ -154,6 +176,11 @@ impl defmt::Format for BootError {
             ),
         }
     }
+}
+
+/// Returns how many bytes the four messages of a full handshake have that shows `token`.
+pub fn handshake_len(token: &UnpackedToken<'_>) -> usize {
+    M1_LEN + M2_LEN + M3_MIN_LEN + token.as_bytes().len() + M4_LEN
 }
 
 /// A stream has no transport unit of its own; this one is announced for paths that have one (PROTOCOL.md §2.2).

@@ -29,4 +29,5 @@ pub mod commands;
 pub mod exchange;
 pub mod identity;
 mod machine;
+pub mod renewal;
 pub mod stream;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::LazyLock;
 use std::time::Duration;
 
+use moorline_conformance::fixture::signing_key;
 use moorline_core::message::{Alert, AlertCode, Status};
 use moorline_qemu::image::{Profile, build_image};
 use moorline_qemu::{Error, Level, Outcome, Qemu, Running};
@@ -98,6 +99,38 @@ fn what_is_no_request_gets_no_answer_and_does_no_harm() -> Result<(), Error> {
         device.wait_for(reason)?;
     }
     assert_eq!(peer.ask("ping", &[]).status, Status::Done);
+    stop(device)
+}
+
+#[test]
+fn a_token_is_renewed_when_half_of_its_life_is_over() -> Result<(), Error> {
+    const HALF: u64 = 1_800;
+    let mut hub = Hub::listen().later((HALF + 60) * 1000);
+    let key = hub.device_key();
+    let other_key = signing_key("another device").expect("the name gives a scalar in range");
+    let anothers = hub.next_token(HALF, &other_key);
+    let next = hub.next_token(HALF, &key);
+    let mut forged = next.clone();
+    *forged.last_mut().expect("a signature") ^= 1;
+    let mut device = boot(&hub)?;
+    let mut peer = hub.welcome();
+    let first = peer.issued_at();
+    peer.hear_that_a_token_is_due();
+    // What no issuer signed, and what is another's, is not shown to anyone.
+    peer.give_token(&forged);
+    device.wait_for("no token: SignatureInvalid")?;
+    peer.give_token(&anothers);
+    device.wait_for("no token: it is another's, or older")?;
+    peer.give_token(&next);
+    assert_eq!(peer.hear_of_renewal(), first + HALF);
+    device.wait_for("token renewed")?;
+    assert_eq!(peer.ask("ping", &[]).status, Status::Done);
+    peer.leave(Alert::new(AlertCode::GoingAway));
+    device.wait_for("link lost: ")?;
+    // The next session rests on it.
+    let peer = hub.welcome();
+    assert_eq!(peer.issued_at(), first + HALF);
+    drop(peer);
     stop(device)
 }
 

@@ -9,10 +9,6 @@ use crate::token::VerifiedClaims;
 
 /// What happened.
 #[derive(Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "an event is looked at where it was made; without a heap there is nowhere else to put claims"
-)]
 pub enum Event<'m> {
     /// The handshake is finished and both ends are proved. A responder learns who the initiator is.
     Open(Option<VerifiedClaims>),

@@ -3,7 +3,7 @@
 use embedded_io_async::{Error as _, ErrorKind, ErrorType, Read, Write};
 
 use super::{Buffers, Clock, DriverError, Pump};
-use crate::connection::{Connection, Event, Settings};
+use crate::connection::{Connection, Event, NewToken, Settings};
 use crate::entropy::Entropy;
 use crate::framing::{Framing, MAX_RESPONSE_LEN, UpgradeKey, emit_request, parse_response};
 use crate::handshake::{Initiator, SingleUse, Ticket};
@@ -208,6 +208,20 @@ impl<'k, 'b, S: Read + Write, F: Framing> Link<'k, 'b, S, F> {
         entropy: &mut E,
     ) -> Result<(), StreamError<S>> {
         let write = self.pump.send_application(payload, entropy)?;
+        self.write(write).await
+    }
+
+    /// Shows the responder a newer token; the answer is an event.
+    ///
+    /// # Errors
+    ///
+    /// [`DriverError::Own`] as [`Connection::renew`]; [`DriverError::Stream`].
+    pub async fn renew<E: Entropy>(
+        &mut self,
+        new: &NewToken<'_>,
+        entropy: &mut E,
+    ) -> Result<(), StreamError<S>> {
+        let write = self.pump.renew(new, entropy)?;
         self.write(write).await
     }
 

@@ -1,7 +1,7 @@
 //! The driver without the stream.
 
 use super::Stop;
-use crate::connection::{Connection, Context, Event, Settings};
+use crate::connection::{Connection, Context, Event, NewToken, Settings};
 use crate::entropy::Entropy;
 use crate::framing::{Framing, Progress};
 use crate::handshake::{Initiator, SingleUse, Ticket};
@@ -271,6 +271,16 @@ impl<'k, 'b, F: Framing> Pump<'k, 'b, F> {
         let frame = self
             .connection
             .send_application(payload, self.buffers.message)?;
+        Ok(self.framing.emit(frame, entropy, self.buffers.wire)?.len())
+    }
+
+    /// Shows the responder a newer token; returns how many bytes are to be written.
+    ///
+    /// # Errors
+    ///
+    /// As [`Connection::renew`].
+    pub fn renew(&mut self, new: &NewToken<'_>, entropy: &mut dyn Entropy) -> Result<usize, Error> {
+        let frame = self.connection.renew(new, entropy, self.buffers.message)?;
         Ok(self.framing.emit(frame, entropy, self.buffers.wire)?.len())
     }
 

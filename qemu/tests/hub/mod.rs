@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use std::{io, thread};
 
 use moorline_conformance::fixture::{
-    FixedEntropy, HUB, World, agent_id, at, signing_key, token as token_of,
+    AGENT, FixedEntropy, HUB, ISSUER, KID, NOW, World, agent_id, at, signing_key, token as token_of,
 };
 use moorline_core::connection::{Connection, Context, Event, Responding, Settings};
 use moorline_core::crypto::{EphemeralKey, SigningKey};
@@ -16,11 +16,14 @@ use moorline_core::datagram::Datagram;
 use moorline_core::handshake::{Admission, Gate, Initiator, Offer, Responder, Wanted, WantedAgent};
 use moorline_core::limits::MAX_HANDSHAKE_LEN;
 use moorline_core::message::{
-    Alert, Command, ENVELOPE_HEADER_LEN, Envelope, Request, Response, Status,
+    Alert, Command, ENVELOPE_HEADER_LEN, Envelope, FromHub, Request, Response, Status, ToHub,
 };
 use moorline_core::provision::{MAX_PROVISION_LEN, Provision, Site};
 use moorline_core::time::Now;
-use moorline_core::token::{Claims, MAX_UNPACKED_LEN, Role, UnpackedToken, VerifiedClaims};
+use moorline_core::token::{
+    AgentScope, Claims, MAX_UNPACKED_LEN, NewClaims, Permissions, Renewal, Role, TokenKind,
+    UnpackedToken, VerifiedClaims, mint,
+};
 use moorline_core::wire::{Form, Refuse, SuiteList};
 use tungstenite::handshake::server;
 use tungstenite::{Message, WebSocket};
@@ -34,7 +37,22 @@ pub(crate) struct Hub {
     gate: CountingGate,
     commander: SigningKey,
     commander_token: Vec<u8>,
+    clock: Clock,
+}
+
+/// The hub's clock.
+#[derive(Clone, Copy)]
+struct Clock {
     started: Instant,
+    /// Milliseconds after the time of the fixture at which the hub begins.
+    ahead: u64,
+}
+
+impl Clock {
+    fn now(self) -> Now {
+        let millis = u64::try_from(self.started.elapsed().as_millis()).expect("a short test");
+        at(self.ahead + millis)
+    }
 }
 
 impl Hub {
@@ -64,15 +82,55 @@ impl Hub {
             address,
             incoming,
             entropy: FixedEntropy::new("hub in a test"),
-            gate: CountingGate { count: 0 },
-            started: Instant::now(),
+            gate: CountingGate {
+                count: 0,
+                issued_at: 0,
+            },
+            clock: Clock {
+                started: Instant::now(),
+                ahead: 0,
+            },
         }
+    }
+
+    /// Begins so long after the device was provisioned.
+    pub(crate) fn later(mut self, millis: u64) -> Self {
+        self.clock.ahead = millis;
+        self
     }
 
     /// Takes another static key than the one that the device pinned.
     pub(crate) fn with_foreign_key(mut self) -> Self {
         self.world.hub = [signing_key("another hub").expect("the name gives a scalar in range")];
         self
+    }
+
+    /// Returns a token of the device's, issued `seconds` after the one that it was provisioned with, for `key`.
+    pub(crate) fn next_token(&self, seconds: u64, key: &SigningKey) -> Vec<u8> {
+        let new = NewClaims {
+            kind: TokenKind::Access,
+            kid: KID,
+            issuer: ISSUER,
+            audience: &[HUB, "site-1"],
+            subject: AGENT,
+            key: *key.public_key(),
+            role: Role::Agent,
+            permissions: &[],
+            agents: AgentScope::None,
+            generation: 1,
+            issued_at: NOW.secs() + seconds,
+            not_before: None,
+            expires_at: NOW.secs() + seconds + 3600,
+            jti: [9; 16],
+        };
+        let mut out = [0; MAX_UNPACKED_LEN];
+        let token = mint(&new, &self.world.issuer, &[], &mut out);
+        token.expect("it can be minted").as_bytes().to_vec()
+    }
+
+    /// Returns the device's key.
+    pub(crate) fn device_key(&self) -> SigningKey {
+        SigningKey::from_scalar(&self.world.agent.to_scalar()).expect("the same key")
     }
 
     /// Returns where it listens.
@@ -128,7 +186,7 @@ impl Hub {
                 Form::Stream,
                 None,
                 Settings::default(),
-                now(self.started).instant,
+                self.clock.now().instant,
             ),
             responder: self.world.responder(),
             entropy: &mut self.entropy,
@@ -150,7 +208,7 @@ impl Hub {
                 },
             },
             channel: None,
-            started: self.started,
+            clock: self.clock,
             request_count: 0,
         }
     }
@@ -175,7 +233,7 @@ pub(crate) struct Peer<'h> {
     /// Who commands the device through this hub.
     commander: Initiator<'h>,
     channel: Option<Datagram<'h>>,
-    started: Instant,
+    clock: Clock,
     request_count: u32,
 }
 
@@ -197,7 +255,7 @@ impl Peer<'_> {
             self.commander,
             ephemeral,
             Settings::default(),
-            &now(self.started),
+            &self.clock.now(),
             self.entropy,
             &mut out,
         )
@@ -223,7 +281,7 @@ impl Peer<'_> {
         let inner = &mut payload[ENVELOPE_HEADER_LEN..];
         let mut out = [0; MAX_HANDSHAKE_LEN];
         let mut context = Context {
-            now: now(self.started),
+            now: self.clock.now(),
             entropy: self.entropy,
             responding: None,
         };
@@ -240,6 +298,47 @@ impl Peer<'_> {
             self.carry(&answer);
         }
         message
+    }
+
+    /// Returns when the token was issued that the device showed, in seconds since 1970.
+    pub(crate) fn issued_at(&self) -> u64 {
+        self.gate.issued_at
+    }
+
+    /// Waits until the device asks for a newer token.
+    pub(crate) fn hear_that_a_token_is_due(&mut self) {
+        let asks = |event: Event<'_>| match event {
+            Event::Application(message) => {
+                ToHub::decode(message) == Ok(ToHub::RenewToken { key: None })
+            }
+            _ => false,
+        };
+        while self.step(asks).expect("the device is there") != Some(true) {}
+    }
+
+    /// Gives the device `token`.
+    pub(crate) fn give_token(&mut self, token: &[u8]) {
+        let mut message = [0; 1024];
+        let message = FromHub::Token { token }.encode(&mut message);
+        let mut out = [0; 1100];
+        let frame = self
+            .connection
+            .send_application(message.expect("it fits"), &mut out);
+        let frame = frame.expect("the session is open").to_vec();
+        self.send(frame).expect("the line is there");
+    }
+
+    /// Waits until the session rests on another token; returns when that was issued.
+    pub(crate) fn hear_of_renewal(&mut self) -> u64 {
+        let renewed = |event: Event<'_>| match event {
+            Event::Renewed(Some(claims)) => Some(claims.claims().issued_at),
+            _ => None,
+        };
+        loop {
+            if let Some(Some(issued_at)) = self.step(renewed).expect("the device is there") {
+                return issued_at;
+            }
+        }
     }
 
     /// Sends a command, waits for its reply and returns it.
@@ -322,7 +421,7 @@ impl Peer<'_> {
         let mut message = message.to_vec();
         let mut out = [0; MAX_HANDSHAKE_LEN];
         let mut context = Context {
-            now: now(self.started),
+            now: self.clock.now(),
             entropy: self.entropy,
             responding: Some(Responding {
                 responder: &self.responder,
@@ -382,6 +481,8 @@ fn said(message: &[u8], id: u32) -> Said {
 /// Admits everyone, to a session of its own.
 struct CountingGate {
     count: u64,
+    /// When the token of the peer that was admitted last was issued, in seconds since 1970.
+    issued_at: u64,
 }
 
 impl Gate for CountingGate {
@@ -389,8 +490,13 @@ impl Gate for CountingGate {
         false
     }
 
+    fn renew(&mut self, claims: &VerifiedClaims, _: Renewal) -> Option<Permissions> {
+        Some(claims.claims().permissions)
+    }
+
     fn admit(&mut self, claims: &VerifiedClaims) -> Result<Admission, Refuse> {
         self.count += 1;
+        self.issued_at = claims.claims().issued_at;
         Ok(Admission {
             session_id: self.count.to_be_bytes(),
             permissions: claims.claims().permissions,
@@ -415,11 +521,6 @@ fn with_subprotocol(
         "moorline.v1".parse().expect("a value"),
     );
     Ok(response)
-}
-
-/// Returns the hub's time.
-fn now(started: Instant) -> Now {
-    at(u64::try_from(started.elapsed().as_millis()).expect("a short test"))
 }
 
 /// Reads the request for a WebSocket off `line` and sends `answer`.

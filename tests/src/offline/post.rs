@@ -106,6 +106,10 @@ fn command(frame: &[u8]) -> Message {
 
 /// What became of a message, without the borrowed part.
 #[derive(Debug, PartialEq, Eq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it is looked at where it was made; there is no heap on the device"
+)]
 enum Heard {
     Reply(Message, Option<Reason>),
     Silent(Reason),
