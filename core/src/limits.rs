@@ -71,6 +71,9 @@ pub const MAX_TICKET_SECONDS: u32 = 86_400;
 /// Most tickets that follow each other without a full handshake (PROTOCOL.md §2.8).
 pub const MAX_TICKET_CHAIN: u8 = 64;
 
+/// Milliseconds for which the session lasts in which a newcomer gets its token (PROTOCOL.md §2.9).
+pub const ENROLMENT_MILLIS: u64 = 60_000;
+
 /// Fewest milliseconds between two tokens that a responder judges in one session (PROTOCOL.md §5.7).
 pub const RENEWAL_MILLIS: u64 = 1_000;
 

@@ -120,6 +120,10 @@ pub enum Reason {
     Expired,
     /// The source of entropy of this end does not answer.
     Entropy,
+    /// The key is not a point of the curve.
+    PublicKey,
+    /// The code opens no enrolment: it is wrong, used or over, or no enrolment is open.
+    EnrolmentCode,
     /// The key of a new token is not proved, or proved where none is due.
     KeyProof,
     /// The peer shows tokens too often.
@@ -196,6 +200,10 @@ pub enum Error {
     NotOpen,
     /// This is for the initiator to do.
     NotInitiator,
+    /// This is for the hub to do, with a newcomer.
+    NotEnrolling,
+    /// This is for links.
+    NotALink,
     /// A key update is not possible at this moment: one is under way, or the last one is too near.
     NotSettled,
     /// The key has sealed all it may; a key update must come first.

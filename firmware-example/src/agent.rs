@@ -226,7 +226,7 @@ impl Agent {
                 Event::Renewed(_) => defmt::info!("token renewed"),
                 Event::RenewalRefused(reason) => defmt::warn!("token refused: {}", reason),
                 Event::RoundTrip(millis) => defmt::debug!("round trip of {=u64} ms", millis),
-                Event::Open(_) | Event::Closed(_) | Event::Dropped(_) => {}
+                Event::Open(_) | Event::Enrolled(_) | Event::Closed(_) | Event::Dropped(_) => {}
             })?;
             if let (true, Some(token)) = (is_newer, memory.renewal.token()) {
                 link.renew(&NewToken { token, key: None }, machine.entropy)?;

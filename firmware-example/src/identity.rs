@@ -1,7 +1,7 @@
 //! Who the device is and whom it takes for its hub: what it must have before it sends a byte.
 
 use moorline_core::crypto::{SelfTestError, SigningKey, self_test};
-use moorline_core::handshake::{Initiator, Offer, OwnToken, RespondAs, Responder, Wanted};
+use moorline_core::handshake::{Initiator, Offer, OwnToken, RespondAs, Responder, Shown, Wanted};
 use moorline_core::provision::{Provision, ProvisionError};
 use moorline_core::time::UnixMillis;
 use moorline_core::time_floor::TimeFloor;
@@ -112,7 +112,7 @@ impl Identity {
     ) -> Initiator<'i> {
         Initiator {
             key: self.key(),
-            token,
+            shows: Shown::Token(token),
             wanted: Wanted::Hub(self.provision.pins(), Form::Stream),
             offer: Offer {
                 suites: SuiteList::CHACHA_FIRST,

@@ -18,7 +18,7 @@ use crate::config::Config;
 use crate::door::{Budget, serve_http, serve_tcp};
 use crate::hub::{Hub, HubHandle, Input};
 use crate::session::Shared;
-use crate::store::{HubKeys, Registry, StoreError, Tickets, make_private_dir};
+use crate::store::{HubKeys, Invitations, Registry, StoreError, Tickets, make_private_dir};
 use crate::{admin, clock};
 
 /// How long sessions may take to say goodbye.
@@ -106,6 +106,7 @@ impl Daemon {
             ..config
         };
         let shared = Shared {
+            invitations: Mutex::new(Invitations::open(&config.data_dir)?),
             config,
             keys,
             anchors,

@@ -82,3 +82,27 @@ impl Renewals {
         Ok(issued.unpacked)
     }
 }
+
+/// What a newcomer is given.
+pub(crate) struct FirstToken {
+    /// Its token, unpacked.
+    pub(crate) token: Vec<u8>,
+    /// The group that it belongs to.
+    pub(crate) group: Option<String>,
+}
+
+/// Makes the first token of the peer that has just been enrolled under `name`. Returns why there is none, in words.
+pub(crate) fn first_token(shared: &Shared, name: &str) -> Result<FirstToken, String> {
+    let registry = shared
+        .registry
+        .read()
+        .unwrap_or_else(PoisonError::into_inner);
+    let peer = registry.find(name).filter(|peer| !peer.revoked);
+    let peer = peer.ok_or("the peer is shut out")?;
+    let config = &shared.config;
+    let issued = issue(&config.name, &shared.keys, &config.limits, name, peer, 0)?;
+    Ok(FirstToken {
+        token: issued.unpacked,
+        group: peer.group.clone(),
+    })
+}

@@ -1,5 +1,6 @@
 //! One peer's session: the only place that knows both a connection and a transport.
 
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -9,15 +10,16 @@ use moorline_core::connection::{
 };
 use moorline_core::crypto::PublicKey;
 use moorline_core::entropy::EntropyError;
-use moorline_core::handshake::{Admission, Gate, RespondAs, Responder, TicketRecord};
+use moorline_core::handshake::{Admission, Gate, Peer, RespondAs, Responder, TicketRecord};
 use moorline_core::limits::MAX_HANDSHAKE_LEN;
-use moorline_core::message::{Alert, AlertCode, Envelope, FromHub, ToHub};
+use moorline_core::message::{Alert, AlertCode, Enrolled, Envelope, FromHub, ToHub};
 use moorline_core::reason::Reason;
 use moorline_core::token::{
     AgentId, Claims, MAX_UNPACKED_LEN, Permissions, Renewal, Role, TrustAnchors, VerifiedClaims,
 };
 use moorline_core::wire::{
-    Form, Limits as WireLimits, Refuse, RefuseCode, Reject, RejectCode, SuiteList, TICKET_ID_LEN,
+    EnrolmentCode, Form, Limits as WireLimits, Refuse, RefuseCode, Reject, RejectCode, SuiteList,
+    TICKET_ID_LEN,
 };
 
 use crate::clock;
@@ -25,8 +27,8 @@ use crate::config::Config;
 use crate::door::{Budget, Place};
 use crate::entropy::{SystemEntropy, random};
 use crate::hub::{Hex, HubHandle, Identity, Input, Output, RETRY_MILLIS, SessionKey};
-use crate::renewals::Renewals;
-use crate::store::{HubKeys, Registry, Tickets};
+use crate::renewals::{self, Renewals};
+use crate::store::{HubKeys, Invitations, Registry, Tickets, encode_key};
 use crate::transport::Transport;
 
 /// How long a peer may take to take one message.
@@ -50,11 +52,19 @@ pub(crate) struct Shared {
     pub(crate) anchors: TrustAnchors,
     pub(crate) registry: Arc<RwLock<Registry>>,
     pub(crate) tickets: Mutex<Tickets>,
+    pub(crate) invitations: Mutex<Invitations>,
     pub(crate) hub: HubHandle,
     pub(crate) budget: Budget,
 }
 
 impl Shared {
+    /// Returns the invitations, for a moment.
+    pub(crate) fn invitations(&self) -> MutexGuard<'_, Invitations> {
+        self.invitations
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Returns the tickets, for a moment.
     pub(crate) fn tickets(&self) -> MutexGuard<'_, Tickets> {
         self.tickets.lock().unwrap_or_else(PoisonError::into_inner)
@@ -128,6 +138,8 @@ struct Session<'s, T> {
     place: &'s Place,
     key: Option<SessionKey>,
     renewals: Renewals,
+    /// The session of a newcomer that has not shown its token yet.
+    enrolling: Option<SessionKey>,
     outbox: async_channel::Receiver<Box<Output>>,
     outbox_sender: async_channel::Sender<Box<Output>>,
     /// Takes what a handshake or the session itself sends; it grows to what is carried to this peer.
@@ -165,6 +177,7 @@ impl<'s, T: Transport> Session<'s, T> {
             place,
             key: None,
             renewals: Renewals::default(),
+            enrolling: None,
             outbox,
             outbox_sender,
             out: vec![0; MAX_HANDSHAKE_LEN],
@@ -209,11 +222,13 @@ impl<'s, T: Transport> Session<'s, T> {
 
     async fn handle_message(&mut self, mut message: Vec<u8>) -> Result<(), End> {
         self.place.meter().begin_again();
-        let (outcome, admitted) = {
+        let (len, event, session, newcomer) = {
             let mut door = Door {
                 shared: self.shared,
                 session: None,
                 next_key: self.renewals.next_key(),
+                network: self.place.network(),
+                newcomer: None,
             };
             let mut context = Context {
                 now: clock::now(),
@@ -226,27 +241,21 @@ impl<'s, T: Transport> Session<'s, T> {
             let outcome = self
                 .connection
                 .handle_message(&mut message, &mut context, &mut self.out);
-            (outcome, door.session)
+            let len = outcome.send.map(<[u8]>::len);
+            (len, outcome.event, door.session, door.newcomer)
         };
         // The hub knows of the peer before the peer knows that it is in.
         let mut has_hub = true;
-        if let (Some(Event::Open(Some(claims))), Some(session)) = (&outcome.event, admitted) {
-            // From here on nothing but the session itself ends it.
-            if !self.place.settle() {
-                return Err(End::Refused(Reason::NotAdmitted));
+        match (&event, session) {
+            (Some(Event::Open(Some(Peer::Holder(claims)))), Some(session)) => {
+                has_hub = self.let_in(session, claims.claims()).await?;
             }
-            let (identity, outbox) = (identity(claims.claims()), self.outbox_sender.clone());
-            self.renewals.note(claims.claims());
-            tracing::info!(peer = self.peer, name = identity.name(), "authenticated");
-            self.key = Some(session);
-            let input = Input::Opened {
-                session,
-                identity,
-                outbox,
-            };
-            has_hub = self.shared.hub.tell(input).await;
+            (Some(Event::Renewed(Some(claims))), _) => {
+                has_hub = self.note_renewal(claims.claims()).await?;
+            }
+            _ => {}
         }
-        if let Some(bytes) = outcome.send {
+        if let Some(bytes) = len.and_then(|len| self.out.get(..len)) {
             write(self.transport, bytes).await?;
         }
         if !has_hub {
@@ -254,9 +263,19 @@ impl<'s, T: Transport> Session<'s, T> {
                 .handle_output(Output::Close(AlertCode::GoingAway, RETRY_MILLIS))
                 .await;
         }
-        match outcome.event {
-            None | Some(Event::RoundTrip(_) | Event::Open(_) | Event::Dropped(_)) => Ok(()),
-            Some(Event::Renewed(claims)) => self.note_renewal(claims).await,
+        match event {
+            Some(Event::Open(Some(Peer::Newcomer(_)))) => match newcomer {
+                Some(name) => self.give_first_token(&name, session).await,
+                None => Err(End::Refused(Reason::NotAdmitted)),
+            },
+            None
+            | Some(
+                Event::RoundTrip(_)
+                | Event::Open(_)
+                | Event::Enrolled(_)
+                | Event::Renewed(_)
+                | Event::Dropped(_),
+            ) => Ok(()),
             Some(Event::RenewalRefused(reason)) => {
                 tracing::info!(peer = self.peer, ?reason, "a token was refused");
                 Ok(())
@@ -309,25 +328,70 @@ impl<'s, T: Transport> Session<'s, T> {
             .await
     }
 
-    async fn note_renewal(&mut self, claims: Option<VerifiedClaims>) -> Result<(), End> {
-        if let (Some(claims), Some(session)) = (claims, self.key) {
-            let identity = identity(claims.claims());
-            let rekeyed = self.renewals.next_key().as_ref() == Some(&claims.claims().key);
-            self.renewals.note(claims.claims());
-            tracing::info!(
-                peer = self.peer,
-                name = identity.name(),
-                rekeyed,
-                "token renewed"
-            );
-            let input = Input::Renewed {
-                session,
-                identity,
-                rekeyed,
-            };
-            self.shared.hub.tell(input).await;
+    /// Makes the stranger a peer of the hub; returns whether there is still a hub.
+    async fn let_in(&mut self, session: SessionKey, claims: &Claims) -> Result<bool, End> {
+        // From here on nothing but the session itself ends it.
+        if !self.place.settle() {
+            return Err(End::Refused(Reason::NotAdmitted));
         }
-        Ok(())
+        let (identity, outbox) = (identity(claims), self.outbox_sender.clone());
+        self.renewals.note(claims);
+        tracing::info!(peer = self.peer, name = identity.name(), "authenticated");
+        self.key = Some(session);
+        let input = Input::Opened {
+            session,
+            identity,
+            outbox,
+        };
+        Ok(self.shared.hub.tell(input).await)
+    }
+
+    async fn note_renewal(&mut self, claims: &Claims) -> Result<bool, End> {
+        if let Some(session) = self.enrolling.take() {
+            return self.let_in(session, claims).await;
+        }
+        let Some(session) = self.key else {
+            return Ok(true);
+        };
+        let identity = identity(claims);
+        let rekeyed = self.renewals.next_key().as_ref() == Some(&claims.key);
+        self.renewals.note(claims);
+        tracing::info!(
+            peer = self.peer,
+            name = identity.name(),
+            rekeyed,
+            "token renewed"
+        );
+        let input = Input::Renewed {
+            session,
+            identity,
+            rekeyed,
+        };
+        Ok(self.shared.hub.tell(input).await)
+    }
+
+    /// Gives a newcomer, which is enrolled under `name` now, its first token.
+    async fn give_first_token(
+        &mut self,
+        name: &str,
+        session: Option<SessionKey>,
+    ) -> Result<(), End> {
+        self.enrolling = session;
+        tracing::info!(peer = self.peer, name, "enrolled with a code");
+        let first = renewals::first_token(self.shared, name).map_err(|why| {
+            tracing::error!(name, why, "no token for a newcomer");
+            End::Refused(Reason::NotAdmitted)
+        })?;
+        let enrolled = Enrolled {
+            token: &first.token,
+            issuer_key: &self.shared.keys.issuer.public_key().to_bytes(),
+            group: first.group.as_deref(),
+        };
+        let frame = self
+            .connection
+            .enrol(&enrolled, &mut self.out)
+            .map_err(End::Own)?;
+        Ok(write(self.transport, frame).await?)
     }
 
     async fn handle_output(&mut self, output: Output) -> Result<(), End> {
@@ -388,6 +452,8 @@ impl<'s, T: Transport> Session<'s, T> {
                 shared: self.shared,
                 session: None,
                 next_key: self.renewals.next_key(),
+                network: self.place.network(),
+                newcomer: None,
             };
             let mut context = Context {
                 now: clock::now(),
@@ -456,6 +522,10 @@ struct Door<'s> {
     session: Option<SessionKey>,
     /// A key that the peer may take up in this session.
     next_key: Option<PublicKey>,
+    /// Where the peer comes from.
+    network: IpAddr,
+    /// The name under which a newcomer was enrolled.
+    newcomer: Option<String>,
 }
 
 impl Gate for Door<'_> {
@@ -466,6 +536,41 @@ impl Gate for Door<'_> {
             .read()
             .unwrap_or_else(PoisonError::into_inner);
         !registry.admits(claims, self.next_key.as_ref())
+    }
+
+    fn knows_code(&mut self, code: EnrolmentCode<'_>) -> bool {
+        let now = clock::now().unix.secs();
+        self.shared
+            .invitations()
+            .knows(code.expose(), self.network, now)
+    }
+
+    fn enrol(&mut self, code: EnrolmentCode<'_>, key: &PublicKey) -> Result<[u8; 8], Refuse> {
+        let refused = || Refuse {
+            code: RefuseCode::BadCredential,
+            argument: 0,
+        };
+        let now = clock::now().unix.secs();
+        let session_id = random().map_err(|_| refused())?;
+        let spent = self.shared.invitations().spend(code.expose(), now);
+        let (name, mut peer) = spent
+            .inspect_err(|error| tracing::error!(%error, "a code cannot be spent"))
+            .ok()
+            .flatten()
+            .ok_or_else(refused)?;
+        peer.key = encode_key(key);
+        let mut registry = self
+            .shared
+            .registry
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        registry.enrol_invited(&name, peer).map_err(|error| {
+            tracing::warn!(name, %error, "a newcomer is not enrolled");
+            refused()
+        })?;
+        self.session = Some(SessionKey(session_id));
+        self.newcomer = Some(name);
+        Ok(session_id)
     }
 
     fn renew(&mut self, claims: &VerifiedClaims, renewal: Renewal) -> Option<Permissions> {

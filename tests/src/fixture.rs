@@ -4,14 +4,16 @@ use heapless::Vec;
 use moorline_core::crypto::{EphemeralKey, Hash, PublicKey, Secret, SigningKey};
 use moorline_core::entropy::{Entropy, EntropyError};
 use moorline_core::handshake::{
-    Admission, Gate, Initiator, Offer, Pins, RespondAs, Responder, TicketRecord, Wanted,
+    Admission, Gate, Initiator, Offer, Pins, RespondAs, Responder, Shown, TicketRecord, Wanted,
 };
 use moorline_core::time::{Instant, Now, TimeQuality, UnixMillis};
 use moorline_core::token::{
     AgentId, AgentScope, Claims, MAX_UNPACKED_LEN, NewClaims, Permissions, Renewal, Role,
     TokenKind, TrustAnchor, TrustAnchors, UnpackedToken, VerifiedClaims, mint,
 };
-use moorline_core::wire::{Form, Limits, Refuse, RefuseCode, SuiteList, TICKET_ID_LEN};
+use moorline_core::wire::{
+    EnrolmentCode, Form, Limits, Refuse, RefuseCode, SuiteList, TICKET_ID_LEN,
+};
 
 use crate::Failure;
 
@@ -192,7 +194,7 @@ impl World {
         };
         Initiator {
             key: &self.agent,
-            token,
+            shows: Shown::Token(token),
             wanted: Wanted::Hub(&self.pins, Form::Stream),
             offer,
         }
@@ -228,6 +230,14 @@ pub struct Door {
     pub gives_tickets: bool,
     /// Whether newer tokens are taken.
     pub renews: bool,
+    /// A code that was given out and not used.
+    pub code: Option<&'static [u8]>,
+    /// Whether another uses the code between the look at it and its use.
+    pub spent_meanwhile: bool,
+    /// How often a code was shown that is none.
+    pub wrong_codes: usize,
+    /// The hash of the key that was enrolled last.
+    pub enrolled: Option<Hash>,
 }
 
 impl Gate for Door {
@@ -245,6 +255,23 @@ impl Gate for Door {
 
     fn keep_ticket(&mut self, record: TicketRecord) -> bool {
         self.gives_tickets && self.tickets.push(record).is_ok()
+    }
+
+    fn knows_code(&mut self, code: EnrolmentCode<'_>) -> bool {
+        let is_known = self.code == Some(code.expose());
+        self.wrong_codes += usize::from(!is_known);
+        is_known
+    }
+
+    fn enrol(&mut self, code: EnrolmentCode<'_>, key: &PublicKey) -> Result<[u8; 8], Refuse> {
+        if self.spent_meanwhile || self.code.take() != Some(code.expose()) {
+            return Err(Refuse {
+                code: RefuseCode::BadCredential,
+                argument: 0,
+            });
+        }
+        self.enrolled = Some(key.hash());
+        Ok(SESSION_ID)
     }
 
     fn renew(&mut self, claims: &VerifiedClaims, _: Renewal) -> Option<Permissions> {

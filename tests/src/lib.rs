@@ -56,6 +56,7 @@ static TABLES: &[&[Case]] = &[
     handshake::credential::CASES,
     handshake::order::CASES,
     handshake::resume::CASES,
+    handshake::enrolment::CASES,
     handshake::shares::CASES,
     vectors::CASES,
     session::frames::CASES,

@@ -5,6 +5,7 @@ use moorline_core::connection::{Closure, Connection, Context, Event, Responding,
 use moorline_core::handshake::{Initiator, Responder, SingleUse, Ticket};
 use moorline_core::limits::MAX_HANDSHAKE_LEN;
 use moorline_core::reason::Reason;
+use moorline_core::time::Now;
 use moorline_core::token::UnpackedToken;
 use moorline_core::wire::Form;
 
@@ -30,6 +31,8 @@ pub enum Seen {
     Envelope(Message),
     /// A pong.
     RoundTrip,
+    /// A newcomer got its token.
+    Enrolled(Message),
     /// The session rests on a newer token.
     Renewed,
     /// A token was refused.
@@ -56,10 +59,15 @@ pub struct End<'k> {
 impl End<'_> {
     /// Hands `message` in at `millis`, and returns what is to be sent and what was seen.
     pub fn hand(&mut self, message: &[u8], millis: u64) -> (Option<Message>, Seen) {
+        self.hand_at(message, at(millis))
+    }
+
+    /// Hands `message` in at `now`, and returns what is to be sent and what was seen.
+    pub fn hand_at(&mut self, message: &[u8], now: Now) -> (Option<Message>, Seen) {
         let mut bytes = copy(message);
         let mut out = [0; MAX_HANDSHAKE_LEN + 64];
         let mut context = Context {
-            now: at(millis),
+            now,
             entropy: &mut self.entropy,
             responding: responding(self.responder.as_ref(), &mut self.door),
         };
@@ -240,6 +248,7 @@ pub(crate) fn seen(event: Option<Event<'_>>) -> Seen {
         Some(Event::Open(_)) => Seen::Open,
         Some(Event::Application(payload)) => Seen::Application(copy(payload)),
         Some(Event::Envelope(payload)) => Seen::Envelope(copy(payload)),
+        Some(Event::Enrolled(enrolled)) => Seen::Enrolled(copy(enrolled.token)),
         Some(Event::Renewed(_)) => Seen::Renewed,
         Some(Event::RenewalRefused(reason)) => Seen::RenewalRefused(reason),
         Some(Event::RoundTrip(_)) => Seen::RoundTrip,

@@ -177,9 +177,9 @@ impl<const N: usize> Channels<N> {
             slot.datagram.handle_message(inner, context, out)
         });
         let event = match outcome.event {
-            None | Some(Event::RoundTrip(_)) => None,
-            Some(Event::Open(claims)) => {
-                slot.commander = claims.map(|claims| claims.claims().key.hash());
+            None | Some(Event::RoundTrip(_) | Event::Enrolled(_)) => None,
+            Some(Event::Open(peer)) => {
+                slot.commander = peer.map(|peer| peer.key().hash());
                 Some(ChannelEvent::Open)
             }
             Some(Event::Renewed(claims)) => {

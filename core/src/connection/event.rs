@@ -1,8 +1,8 @@
 //! What a connection is told, and what it says.
 
 use crate::entropy::Entropy;
-use crate::handshake::{Gate, Responder};
-use crate::message::Alert;
+use crate::handshake::{Gate, Peer, Responder};
+use crate::message::{Alert, Enrolled};
 use crate::reason::Reason;
 use crate::time::Now;
 use crate::token::VerifiedClaims;
@@ -10,8 +10,12 @@ use crate::token::VerifiedClaims;
 /// What happened.
 #[derive(Debug)]
 pub enum Event<'m> {
-    /// The handshake is finished and both ends are proved. A responder learns who the initiator is.
-    Open(Option<VerifiedClaims>),
+    /// The handshake is finished and both ends are proved. A responder learns who the initiator is; to a newcomer it
+    /// gives a token with [`Connection::enrol`](super::Connection::enrol).
+    Open(Option<Peer>),
+    /// The hub has enrolled this newcomer. The session rests on the token when that is shown with
+    /// [`Connection::renew`](super::Connection::renew); until then nothing else is said in it.
+    Enrolled(Enrolled<'m>),
     /// The session rests on a newer token: its end and its permissions may be others now. A responder learns what the
     /// token says.
     Renewed(Option<VerifiedClaims>),

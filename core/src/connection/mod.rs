@@ -5,6 +5,7 @@
 //! [`Connection::handle_deadline`], and stops when the event is [`Event::Closed`].
 
 mod deadlines;
+mod enrolment;
 mod event;
 mod facts;
 mod opening;
@@ -12,12 +13,13 @@ mod renewal;
 mod settings;
 mod tickets;
 
+use enrolment::Standing;
 pub use event::{Closure, Context, Event, Outcome, Responding};
 pub use facts::{Facts, HubClock};
 pub use renewal::NewToken;
 pub use settings::{Heartbeat, Settings};
 
-use crate::crypto::{EphemeralKey, Hash};
+use crate::crypto::{EphemeralKey, Hash, PUBLIC_KEY_LEN};
 use crate::entropy::Entropy;
 use crate::handshake::{
     AwaitM2, AwaitM3, AwaitM4, AwaitRefusal, Initiator, SingleUse, Ticket, TicketOrigin,
@@ -26,7 +28,6 @@ use crate::message::{Alert, Envelope};
 use crate::reason::{Error, Reason};
 use crate::session::{Delivery, Session};
 use crate::time::{Instant, Now};
-use crate::token::Holder;
 use crate::wire::{Form, FrameType, Reject, RejectCode, TICKET_ID_LEN};
 
 /// A connection, of either form.
@@ -52,8 +53,10 @@ pub struct Connection<'k> {
     /// Whether that ticket is to be replaced.
     ticket_due: bool,
     resumed: bool,
-    /// Whose token the session rests on, at a responder.
-    holder: Option<Holder>,
+    /// Whom the session belongs to, at a responder.
+    standing: Option<Standing>,
+    /// Whether this initiator has shown a code, and no token yet.
+    is_newcomer: bool,
     /// When a token was last judged that is to follow it.
     judged: Option<Instant>,
     /// The hash of the token that this initiator has shown.
@@ -89,7 +92,9 @@ impl<'k> Connection<'k> {
         let (wait, m1) = AwaitM2::start(initiator, single_use.into(), now, entropy, out)?;
         let form = initiator.wanted.line().form();
         let stage = Stage::AwaitM2(wait);
-        Ok((Self::new(stage, form, settings, now.instant), m1))
+        let mut connection = Self::new(stage, form, settings, now.instant);
+        connection.is_newcomer = initiator.is_newcomer();
+        Ok((connection, m1))
     }
 
     /// Returns a responder's connection of this form, which waits for M1. `ephemeral` may have been made ahead, in idle
@@ -121,7 +126,8 @@ impl<'k> Connection<'k> {
             outstanding: None,
             ticket_due: false,
             resumed: false,
-            holder: None,
+            standing: None,
+            is_newcomer: false,
             judged: None,
             renewing: None,
         }
@@ -224,6 +230,11 @@ impl<'k> Connection<'k> {
         let sent = handled.send.map_or(0, <[u8]>::len);
         self.ticket_due |= session.take_healed() && self.outstanding.is_some();
         let event = match handled.delivery {
+            Delivery::Application(_) | Delivery::Envelope(_)
+                if matches!(self.standing, Some(Standing::Newcomer(_))) =>
+            {
+                return Err(Reason::OutOfPlace);
+            }
             Delivery::Nothing => None,
             Delivery::Dropped(reason) => Some(Event::Dropped(reason)),
             Delivery::Application(payload) => Some(Event::Application(payload)),
@@ -250,6 +261,11 @@ impl<'k> Connection<'k> {
                 return self.handle_token_update(token, proof, context, out);
             }
             Delivery::TokenResult(result) => self.handle_token_result(&result, &context.now)?,
+            Delivery::Enrolled(_) if !self.is_newcomer => return Err(Reason::OutOfPlace),
+            Delivery::Enrolled(enrolled) if enrolled.issuer_key.len() != PUBLIC_KEY_LEN => {
+                return Err(Reason::Malformed);
+            }
+            Delivery::Enrolled(enrolled) => Some(Event::Enrolled(enrolled)),
             // It is said once, before anything else.
             Delivery::Welcome(_) => return Err(Reason::OutOfPlace),
             Delivery::Alert(alert) => {

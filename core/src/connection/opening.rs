@@ -1,12 +1,13 @@
 //! From the first message to the open session (PROTOCOL.md §6.1).
 
+use super::enrolment::Standing;
 use super::{Closure, Connection, Context, Event, Facts, HubClock, Responding, Stage, Step};
-use crate::handshake::{Established, M2Answer, M3Answer, Role, Terms, TicketOrigin};
+use crate::handshake::{Established, M2Answer, M3Answer, Peer, Role, Terms, TicketOrigin};
 use crate::message::{Control, Welcome};
 use crate::reason::Reason;
 use crate::session::{Delivery, Session};
 use crate::time::{Instant, TimeQuality, UnixMillis};
-use crate::token::{Holder, VerifiedClaims};
+use crate::token::Holder;
 use crate::wire::{Line, MessageType, Reject};
 
 impl Connection<'_> {
@@ -124,7 +125,7 @@ impl Connection<'_> {
                 m4,
                 established,
                 terms,
-                claims,
+                peer,
             } => {
                 let sent = m4.map(|m4| m4.len());
                 self.resumed = sent.is_none();
@@ -135,7 +136,10 @@ impl Connection<'_> {
                     error: 0,
                 });
                 self.outstanding = terms.ticket.map(|ticket| ticket.id);
-                self.holder = Some(Holder::of(&claims));
+                self.standing = Some(match &peer {
+                    Peer::Holder(claims) => Standing::Holder(Holder::of(claims)),
+                    Peer::Newcomer(key) => Standing::Newcomer(key.hash()),
+                });
                 let mut session = self.session_of(established, now.instant);
                 let sent = match sent {
                     Some(sent) => sent,
@@ -144,7 +148,7 @@ impl Connection<'_> {
                         session.seal_control(&welcome, out)?.len()
                     }
                 };
-                let step = self.open(session, &terms, now.instant, Some(claims));
+                let step = self.open(session, &terms, now.instant, Some(peer));
                 Ok(Step { sent, ..step })
             }
             M3Answer::Refused { refuse, reason } => {
@@ -180,7 +184,7 @@ impl Connection<'_> {
         session: Session,
         terms: &Terms,
         now: Instant,
-        claims: Option<VerifiedClaims>,
+        peer: Option<Peer>,
     ) -> Step<'m> {
         let clock = self.clock.unwrap_or_default();
         let left = terms.expires.0.saturating_sub(clock.at(now).0);
@@ -197,7 +201,7 @@ impl Connection<'_> {
         }
         Step {
             sent: 0,
-            event: Some(Event::Open(claims)),
+            event: Some(Event::Open(peer)),
         }
     }
 

@@ -1,11 +1,12 @@
 //! A new token within a session (PROTOCOL.md §5.7).
 
+use super::enrolment::Standing;
 use super::{Connection, Context, Event, Responding, Stage, Step};
 use crate::crypto::{Hash, Signature, SigningKey};
 use crate::entropy::{Entropy, draw};
 use crate::handshake::{Exporter, Label, Terms, sign, verify};
 use crate::limits::RENEWAL_MILLIS;
-use crate::message::{Control, TokenResult};
+use crate::message::{Control, TokenResult, TokenUpdate};
 use crate::reason::{Error, Reason};
 use crate::time::{Now, UnixMillis};
 use crate::token::{Holder, Permissions, Renewal, UnpackedToken, VerifiedClaims, VerifiedToken};
@@ -47,7 +48,8 @@ impl Connection<'_> {
             }
             None => None,
         };
-        let frame = session.seal_token_update(new.token.as_bytes(), proof.as_ref(), out)?;
+        let update = TokenUpdate::new(new.token.as_bytes(), proof.as_ref());
+        let frame = session.seal_with_token(&Control::TokenUpdate(update), out)?;
         self.renewing = Some(hash);
         Ok(frame)
     }
@@ -62,12 +64,12 @@ impl Connection<'_> {
         context: &mut Context<'_>,
         out: &mut [u8],
     ) -> Result<Step<'m>, Reason> {
-        let (Some(holder), Some(facts)) = (&self.holder, &self.facts) else {
+        let (Some(standing), Some(facts)) = (&self.standing, &self.facts) else {
             return Err(Reason::OutOfPlace);
         };
         let hash = Hash::of(&[token]);
         // The answer was lost, and the question came again.
-        if hash == *holder.token_hash() {
+        if matches!(standing, Standing::Holder(holder) if hash == *holder.token_hash()) {
             let terms = (facts.expires.0, facts.permissions.bits());
             return self.answer_token_update(&hash, Some(terms), None, out);
         }
@@ -90,7 +92,7 @@ impl Connection<'_> {
         proof: Option<&Signature>,
         context: &mut Context<'_>,
     ) -> Result<(VerifiedClaims, Permissions), Reason> {
-        let (Stage::Open(session), Some(holder)) = (&self.stage, &self.holder) else {
+        let (Stage::Open(session), Some(standing)) = (&self.stage, &self.standing) else {
             return Err(Reason::OutOfPlace);
         };
         let Responding { responder, gate } =
@@ -106,7 +108,12 @@ impl Connection<'_> {
         self.judged = Some(now.instant);
         let token = UnpackedToken::parse_exact(token)?;
         let candidate = responder.check_token(&token, &now, &**gate)?;
-        let renewal = holder.check(candidate.claims())?;
+        let renewal = match standing {
+            Standing::Holder(holder) => holder.check(candidate.claims())?,
+            // Its key is proved by the handshake.
+            Standing::Newcomer(key) if *key == candidate.claims().key.hash() => Renewal::SameKey,
+            Standing::Newcomer(_) => return Err(Reason::KeyProof),
+        };
         let claims = candidate.verify_signature()?;
         match (renewal, proof) {
             (Renewal::SameKey, None) => {}
@@ -130,7 +137,7 @@ impl Connection<'_> {
         granted: Permissions,
         context: &mut Context<'_>,
     ) -> (u64, u32) {
-        self.holder = Some(Holder::of(claims));
+        self.standing = Some(Standing::Holder(Holder::of(claims)));
         let permissions = claims.claims().permissions.intersection(granted);
         let expires = UnixMillis::from_secs(claims.claims().expires_at);
         self.note_terms(expires, permissions, &context.now);
@@ -206,6 +213,7 @@ impl Connection<'_> {
         };
         terms.check(self.clock.unwrap_or_default().at(now.instant))?;
         self.renewing = None;
+        self.is_newcomer = false;
         self.note_terms(terms.expires, terms.permissions, now);
         Ok(Some(Event::Renewed(None)))
     }

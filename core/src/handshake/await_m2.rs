@@ -12,7 +12,7 @@ use crate::reason::{Error, Reason};
 use crate::time::{Now, TimeQuality};
 use crate::token::{Candidate, Policy, Role as TokenRole};
 use crate::wire::{
-    Announcement, ConnectionIds, Flags, Form, KIND_TOKEN, M1, M2_CLEAR_LEN, M2Clear, M2Confirmed,
+    Announcement, ConnectionIds, Flags, Form, Line, M1, M2_CLEAR_LEN, M2Clear, M2Confirmed,
     M2Signed, M3_MIN_LEN, M3_PREFIX_LEN, M3Confirmed, MessageType, Mode, Preshared,
     ResponderCredential, TICKET_ID_LEN, Writer, emit_head,
 };
@@ -69,6 +69,9 @@ impl<'k> AwaitM2<'k> {
             });
         }
         let line = initiator.wanted.line();
+        if initiator.is_newcomer() && matches!(line, Line::Channel(_)) {
+            return Err(Error::NotALink);
+        }
         let id = draw_id(line.form(), entropy)?;
         let SingleUse { ephemeral, ticket } = single_use;
         let offered = ticket.and_then(|ticket| initiator.offered(&ticket, now));
@@ -77,7 +80,7 @@ impl<'k> AwaitM2<'k> {
             mode: offered.as_ref().map_or(Mode::Full, |_| Mode::Resume),
             flags: Flags {
                 no_clock: offer.no_clock,
-                wants_ticket: offer.wants_ticket,
+                wants_ticket: offer.wants_ticket && !initiator.is_newcomer(),
             },
             mtu: offer.mtu,
             id,
@@ -228,25 +231,21 @@ impl<'k> AwaitM2<'k> {
         entropy: &mut dyn Entropy,
         out: &'o mut [u8],
     ) -> Result<(&'o mut [u8], AfterM3), Reason> {
-        let token = self.initiator.token;
-        if token.as_bytes().len() > usize::from(responder.announcement.limits.max_token_len) {
+        let credential = self.initiator.credential();
+        let len = credential.wire_len();
+        if len > usize::from(responder.announcement.limits.max_token_len) {
             return Err(Reason::PeerLimit);
         }
         let mut writer = Writer::new(out);
-        emit_head(
-            &mut writer,
-            MessageType::M3,
-            M3_MIN_LEN + token.as_bytes().len(),
-        );
+        emit_head(&mut writer, MessageType::M3, M3_MIN_LEN + len);
         writer
             .u32(ids.peer)
             .u8(0)
-            .u16(self.initiator.offer.max_payload_len)
-            .u8(KIND_TOKEN)
-            .bytes(token.as_bytes())
-            .zeros(SIGNATURE_LEN + TAG_LEN);
+            .u16(self.initiator.offer.max_payload_len);
+        credential.emit(&mut writer);
+        writer.zeros(SIGNATURE_LEN + TAG_LEN);
         let m3 = writer.finish().map_err(|_| Reason::Length)?;
-        let signed_end = M3_MIN_LEN - SIGNATURE_LEN - TAG_LEN + token.as_bytes().len();
+        let signed_end = M3_MIN_LEN - SIGNATURE_LEN - TAG_LEN + len;
         let (signed, proof) = m3.split_at_mut_checked(signed_end).ok_or(Reason::Length)?;
         let (prefix, signed) = signed
             .split_at_checked(M3_PREFIX_LEN)
@@ -254,7 +253,7 @@ impl<'k> AwaitM2<'k> {
         let key = self.initiator.key;
         let th4 = responder
             .th3
-            .m3_signed(prefix, signed, &token.hash(), key.public_key());
+            .m3_signed(prefix, signed, &credential.hash(), key.public_key());
         let signature = sign(key, Label::Initiator, &th4.0, &*draw::<32>(entropy)?);
         *proof.first_chunk_mut().ok_or(Reason::Length)? = signature.0;
         let sealing = responder.secret.initiator_key(&responder.th3);
@@ -313,7 +312,8 @@ impl Initiator<'_> {
     /// Returns what is offered of `ticket`, if it may help.
     fn offered(&self, ticket: &Ticket, now: &Now) -> Option<Offered> {
         let is_over = now.quality != TimeQuality::Unknown && ticket.expires <= now.unix;
-        let fits = self.wanted.is_of(ticket)
+        let fits = !self.is_newcomer()
+            && self.wanted.is_of(ticket)
             && self.offer.suites.contains(ticket.suite)
             && self.offer.max_payload_len >= ticket.max_payload_len;
         (fits && !is_over).then(|| Offered {

@@ -7,15 +7,15 @@ use super::{
     Established, Gate, Label, REFUSE_SEQ, ResumptionSecret, Role, Terms, TicketRecord,
     open_after_prefix, seal_after_prefix, ticket_life, verify,
 };
-use crate::crypto::{Hash, TAG_LEN};
+use crate::crypto::{Hash, PublicKey, TAG_LEN};
 use crate::entropy::{Entropy, draw};
-use crate::limits::MAX_TICKET_CHAIN;
+use crate::limits::{ENROLMENT_MILLIS, MAX_TICKET_CHAIN};
 use crate::reason::Reason;
 use crate::time::{Now, TimeQuality, UnixMillis};
-use crate::token::{UnpackedToken, VerifiedClaims};
+use crate::token::{Permissions, UnpackedToken, VerifiedClaims};
 use crate::wire::{
-    ConnectionIds, Credential, M3Confirmed, M3Sealed, M4_LEN, M4Sealed, NewTicket, REFUSE_LEN,
-    Refuse, RefuseCode, TICKET_ID_LEN, Writer,
+    ConnectionIds, Credential, Enrolment, EnrolmentCode, M3Confirmed, M3Sealed, M4_LEN, M4Sealed,
+    NewTicket, REFUSE_LEN, Refuse, RefuseCode, TICKET_ID_LEN, Writer,
 };
 
 /// The wait for M3.
@@ -57,7 +57,7 @@ pub enum M3Answer<'o> {
         /// What was agreed.
         terms: Terms,
         /// Who the peer is.
-        claims: VerifiedClaims,
+        peer: Peer,
     },
     /// The peer is refused; the REFUSE is to be sent and the transport closed.
     Refused {
@@ -112,14 +112,14 @@ impl AwaitM3 {
         if let Ok(proved) = &proved {
             proved.tell_token(gate);
         }
-        let admitted = proved.and_then(|proved| match gate.admit(&proved.claims) {
-            Ok(admission) => Ok((proved, admission)),
+        let admitted = proved.and_then(|proved| match proved.admit(now, gate) {
+            Ok(admitted) => Ok((proved, admitted)),
             Err(refuse) => Err(Refused {
                 refuse,
                 reason: Reason::NotAdmitted,
             }),
         });
-        let (proved, admission) = match admitted {
+        let (proved, mut terms) = match admitted {
             Ok(admitted) => admitted,
             Err(Refused { refuse, reason }) => {
                 return Ok(M3Answer::Refused {
@@ -128,7 +128,6 @@ impl AwaitM3 {
                 });
             }
         };
-        let claims = proved.claims.claims();
         let established = Established {
             role: Role::Responder,
             suite: proved.master.suite(),
@@ -137,12 +136,6 @@ impl AwaitM3 {
             secrets: proved.master.traffic(),
             peer_max_payload_len: proved.max_payload_len,
             responder: proved.responder,
-        };
-        let mut terms = Terms {
-            session_id: admission.session_id,
-            expires: UnixMillis::from_secs(claims.expires_at),
-            permissions: claims.permissions.intersection(admission.permissions),
-            ticket: None,
         };
         if self.wants_ticket {
             let record = proved.ticket_record(&established);
@@ -165,7 +158,7 @@ impl AwaitM3 {
             m4,
             established,
             terms,
-            claims: proved.claims,
+            peer: proved.peer,
         })
     }
 
@@ -176,26 +169,34 @@ impl AwaitM3 {
         own: &Hash,
         responder: &Responder<'_>,
         now: &Now,
-        gate: &dyn Gate,
+        gate: &mut dyn Gate,
     ) -> Result<ProvedPeer<'m>, Refused> {
         let m3 = M3Sealed::parse(plaintext)?;
-        let Credential::Token(token) = m3.credential;
-        let claims = responder
-            .check_token(&token, now, gate)?
-            .verify_signature()
-            .map_err(Reason::from)?;
-        let key = claims.claims().key;
+        let (peer, by) = match m3.credential {
+            Credential::Token(token) => {
+                let claims = responder
+                    .check_token(&token, now, gate)?
+                    .verify_signature()
+                    .map_err(Reason::from)?;
+                (Peer::Holder(claims), Proof::Token(token))
+            }
+            Credential::Enrolment(Enrolment { code, key }) => {
+                responder.check_code(code, now, gate)?;
+                (Peer::Newcomer(key), Proof::Code(code))
+            }
+        };
+        let key = *peer.key();
         let th4 = self
             .th3
-            .m3_signed(prefix, m3.signed_part, &token.hash(), &key);
+            .m3_signed(prefix, m3.signed_part, &m3.credential.hash(), &key);
         verify(&key, Label::Initiator, &th4.0, &m3.signature)
             .map_err(|_| Reason::InitiatorSignature)?;
         Ok(ProvedPeer {
-            claims,
+            peer,
             master: self.secret.to_master(&th4.signature(&m3.signature)),
             max_payload_len: m3.max_payload_len,
             responder: *own,
-            by: Proof::Token(token),
+            by,
         })
     }
 
@@ -232,9 +233,33 @@ impl AwaitM3 {
     }
 }
 
+/// Who a responder's peer is. It is proved.
+#[derive(Debug, Clone)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it is made once a session and taken apart at once"
+)]
+pub enum Peer {
+    /// Who a token says.
+    Holder(VerifiedClaims),
+    /// Nobody yet: who has the code that it came with, and this key.
+    Newcomer(PublicKey),
+}
+
+impl Peer {
+    /// Returns the peer's key.
+    #[must_use]
+    pub fn key(&self) -> &PublicKey {
+        match self {
+            Self::Holder(claims) => &claims.claims().key,
+            Self::Newcomer(key) => key,
+        }
+    }
+}
+
 /// A peer that is proved.
 struct ProvedPeer<'m> {
-    claims: VerifiedClaims,
+    peer: Peer,
     master: Master,
     max_payload_len: u16,
     /// The hash of this end's key.
@@ -252,6 +277,8 @@ enum Proof<'m> {
     Token(UnpackedToken<'m>),
     /// A ticket.
     Ticket(TicketRecord),
+    /// A code, and a signature.
+    Code(EnrolmentCode<'m>),
 }
 
 impl ProvedPeer<'_> {
@@ -264,6 +291,33 @@ impl ProvedPeer<'_> {
                     gate.note_token(&token);
                 }
             }
+            Proof::Code(_) => {}
+        }
+    }
+
+    /// Asks the shell whether the peer comes in, and returns on what terms. A code is spent when it does.
+    fn admit(&self, now: &Now, gate: &mut dyn Gate) -> Result<Terms, Refuse> {
+        match (&self.peer, &self.by) {
+            (Peer::Holder(claims), _) => {
+                let admission = gate.admit(claims)?;
+                let claims = claims.claims();
+                Ok(Terms {
+                    session_id: admission.session_id,
+                    expires: UnixMillis::from_secs(claims.expires_at),
+                    permissions: claims.permissions.intersection(admission.permissions),
+                    ticket: None,
+                })
+            }
+            (Peer::Newcomer(key), Proof::Code(code)) => Ok(Terms {
+                session_id: gate.enrol(*code, key)?,
+                expires: now.unix.plus(ENROLMENT_MILLIS),
+                permissions: Permissions::NONE,
+                ticket: None,
+            }),
+            (Peer::Newcomer(_), _) => Err(Refuse {
+                code: RefuseCode::BadCredential,
+                argument: 0,
+            }),
         }
     }
 
@@ -271,9 +325,13 @@ impl ProvedPeer<'_> {
     fn ticket_record(&self, established: &Established) -> Option<TicketRecord> {
         match &self.by {
             Proof::Token(token) => {
-                TicketRecord::of_token(token, &self.claims.proof(), established, MAX_TICKET_CHAIN)
+                let Peer::Holder(claims) = &self.peer else {
+                    return None;
+                };
+                TicketRecord::of_token(token, &claims.proof(), established, MAX_TICKET_CHAIN)
             }
             Proof::Ticket(record) => record.followed(),
+            Proof::Code(_) => None,
         }
     }
 }
@@ -322,7 +380,7 @@ fn redeem<'m>(
             .map_err(Reason::from)?
     };
     Ok(ProvedPeer {
-        claims,
+        peer: Peer::Holder(claims),
         master,
         max_payload_len: record.max_payload_len,
         responder: record.responder,

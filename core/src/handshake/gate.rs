@@ -1,8 +1,9 @@
 //! The shell's part in the decision about a peer.
 
 use super::TicketRecord;
+use crate::crypto::PublicKey;
 use crate::token::{Claims, Permissions, Renewal, UnpackedToken, VerifiedClaims};
-use crate::wire::{Refuse, TICKET_ID_LEN};
+use crate::wire::{EnrolmentCode, Refuse, RefuseCode, TICKET_ID_LEN};
 
 /// The shell's part in the decision about a peer: what it has stored, and its policy.
 pub trait Gate {
@@ -17,6 +18,27 @@ pub trait Gate {
     ///
     /// The code to refuse it with.
     fn admit(&mut self, claims: &VerifiedClaims) -> Result<Admission, Refuse>;
+
+    /// Returns whether `code` opens an enrolment now: it was given out, not used, and its time is not over. Whoever
+    /// shows one that does not is counted, and the comparison takes as long for every code. By default there is none.
+    fn knows_code(&mut self, code: EnrolmentCode<'_>) -> bool {
+        let _ = code;
+        false
+    }
+
+    /// Enrols the holder of `key`, which it has proved, and spends `code` in the same step. Returns what both ends call
+    /// the session, in which the newcomer gets its token.
+    ///
+    /// # Errors
+    ///
+    /// The code to refuse it with: another was faster.
+    fn enrol(&mut self, code: EnrolmentCode<'_>, key: &PublicKey) -> Result<[u8; 8], Refuse> {
+        let _ = (code, key);
+        Err(Refuse {
+            code: RefuseCode::BadCredential,
+            argument: 0,
+        })
+    }
 
     /// Decides about a token that is to follow the one of a session. It is good, and whoever shows it has proved its
     /// key; `renewal` says whether that is a new one. Returns what the peer may do, or nothing to refuse.

@@ -3,19 +3,46 @@
 use super::{Pins, Ticket};
 use crate::crypto::{EphemeralKey, SigningKey};
 use crate::token::{AgentId, TrustAnchors, UnpackedToken};
-use crate::wire::{Form, Line, SuiteList};
+use crate::wire::{Credential, Enrolment, EnrolmentCode, Form, Line, SuiteList};
 
 /// Who an initiator is and whom it takes for the other end.
 #[derive(Debug, Clone, Copy)]
 pub struct Initiator<'k> {
-    /// The key that the token names.
+    /// Its key, which the token names.
     pub key: &'k SigningKey,
-    /// The token that it presents.
-    pub token: UnpackedToken<'k>,
+    /// What it shows.
+    pub shows: Shown<'k>,
     /// Whom it wants to reach.
     pub wanted: Wanted<'k>,
     /// What it announces.
     pub offer: Offer,
+}
+
+/// What an initiator shows of itself.
+#[derive(Debug, Clone, Copy)]
+pub enum Shown<'k> {
+    /// A token that names its key.
+    Token(UnpackedToken<'k>),
+    /// A code with which it is enrolled (PROTOCOL.md §2.9): on links.
+    Code(EnrolmentCode<'k>),
+}
+
+impl<'k> Initiator<'k> {
+    /// Returns what stands in M3.
+    pub(super) fn credential(&self) -> Credential<'k> {
+        match self.shows {
+            Shown::Token(token) => Credential::Token(token),
+            Shown::Code(code) => Credential::Enrolment(Enrolment {
+                code,
+                key: *self.key.public_key(),
+            }),
+        }
+    }
+
+    /// Returns whether it has no token yet.
+    pub(crate) fn is_newcomer(&self) -> bool {
+        matches!(self.shows, Shown::Code(_))
+    }
 }
 
 /// What one handshake uses up.

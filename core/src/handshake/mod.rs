@@ -22,10 +22,10 @@ mod transcript;
 
 pub use await_m2::{AwaitM2, M2Answer};
 pub(crate) use await_m3::give_ticket;
-pub use await_m3::{AwaitM3, M3Answer};
+pub use await_m3::{AwaitM3, M3Answer, Peer};
 pub use await_m4::{AwaitM4, AwaitRefusal, AwaitWelcome};
 pub use gate::{Admission, Gate};
-pub use initiator::{Initiator, Offer, SingleUse, Wanted, WantedAgent};
+pub use initiator::{Initiator, Offer, Shown, SingleUse, Wanted, WantedAgent};
 pub(crate) use key_schedule::ResumptionSecret;
 pub use key_schedule::{Exporter, TrafficSecrets};
 pub use pins::{MAX_PINS, Pins};

@@ -11,8 +11,8 @@ use crate::reason::Reason;
 use crate::time::{Now, TimeQuality};
 use crate::token::{AgentId, Candidate, Policy, Role as TokenRole, TrustAnchors, UnpackedToken};
 use crate::wire::{
-    Announcement, ConnectionIds, Form, Limits, Line, M1, M2_CLEAR_LEN, M2_PRESHARED_LEN, M2Clear,
-    Mode, ResponderCredential, SuiteList, TICKET_ID_LEN, Writer,
+    Announcement, ConnectionIds, EnrolmentCode, Form, Limits, Line, M1, M2_CLEAR_LEN,
+    M2_PRESHARED_LEN, M2Clear, Mode, ResponderCredential, SuiteList, TICKET_ID_LEN, Writer,
 };
 
 /// Who a responder is and whom it takes.
@@ -260,6 +260,22 @@ impl Responder<'_> {
             .iter()
             .find(|key| key.public_key().hash().prefix::<4>() == *hint)
             .or(self.keys.first())
+    }
+
+    /// Checks that `code` opens an enrolment here, at a time that is known.
+    pub(super) fn check_code(
+        &self,
+        code: EnrolmentCode<'_>,
+        now: &Now,
+        gate: &mut dyn Gate,
+    ) -> Result<(), Reason> {
+        if matches!(self.respond_as, RespondAs::Agent(_)) {
+            return Err(Reason::CredentialKind);
+        }
+        if now.quality == TimeQuality::Unknown || !gate.knows_code(code) {
+            return Err(Reason::EnrolmentCode);
+        }
+        Ok(())
     }
 
     /// Checks all of `token` but its issuer's signature.

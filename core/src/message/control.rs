@@ -3,11 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use super::codec;
-use crate::crypto::{SIGNATURE_LEN, Signature};
+use crate::crypto::{PUBLIC_KEY_LEN, SIGNATURE_LEN, Signature};
 use crate::limits::MIN_PAYLOAD_LEN;
 use crate::reason::Reason;
 use crate::time::UnixMillis;
-use crate::token::{MAX_UNPACKED_LEN, Permissions};
+use crate::token::{MAX_SUBJECT_LEN, MAX_UNPACKED_LEN, Permissions};
 use crate::wire::{NewTicket, Terms};
 
 /// A control message.
@@ -45,6 +45,8 @@ pub enum Control<'a> {
     TokenUpdate(TokenUpdate<'a>),
     /// Answers a [`Control::TokenUpdate`].
     TokenResult(TokenResult),
+    /// Gives a newcomer its first token.
+    Enrolled(Enrolled<'a>),
 }
 
 /// A token that is to follow the session's (PROTOCOL.md §5.7).
@@ -82,6 +84,17 @@ impl<'a> TokenUpdate<'a> {
             Signature(bytes)
         })
     }
+}
+
+/// What a newcomer gets (PROTOCOL.md §2.9).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Enrolled<'a> {
+    /// Its token, unpacked.
+    pub token: &'a [u8],
+    /// The public key of the issuer, with which it judges the tokens of others.
+    pub issuer_key: &'a [u8],
+    /// The group that it belongs to, or reaches.
+    pub group: Option<&'a str>,
 }
 
 /// What became of a token that was shown.
@@ -138,17 +151,19 @@ impl Welcome {
 }
 
 impl<'a> Control<'a> {
-    /// Longest encoding in bytes but for a TokenUpdate, that of a Welcome: variant, session id, varints of 64 and 32 bits, option, and a
+    /// Longest encoding in bytes of a message without a token, that of a Welcome: variant, session id, varints of 64 and 32 bits, option, and a
     /// ticket of id, nonce and varint.
     pub const MAX_LEN: usize = 1 + 8 + 10 + 5 + 1 + 16 + 8 + 5;
 
     const FITS: () = assert!(
         Self::MAX_LEN <= MIN_PAYLOAD_LEN,
-        "every peer takes every control message but a token"
+        "every peer takes every control message that holds no token"
     );
 
-    /// Longest encoding of a TokenUpdate in bytes: variant, length and token, option and signature.
-    pub const MAX_TOKEN_UPDATE_LEN: usize = 1 + 2 + MAX_UNPACKED_LEN + 1 + SIGNATURE_LEN;
+    /// Longest encoding of a message with a token in bytes: variant, length and token; option and signature, or length and
+    /// key, option, length and group.
+    pub const MAX_LEN_WITH_TOKEN: usize =
+        1 + 2 + MAX_UNPACKED_LEN + 1 + PUBLIC_KEY_LEN + 1 + 1 + MAX_SUBJECT_LEN;
 
     /// Decodes the payload of a control frame.
     ///

@@ -13,7 +13,7 @@ pub use alert::{Alert, AlertCode};
 pub use command::{
     Command, Field, MAX_ARGUMENTS, MAX_FIELDS, Reply, Request, Response, Status, Value,
 };
-pub use control::{Control, TokenResult, TokenUpdate, Welcome};
+pub use control::{Control, Enrolled, TokenResult, TokenUpdate, Welcome};
 pub use envelope::{ENVELOPE_HEADER_LEN, Envelope, is_carried};
 pub use link::{
     AgentEntry, FrameName, FromHub, MAX_AGENT_ENTRIES, OfflineRefusal, RouteRefusal, ToHub,

@@ -18,7 +18,7 @@ use crate::handshake::{Established, Exporter, ResumptionSecret, Role};
 use crate::limits::{
     EPOCH_MILLIS, MAX_PAYLOAD_LEN, MAX_UPDATE_SENDS, SETTLED_MILLIS, UPDATE_REPEAT_MILLIS,
 };
-use crate::message::{Alert, Control, TokenResult, TokenUpdate, Welcome};
+use crate::message::{Alert, Control, Enrolled, TokenResult, Welcome};
 use crate::reason::{Error, Reason};
 use crate::time::Instant;
 use crate::wire::{ConnectionIds, DATAGRAM_OVERHEAD, Form, FrameType, NewTicket};
@@ -78,6 +78,8 @@ pub enum Delivery<'m> {
     Ticket(NewTicket),
     /// A token that is to follow the session's, and the signature of its key when that is a new one.
     TokenUpdate(&'m [u8], Option<Signature>),
+    /// A newcomer's first token.
+    Enrolled(Enrolled<'m>),
     /// What became of the token that this end showed.
     TokenResult(TokenResult),
     /// The peer's last word.
@@ -310,6 +312,7 @@ impl Session {
             Control::TicketNew(ticket) => Delivery::Ticket(ticket),
             Control::TokenUpdate(update) => Delivery::TokenUpdate(update.token, update.proof()),
             Control::TokenResult(result) => Delivery::TokenResult(result),
+            Control::Enrolled(enrolled) => Delivery::Enrolled(enrolled),
         };
         Ok((None, delivery))
     }
@@ -327,18 +330,17 @@ impl Session {
             .map_err(|_| Reason::Length)
     }
 
-    /// Seals a TokenUpdate into `out`.
+    /// Seals a control message with a token in it into `out`.
     #[inline(never)]
-    pub(crate) fn seal_token_update<'o>(
+    pub(crate) fn seal_with_token<'o>(
         &mut self,
-        token: &[u8],
-        proof: Option<&Signature>,
+        control: &Control<'_>,
         out: &'o mut [u8],
     ) -> Result<&'o [u8], Error> {
-        let mut buffer = [0; Control::MAX_TOKEN_UPDATE_LEN];
-        let update = Control::TokenUpdate(TokenUpdate::new(token, proof));
-        // Every token that there is fits.
-        let payload = update.encode(&mut buffer).map_err(|_| Error::NotOpen)?;
+        let mut buffer = [0; Control::MAX_LEN_WITH_TOKEN];
+        let limit = buffer.len();
+        let payload = control.encode(&mut buffer);
+        let payload = payload.map_err(|_| Error::PayloadTooLong { limit })?;
         self.seal(FrameType::Control, &[payload], out)
     }
 

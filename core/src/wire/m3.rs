@@ -1,10 +1,10 @@
 //! M3, the initiator's token and proof (PROTOCOL.md §2.4).
 
-use crate::crypto::{MAC_LEN, SIGNATURE_LEN, Signature, TAG_LEN};
+use crate::crypto::{Hash, MAC_LEN, SIGNATURE_LEN, Signature, TAG_LEN};
 use crate::limits::{MAX_PAYLOAD_LEN, MIN_PAYLOAD_LEN};
 use crate::reason::Reason;
 use crate::token::UnpackedToken;
-use crate::wire::{MessageType, Reader, Writer, emit_head, parse_head};
+use crate::wire::{Enrolment, MessageType, Reader, Writer, emit_head, parse_head};
 
 /// Length of the head and connection id of M3 in bytes.
 pub const M3_PREFIX_LEN: usize = 8;
@@ -19,13 +19,46 @@ pub const M3_PRESHARED_LEN: usize = M3_PREFIX_LEN + MAC_LEN;
 pub const MAX_PAD_LEN: usize = 63;
 
 /// The kind of credential that is a token in full.
-pub(crate) const KIND_TOKEN: u8 = 0;
+const KIND_TOKEN: u8 = 0;
 
-/// Who the initiator is. By reference and enrolment, kinds 1 and 2, are reserved (PROTOCOL.md §2.4).
+/// The kind of credential that is a code and a key.
+const KIND_ENROLMENT: u8 = 2;
+
+/// Who the initiator is. By reference, kind 1, is reserved (PROTOCOL.md §2.4).
 #[derive(Debug, Clone, Copy)]
 pub enum Credential<'a> {
     /// A token, unpacked.
     Token(UnpackedToken<'a>),
+    /// A code, and a key that no token names yet.
+    Enrolment(Enrolment<'a>),
+}
+
+impl Credential<'_> {
+    /// Returns how many bytes it has in M3, its kind not counted.
+    pub(crate) fn wire_len(&self) -> usize {
+        match self {
+            Self::Token(token) => token.as_bytes().len(),
+            Self::Enrolment(enrolment) => enrolment.wire_len(),
+        }
+    }
+
+    /// Returns the hash that stands for it in the transcript.
+    pub(crate) fn hash(&self) -> Hash {
+        match self {
+            Self::Token(token) => token.hash(),
+            Self::Enrolment(enrolment) => enrolment.hash(),
+        }
+    }
+
+    /// Writes its kind and itself.
+    pub(crate) fn emit(&self, writer: &mut Writer<'_>) {
+        match self {
+            Self::Token(token) => {
+                writer.u8(KIND_TOKEN).bytes(token.as_bytes());
+            }
+            Self::Enrolment(enrolment) => enrolment.emit(writer.u8(KIND_ENROLMENT)),
+        }
+    }
 }
 
 /// The plaintext of the sealed part of M3.
@@ -78,16 +111,22 @@ impl<'a> M3Sealed<'a> {
         if !(MIN_PAYLOAD_LEN..=MAX_PAYLOAD_LEN).contains(&usize::from(max_payload_len)) {
             return Err(Reason::PeerLimit);
         }
-        if reader.u8()? != KIND_TOKEN {
-            return Err(Reason::CredentialKind);
-        }
-        let rest = reader.rest();
-        let (token, token_len) = UnpackedToken::parse(rest)?;
-        let pad = rest.get(token_len..).ok_or(Reason::Length)?;
+        let (credential, pad) = match reader.u8()? {
+            KIND_TOKEN => {
+                let rest = reader.rest();
+                let (token, token_len) = UnpackedToken::parse(rest)?;
+                let pad = rest.get(token_len..).ok_or(Reason::Length)?;
+                (Credential::Token(token), pad)
+            }
+            KIND_ENROLMENT => {
+                let enrolment = Enrolment::parse(&mut reader)?;
+                (Credential::Enrolment(enrolment), reader.rest())
+            }
+            _ => return Err(Reason::CredentialKind),
+        };
         if pad.len() > MAX_PAD_LEN || pad.iter().any(|byte| *byte != 0) {
             return Err(Reason::Padding);
         }
-        let credential = Credential::Token(token);
         Ok(Self {
             max_payload_len,
             credential,

@@ -4,6 +4,7 @@
 //! kind and returns a value that cannot be nonsense; `emit` writes it back to the same bytes. Neither knows keys or
 //! states. Integers are big-endian (PROTOCOL.md §2.1).
 
+mod enrolment;
 mod form;
 mod frame;
 mod head;
@@ -15,6 +16,7 @@ mod reader;
 mod refusal;
 mod writer;
 
+pub use enrolment::{Enrolment, EnrolmentCode, MAX_CODE_LEN, MIN_CODE_LEN};
 pub use form::{ConnectionIds, Form, Line};
 pub use frame::{
     DATAGRAM_HEADER_LEN, DATAGRAM_OVERHEAD, FRAME_HEADER_LEN, FRAME_OVERHEAD, FrameHeader,
@@ -30,7 +32,6 @@ pub use m2::{
     Announcement, Limits, M2_CLEAR_LEN, M2_LEN, M2_PRESHARED_LEN, M2Clear, M2Confirmed, M2Signed,
     ResponderCredential,
 };
-pub(crate) use m3::KIND_TOKEN;
 pub use m3::{
     Credential, M3_MIN_LEN, M3_PREFIX_LEN, M3_PRESHARED_LEN, M3Confirmed, M3Sealed, MAX_PAD_LEN,
 };

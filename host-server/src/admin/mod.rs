@@ -36,6 +36,21 @@ pub enum AdminRequest {
         /// What a commander may do.
         permissions: Vec<String>,
     },
+    /// Gives out a code with which a peer enrols itself over the line, under a key that it makes.
+    Invite {
+        /// Its name.
+        name: String,
+        /// What it is.
+        role: PeerRole,
+        /// The group of an agent.
+        group: Option<String>,
+        /// Which agents a commander reaches.
+        reach: Reach,
+        /// What a commander may do.
+        permissions: Vec<String>,
+        /// Seconds for which the code is good.
+        seconds: u64,
+    },
     /// Shuts a peer out and ends its sessions.
     Revoke {
         /// Its name.
@@ -49,10 +64,38 @@ pub enum AdminRequest {
 pub enum AdminAnswer {
     /// The peer is enrolled.
     Enrolled(Credential),
+    /// The code is given out.
+    Invited(Invitation),
     /// The peer is shut out.
     Revoked,
     /// Nothing was done, for this reason.
     Refused(String),
+}
+
+/// What a newcomer needs to enrol itself. The code is a secret until it is used.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Invitation {
+    /// Where the hub serves its WebSocket: `ws://HOST:PORT/ws`.
+    pub url: String,
+    /// The hub's public key, which the newcomer pins: the uncompressed point in base64url.
+    pub hub_key: String,
+    /// The name that the newcomer will have.
+    pub name: String,
+    /// The code, good once.
+    pub code: String,
+    /// Seconds since 1970 at which the code is no longer good.
+    pub expires_at: u64,
+}
+
+impl std::fmt::Debug for Invitation {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Invitation")
+            .field("name", &self.name)
+            .field("expires_at", &self.expires_at)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What a peer needs beside its private key to reach the hub. Nothing in it is secret without that key.

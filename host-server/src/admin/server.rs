@@ -8,11 +8,15 @@ use futures_lite::io::BufReader;
 use futures_lite::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, future};
 use smol::net::unix::{UnixListener, UnixStream};
 
-use super::{AdminAnswer, AdminRequest, Credential, MAX_LINE_LEN, SOCKET_NAME};
+use super::{AdminAnswer, AdminRequest, Credential, Invitation, MAX_LINE_LEN, SOCKET_NAME};
+use crate::clock;
 use crate::hub::Input;
 use crate::issuer::issue;
 use crate::session::Shared;
 use crate::store::{Peer, PeerRole, Reach, RegistryError, decode_key, encode_key};
+
+/// Seconds for which a code may be good.
+const CODE_SECONDS: std::ops::RangeInclusive<u64> = 60..=86_400;
 
 /// How long an operator's request may take to arrive.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -92,6 +96,31 @@ async fn handle(request: AdminRequest, shared: &Shared) -> AdminAnswer {
                 Err(why) => AdminAnswer::Refused(why),
             }
         }
+        AdminRequest::Invite {
+            name,
+            role,
+            group,
+            reach,
+            permissions,
+            seconds,
+        } => {
+            let peer = Peer {
+                role,
+                key: String::new(),
+                group,
+                reach,
+                permissions,
+                generation: 1,
+                revoked: false,
+            };
+            match invite(&name, peer, seconds, shared) {
+                Ok(invitation) => {
+                    tracing::info!(name, ?role, "invited");
+                    AdminAnswer::Invited(invitation)
+                }
+                Err(why) => AdminAnswer::Refused(why),
+            }
+        }
         AdminRequest::Revoke { name } => match revoke(&name, shared) {
             Ok(true) => {
                 tracing::info!(name, "revoked");
@@ -108,14 +137,7 @@ async fn handle(request: AdminRequest, shared: &Shared) -> AdminAnswer {
 fn enrol(name: &str, mut peer: Peer, shared: &Shared) -> Result<Credential, String> {
     let key = decode_key(&peer.key).ok_or("the public key is not a point on P-256")?;
     peer.key = encode_key(&key);
-    match (peer.role, &peer.reach) {
-        (PeerRole::Agent, Reach::Nobody) => peer.permissions.clear(),
-        (PeerRole::Agent, _) => return Err("an agent reaches nobody".into()),
-        (PeerRole::Commander, _) if peer.group.is_some() => {
-            return Err("a commander is in no group; it reaches one".into());
-        }
-        (PeerRole::Commander, _) => {}
-    }
+    check_role(&mut peer)?;
     let config = &shared.config;
     let issued = issue(&config.name, &shared.keys, &config.limits, name, &peer, 0)?;
     let (role, group) = (peer.role, peer.group.clone());
@@ -145,6 +167,49 @@ fn enrol(name: &str, mut peer: Peer, shared: &Shared) -> Result<Credential, Stri
     })
 }
 
+/// What no token can say nobody is invited to.
+fn invite(name: &str, mut peer: Peer, seconds: u64, shared: &Shared) -> Result<Invitation, String> {
+    if !CODE_SECONDS.contains(&seconds) {
+        return Err("a code is good for a minute at least and a day at most".into());
+    }
+    check_role(&mut peer)?;
+    let config = &shared.config;
+    // Any key shows whether a token can say the rest.
+    peer.key = encode_key(shared.keys.issuer.public_key());
+    issue(&config.name, &shared.keys, &config.limits, name, &peer, 0)?;
+    peer.key.clear();
+    shared
+        .registry
+        .read()
+        .unwrap_or_else(PoisonError::into_inner)
+        .check_invitation(name, peer.role)
+        .map_err(|error| error.to_string())?;
+    let identity = shared.keys.identities.first();
+    let identity = identity.ok_or("the hub has no identity")?;
+    let now = clock::now().unix.secs();
+    let expires_at = now.saturating_add(seconds);
+    let code = shared.invitations().invite(name, peer, now, expires_at);
+    Ok(Invitation {
+        url: format!("ws://{}/ws", config.listen),
+        hub_key: encode_key(identity.public_key()),
+        name: name.into(),
+        code: code.map_err(|error| error.to_string())?,
+        expires_at,
+    })
+}
+
+fn check_role(peer: &mut Peer) -> Result<(), String> {
+    match (peer.role, &peer.reach) {
+        (PeerRole::Agent, Reach::Nobody) => peer.permissions.clear(),
+        (PeerRole::Agent, _) => return Err("an agent reaches nobody".into()),
+        (PeerRole::Commander, _) if peer.group.is_some() => {
+            return Err("a commander is in no group; it reaches one".into());
+        }
+        (PeerRole::Commander, _) => {}
+    }
+    Ok(())
+}
+
 fn revoke(name: &str, shared: &Shared) -> Result<bool, RegistryError> {
     let known = shared
         .registry
@@ -152,5 +217,6 @@ fn revoke(name: &str, shared: &Shared) -> Result<bool, RegistryError> {
         .unwrap_or_else(PoisonError::into_inner)
         .revoke(name)?;
     shared.tickets().revoke(name);
+    shared.invitations().withdraw(name)?;
     Ok(known)
 }

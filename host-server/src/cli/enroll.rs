@@ -31,8 +31,14 @@ pub struct EnrollArguments {
     /// Its name: 1 to 32 letters, digits, `-`, `.` or `_`.
     name: String,
     /// Its public key, as `moorline keygen` prints it; without one, that of the key in the home folder.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "code")]
     key: Option<String>,
+    /// Gives out a code instead, with which the peer enrols itself over the line: `moorline join`.
+    #[arg(long)]
+    code: bool,
+    /// How many seconds the code is good.
+    #[arg(long, default_value_t = 900, requires = "code", value_name = "SECONDS")]
+    valid: u64,
     /// For a commander, an agent that it reaches; may be given 8 times.
     #[arg(long = "agent", value_name = "NAME", conflicts_with = "group")]
     agents: Vec<String>,
@@ -50,11 +56,6 @@ pub struct EnrollArguments {
 impl EnrollArguments {
     /// Asks the daemon, and stores the credential in `profile` when the key is the profile's own.
     pub(super) fn run(self, profile: &Profile, json: bool) -> Result<(), Failure> {
-        let is_own_key = self.key.is_none();
-        let key = match self.key {
-            Some(key) => key,
-            None => encode_key(profile.key()?.public_key()),
-        };
         let (role, group, reach, permissions) = match self.role {
             Role::Agent => {
                 if !self.agents.is_empty() || !self.permissions.is_empty() {
@@ -80,7 +81,27 @@ impl EnrollArguments {
                 (PeerRole::Commander, None, reach, permissions)
             }
         };
-        let name = self.name;
+        let (name, data_dir) = (self.name, data_dir(self.data_dir));
+        if self.code {
+            let request = AdminRequest::Invite {
+                name,
+                role,
+                group,
+                reach,
+                permissions,
+                seconds: self.valid,
+            };
+            return match ask(&data_dir, &request)? {
+                AdminAnswer::Invited(invitation) => output::invited(json, &invitation),
+                AdminAnswer::Refused(why) => Err(Failure::Refused(why)),
+                _ => Err(Failure::Refused("an answer to another question".into())),
+            };
+        }
+        let is_own_key = self.key.is_none();
+        let key = match self.key {
+            Some(key) => key,
+            None => encode_key(profile.key()?.public_key()),
+        };
         let request = AdminRequest::Enrol {
             name,
             role,
@@ -89,7 +110,7 @@ impl EnrollArguments {
             reach,
             permissions,
         };
-        match ask(&data_dir(self.data_dir), &request)? {
+        match ask(&data_dir, &request)? {
             AdminAnswer::Enrolled(credential) => {
                 if is_own_key {
                     profile.store(&credential)?;
@@ -98,7 +119,7 @@ impl EnrollArguments {
                 output::enrolled(json || !is_own_key, &credential)
             }
             AdminAnswer::Refused(why) => Err(Failure::Refused(why)),
-            AdminAnswer::Revoked => Err(Failure::Refused("an answer to another question".into())),
+            _ => Err(Failure::Refused("an answer to another question".into())),
         }
     }
 }
@@ -114,7 +135,7 @@ pub(super) fn revoke(
     match ask(&data_dir(data_dir_given), &AdminRequest::Revoke { name })? {
         AdminAnswer::Revoked => output::print(json, &answer, &text),
         AdminAnswer::Refused(why) => Err(Failure::Refused(why)),
-        AdminAnswer::Enrolled(_) => Err(Failure::Refused("an answer to another question".into())),
+        _ => Err(Failure::Refused("an answer to another question".into())),
     }
 }
 

@@ -5,6 +5,7 @@
 //! refuses the token or the permission; 5 no such agent, or it is offline; 6 no answer in time.
 
 mod enroll;
+mod join;
 mod output;
 mod provision;
 mod renew;
@@ -16,6 +17,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 pub use enroll::EnrollArguments;
+pub use join::JoinArguments;
 use moorline_core::message::RouteRefusal;
 pub use provision::ProvisionArguments;
 pub use renew::RenewArguments;
@@ -47,6 +49,8 @@ enum Command {
     Pubkey,
     /// Enrols an agent or a commander with the hub on this machine, and stores its credential.
     Enroll(EnrollArguments),
+    /// Enrols the key of the home folder with a hub, by a code that its operator gave out.
+    Join(JoinArguments),
     /// Shuts a peer out of the hub on this machine and ends its sessions.
     Revoke(RevokeArguments),
     /// Writes the image that an agent's flash is given: its key, its token and the hub's pin.
@@ -142,6 +146,7 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
             output::public_key(json, &encode_key(key.public_key()), &profile.key_path())
         }
         Command::Enroll(enroll) => enroll.run(&profile, json),
+        Command::Join(join) => join.run(&profile, json),
         Command::Revoke(RevokeArguments { name, data_dir }) => enroll::revoke(name, data_dir, json),
         Command::Provision(provision) => provision.run(&profile, json),
         Command::Renew(renew) => renew.run(&profile, json),

@@ -8,7 +8,7 @@ use moorline_core::message::{Reply, Status, Value};
 use serde_json::{Map, Value as Json, json};
 
 use super::Failure;
-use crate::admin::Credential;
+use crate::admin::{Credential, Invitation};
 use crate::client::{Agent, Sent};
 
 /// Prints one line of JSON, or `text`.
@@ -45,6 +45,27 @@ pub(super) fn enrolled(json: bool, credential: &Credential) -> Result<(), Failur
     let text = format!(
         "{} is enrolled at {}; its token is good until {} (seconds since 1970)",
         credential.name, credential.url, credential.expires_at
+    );
+    print(json, &value, &text)
+}
+
+/// Prints a code as people read it to each other, in groups of four.
+pub(super) fn invited(json: bool, invitation: &Invitation) -> Result<(), Failure> {
+    let value = serde_json::to_value(invitation).map_err(io::Error::from)?;
+    let letters: Vec<char> = invitation.code.chars().collect();
+    let groups: Vec<String> = letters
+        .chunks(4)
+        .map(|group| group.iter().collect())
+        .collect();
+    let text = format!(
+        "code  {}   for {}, good once until {} (seconds since 1970)\n\n\
+         where {} is, type:\n  moorline join {} --hub-key {}",
+        groups.join("-"),
+        invitation.name,
+        invitation.expires_at,
+        invitation.name,
+        invitation.url,
+        invitation.hub_key
     );
     print(json, &value, &text)
 }

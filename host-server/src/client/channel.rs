@@ -2,7 +2,7 @@
 
 use moorline_core::connection::{Closure, Context, Event};
 use moorline_core::datagram::Datagram;
-use moorline_core::handshake::{Initiator, SingleUse, Ticket, Wanted, WantedAgent};
+use moorline_core::handshake::{Initiator, Shown, SingleUse, Ticket, Wanted, WantedAgent};
 use moorline_core::message::{Alert, AlertCode};
 use moorline_core::reason::{Error, Reason};
 use moorline_core::time::Instant;
@@ -49,7 +49,7 @@ impl<'k> Channel<'k> {
         let rests_on_ticket = ticket.is_some();
         let initiator = Initiator {
             key: commander.key,
-            token: commander.token,
+            shows: Shown::Token(commander.token),
             wanted: Wanted::Agent(WantedAgent {
                 id: agent,
                 anchors: commander.anchors,

@@ -366,7 +366,7 @@ impl<'k> Client<'k> {
                 self.attend().await?;
                 Ok(None)
             }
-            Got::Open | Got::Renewed | Got::Nothing => Ok(None),
+            Got::Open | Got::Enrolled(_) | Got::Renewed | Got::Nothing => Ok(None),
         }
     }
 

@@ -9,8 +9,8 @@ use futures_lite::future;
 use moorline_core::connection::{
     Closure, Connection, Context, Event, Heartbeat, NewToken, Settings,
 };
-use moorline_core::crypto::EphemeralKey;
-use moorline_core::handshake::{Initiator, Offer, SingleUse, Ticket, Wanted};
+use moorline_core::crypto::{EphemeralKey, PublicKey, SigningKey};
+use moorline_core::handshake::{Initiator, Offer, Pins, Shown, SingleUse, Ticket, Wanted};
 use moorline_core::message::{Alert, AlertCode, Envelope};
 use moorline_core::reason::{Error, Reason};
 use moorline_core::time::Instant;
@@ -64,6 +64,8 @@ pub(super) struct Link<'k> {
 pub(super) enum Got {
     /// The link is open.
     Open,
+    /// The hub has enrolled this newcomer.
+    Enrolled(Enrolled),
     /// The session rests on the token that was shown.
     Renewed,
     /// A message of the hub's, and how long its frame was.
@@ -76,6 +78,28 @@ pub(super) enum Got {
     Late,
 }
 
+/// What a newcomer gets.
+pub(super) struct Enrolled {
+    /// Its token, unpacked.
+    pub(super) token: Vec<u8>,
+    /// The issuer's key.
+    pub(super) issuer_key: PublicKey,
+    /// The group that it belongs to.
+    pub(super) group: Option<String>,
+}
+
+impl Enrolled {
+    fn of(said: &moorline_core::message::Enrolled<'_>) -> Result<Self, ClientError> {
+        let issuer_key = said.issuer_key.try_into().ok();
+        let issuer_key = issuer_key.and_then(PublicKey::from_bytes);
+        Ok(Self {
+            token: said.token.to_vec(),
+            issuer_key: issuer_key.ok_or(ClientError::Malformed(Reason::PublicKey))?,
+            group: said.group.map(String::from),
+        })
+    }
+}
+
 impl<'k> Link<'k> {
     /// Opens a link to the hub at `url`, which rests on `ticket` where the hub takes it.
     pub(super) async fn open(
@@ -83,9 +107,27 @@ impl<'k> Link<'k> {
         commander: Commander<'k>,
         ticket: Option<Ticket>,
     ) -> Result<Self, ClientError> {
+        let shows = Shown::Token(commander.token);
+        Self::open_as(url, commander.key, shows, commander.pins, ticket).await
+    }
+
+    /// Opens a link to the hub at `url`, whose keys are `pins`, as the holder of `key` who `shows` this.
+    pub(super) async fn open_as(
+        url: &str,
+        key: &'k SigningKey,
+        shows: Shown<'k>,
+        pins: &'k Pins,
+        ticket: Option<Ticket>,
+    ) -> Result<Self, ClientError> {
+        let initiator = Initiator {
+            key,
+            shows,
+            wanted: Wanted::Hub(pins, Form::Stream),
+            offer: OFFER,
+        };
         let work = async {
             let transport = open_websocket(url).await?;
-            Self::authenticate(transport, commander, ticket).await
+            Self::authenticate(transport, initiator, ticket).await
         };
         let late = async {
             smol::Timer::after(CONNECT_PATIENCE).await;
@@ -99,15 +141,9 @@ impl<'k> Link<'k> {
 
     async fn authenticate(
         transport: WebSocket<TcpStream>,
-        commander: Commander<'k>,
+        initiator: Initiator<'k>,
         ticket: Option<Ticket>,
     ) -> Result<Self, ClientError> {
-        let initiator = Initiator {
-            key: commander.key,
-            token: commander.token,
-            wanted: Wanted::Hub(commander.pins, Form::Stream),
-            offer: OFFER,
-        };
         let mut out = vec![0; max_message_len(PAYLOAD_LEN)];
         let (connection, m1) = Connection::initiate(
             initiator,
@@ -214,6 +250,7 @@ impl<'k> Link<'k> {
         Ok(match outcome.event {
             None | Some(Event::RoundTrip(_) | Event::Dropped(_)) => Got::Nothing,
             Some(Event::Open(_)) => Got::Open,
+            Some(Event::Enrolled(enrolled)) => Got::Enrolled(Enrolled::of(&enrolled)?),
             Some(Event::Renewed(_)) => Got::Renewed,
             Some(Event::RenewalRefused(_)) => return Err(ClientError::RenewalRefused),
             Some(Event::Application(payload)) => Got::Application(payload.to_vec()),

@@ -41,11 +41,13 @@
 mod channel;
 mod commander;
 mod error;
+mod join;
 mod link;
 mod profile;
 mod staged;
 
 pub use commander::{Agent, Client, Commander, Sent};
 pub use error::ClientError;
+pub use join::Newcomer;
 pub use profile::{Profile, ProfileError};
 pub use staged::Staged;

@@ -46,6 +46,7 @@ struct Stranger {
 pub(crate) struct Place {
     state: Arc<Mutex<State>>,
     number: u64,
+    network: IpAddr,
     deadline: Instant,
     gives_way: async_channel::Receiver<()>,
     meter: Arc<Meter>,
@@ -101,6 +102,7 @@ impl Budget {
         Some(Place {
             state: Arc::clone(&self.state),
             number,
+            network,
             deadline: clock::instant().plus(limits.handshake_millis),
             gives_way,
             meter: Arc::new(Meter::of_a_stranger(limits.payload_len)),
@@ -157,6 +159,11 @@ impl Place {
     /// Returns whether the peer is authenticated.
     pub(crate) fn is_settled(&self) -> bool {
         self.meter.is_settled()
+    }
+
+    /// Returns what counts as the peer's address.
+    pub(crate) fn network(&self) -> IpAddr {
+        self.network
     }
 
     /// Returns what counts the bytes of this connection.

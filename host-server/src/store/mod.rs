@@ -1,6 +1,7 @@
 //! What survives a restart. Every file is replaced whole, so that a power cut leaves the old one or the new one.
 
 mod file;
+mod invitations;
 mod key_file;
 mod keys;
 mod registry;
@@ -9,6 +10,7 @@ mod tickets;
 use std::path::PathBuf;
 
 pub(crate) use file::{make_private_dir, replace, sync_folder};
+pub(crate) use invitations::Invitations;
 pub use key_file::{KeyFileError, create_key, load_key};
 pub use keys::HubKeys;
 use keys::open_or_create as open_or_create_key;

@@ -159,6 +159,33 @@ impl Registry {
         }
     }
 
+    /// Enrols `peer`, whom the operator has invited, under `name`; its key takes the place of the one that is written.
+    /// When it returns, that is on the disk.
+    ///
+    /// # Errors
+    ///
+    /// [`RegistryError`]; nothing is changed then.
+    pub fn enrol_invited(&mut self, name: &str, peer: Peer) -> Result<(), RegistryError> {
+        self.check_invitation(name, peer.role)?;
+        self.check_key(name, &peer.key)?;
+        let mut peers = self.peers.clone();
+        peers.insert(name.into(), peer);
+        self.commit(peers)
+    }
+
+    /// Checks that a peer of this role may be invited under `name`.
+    ///
+    /// # Errors
+    ///
+    /// [`RegistryError::Revoked`]; [`RegistryError::NameTaken`] by a peer of another role.
+    pub fn check_invitation(&self, name: &str, role: PeerRole) -> Result<(), RegistryError> {
+        match self.peers.get(name) {
+            Some(known) if known.revoked => Err(RegistryError::Revoked(name.into())),
+            Some(known) if known.role != role => Err(RegistryError::NameTaken(name.into())),
+            _ => Ok(()),
+        }
+    }
+
     /// Shuts the peer `name` out. When it returns, that is on the disk. Returns whether there is such a peer.
     ///
     /// # Errors

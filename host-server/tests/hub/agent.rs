@@ -17,7 +17,7 @@ use moorline_core::driver::blocking::{Link, Machine, open_websocket};
 use moorline_core::driver::{Buffers, DriverError};
 use moorline_core::framing::{Delimited, Framing, WebSocketClient};
 use moorline_core::handshake::{
-    Admission, Gate, Initiator, Offer, OwnToken, RespondAs, Responder, Wanted,
+    Admission, Gate, Initiator, Offer, OwnToken, RespondAs, Responder, Shown, Wanted,
 };
 use moorline_core::limits::MAX_HANDSHAKE_LEN;
 use moorline_core::message::{Alert, AlertCode, Envelope, Reply, Request, Response, Status, Value};
@@ -130,7 +130,7 @@ fn serve<F: Framing, C: moorline_core::driver::Clock>(
     };
     let initiator = Initiator {
         key: &peer.key,
-        token,
+        shows: Shown::Token(token),
         wanted: Wanted::Hub(&pins, Form::Stream),
         offer,
     };

@@ -396,3 +396,121 @@ fn a_key_that_the_hub_took_up_unheard_is_found_again() {
     std::fs::write(home.path().join("credential.json"), bytes).expect("it is written");
     assert!(run(&["agents"]).status.success());
 }
+
+/// Invites `name` and returns what the operator gets.
+fn invited(world: &World, arguments: &[&str]) -> moorline_server::admin::Invitation {
+    let home = private_folder();
+    let mut all = vec!["enroll"];
+    all.extend(arguments);
+    all.extend(["--code", "--json"]);
+    let output = moorline(home.path(), world.folder.path(), &all);
+    serde_json::from_value(json(&output)).expect("an invitation")
+}
+
+#[test]
+fn a_newcomer_joins_with_a_code_and_nothing_else_is_carried_by_hand() {
+    let mut world = World::start();
+    let _agent = Agent::start(world.agent("boiler"), Way::WebSocket(world.http));
+    let invitation = invited(&world, &["commander", "carol", "--agent", "boiler"]);
+    let home = private_folder();
+    let nowhere = home.path().join("no-data-dir");
+    let run = |arguments: &[&str]| moorline(home.path(), &nowhere, arguments);
+    let hub_key = invitation.hub_key.as_str();
+    let join = |code: &str| {
+        run(&[
+            "join",
+            &invitation.url,
+            "--hub-key",
+            hub_key,
+            "--code",
+            code,
+            "--json",
+        ])
+    };
+    let wrong = join("0000-0000-0000");
+    assert_eq!(wrong.status.code(), Some(4), "{}", stderr(&wrong));
+    assert_eq!(run(&["agents"]).status.code(), Some(2), "not enrolled");
+    // Another hub's key: what answers there does not learn the code.
+    let other = moorline(home.path(), world.folder.path(), &["pubkey"]);
+    let other = String::from_utf8(other.stdout).expect("text");
+    let wrong_hub = run(&[
+        "join",
+        &invitation.url,
+        "--hub-key",
+        other.trim(),
+        "--code",
+        &invitation.code,
+    ]);
+    assert_eq!(wrong_hub.status.code(), Some(3), "{}", stderr(&wrong_hub));
+
+    let joined = json(&join(&invitation.code.to_lowercase()));
+    assert_eq!(joined["name"], "carol");
+    assert!(run(&["send", "boiler", "ping"]).status.success());
+    // Once.
+    let second = private_folder();
+    let again = moorline(
+        second.path(),
+        &nowhere,
+        &[
+            "join",
+            &invitation.url,
+            "--hub-key",
+            hub_key,
+            "--code",
+            &invitation.code,
+        ],
+    );
+    assert_eq!(again.status.code(), Some(4), "{}", stderr(&again));
+    // The hub knows her after a restart as it does everyone.
+    let renewed = run(&["renew"]);
+    assert!(renewed.status.success(), "{}", stderr(&renewed));
+    world.stop();
+    let file = std::fs::read_to_string(world.folder.path().join("peers.json"));
+    assert!(file.expect("the registry").contains("carol"));
+}
+
+#[test]
+fn a_name_that_is_invited_again_gets_the_new_key_and_loses_the_old_one() {
+    let world = World::start();
+    let invitation = invited(&world, &["commander", "carol", "--agent", "boiler"]);
+    let join = |home: &Path, invitation: &moorline_server::admin::Invitation| {
+        let arguments = [
+            "join",
+            &invitation.url,
+            "--hub-key",
+            &invitation.hub_key,
+            "--code",
+            &invitation.code,
+        ];
+        moorline(home, &home.join("nowhere"), &arguments)
+    };
+    let (first, second) = (private_folder(), private_folder());
+    assert!(join(first.path(), &invitation).status.success());
+    let invitation = invited(&world, &["commander", "carol", "--agent", "boiler"]);
+    let agents = |home: &Path| {
+        moorline(home, &home.join("nowhere"), &["agents"])
+            .status
+            .code()
+    };
+    assert_eq!(
+        agents(first.path()),
+        Some(0),
+        "an invitation changes nothing"
+    );
+    assert!(join(second.path(), &invitation).status.success());
+    assert_eq!(agents(second.path()), Some(0));
+    assert_eq!(agents(first.path()), Some(4));
+    // Who is shut out is not invited, and an invitation goes with its name.
+    let revoked = moorline(second.path(), world.folder.path(), &["revoke", "carol"]);
+    assert!(revoked.status.success());
+    let arguments = [
+        "enroll",
+        "commander",
+        "carol",
+        "--agent",
+        "boiler",
+        "--code",
+    ];
+    let refused = moorline(second.path(), world.folder.path(), &arguments);
+    assert_eq!(refused.status.code(), Some(4), "{}", stderr(&refused));
+}

@@ -8,7 +8,7 @@ use moorline_core::crypto::EphemeralKey;
 use moorline_core::driver::Buffers;
 use moorline_core::driver::blocking::{Link, Machine, open_websocket};
 use moorline_core::framing::{Delimited, Framing, WebSocketClient};
-use moorline_core::handshake::{Initiator, Offer, Wanted};
+use moorline_core::handshake::{Initiator, Offer, Shown, Wanted};
 use moorline_core::message::ToHub;
 use moorline_core::token::MAX_UNPACKED_LEN;
 use moorline_core::wire::{Form, SuiteList};
@@ -40,7 +40,7 @@ pub(crate) fn open<F: Framing>(
     };
     let initiator = Initiator {
         key: &peer.key,
-        token: peer.token(&mut buffer),
+        shows: Shown::Token(peer.token(&mut buffer)),
         wanted: Wanted::Hub(&pins, Form::Stream),
         offer,
     };

@@ -13,7 +13,9 @@ use moorline_conformance::fixture::{
 use moorline_core::connection::{Connection, Context, Event, Responding, Settings};
 use moorline_core::crypto::{EphemeralKey, SigningKey};
 use moorline_core::datagram::Datagram;
-use moorline_core::handshake::{Admission, Gate, Initiator, Offer, Responder, Wanted, WantedAgent};
+use moorline_core::handshake::{
+    Admission, Gate, Initiator, Offer, Responder, Shown, Wanted, WantedAgent,
+};
 use moorline_core::limits::MAX_HANDSHAKE_LEN;
 use moorline_core::message::{
     Alert, Command, ENVELOPE_HEADER_LEN, Envelope, FromHub, Request, Response, Status, ToHub,
@@ -193,7 +195,9 @@ impl Hub {
             gate: &mut self.gate,
             commander: Initiator {
                 key: &self.commander,
-                token: UnpackedToken::parse_exact(&self.commander_token).expect("a token"),
+                shows: Shown::Token(
+                    UnpackedToken::parse_exact(&self.commander_token).expect("a token"),
+                ),
                 wanted: Wanted::Agent(WantedAgent {
                     id: agent_id(),
                     anchors: &self.world.anchors,

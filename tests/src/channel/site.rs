@@ -5,7 +5,7 @@ use moorline_core::connection::{Closure, Context, Settings};
 use moorline_core::crypto::{PublicKey, SigningKey};
 use moorline_core::datagram::Datagram;
 use moorline_core::handshake::{
-    Initiator, Offer, OwnToken, RespondAs, Responder, SingleUse, Ticket, Wanted, WantedAgent,
+    Initiator, Offer, OwnToken, RespondAs, Responder, Shown, SingleUse, Ticket, Wanted, WantedAgent,
 };
 use moorline_core::limits::MAX_HANDSHAKE_LEN;
 use moorline_core::time::{Now, TimeQuality, UnixMillis};
@@ -136,7 +136,7 @@ impl Site {
     pub(super) fn initiator<'k>(&'k self, token: UnpackedToken<'k>) -> Initiator<'k> {
         Initiator {
             key: &self.commander,
-            token,
+            shows: Shown::Token(token),
             wanted: Wanted::Agent(WantedAgent {
                 id: Self::id(),
                 anchors: &self.anchors,

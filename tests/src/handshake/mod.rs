@@ -2,6 +2,7 @@
 
 pub(crate) mod course;
 pub(crate) mod credential;
+pub(crate) mod enrolment;
 mod forge;
 pub(crate) mod hub;
 pub(crate) mod offer;

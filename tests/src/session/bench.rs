@@ -168,6 +168,7 @@ impl End {
             Delivery::Welcome(_)
             | Delivery::Ticket(_)
             | Delivery::TokenUpdate(..)
+            | Delivery::Enrolled(_)
             | Delivery::TokenResult(_) => Made::Terms,
             Delivery::Alert(alert) => Made::Alert(alert),
             Delivery::Dropped(reason) => Made::Dropped(reason),

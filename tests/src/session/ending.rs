@@ -50,7 +50,7 @@ pub(crate) static CASES: &[Case] = &[
 ];
 
 /// A peer that is silent for a day, so that it is the expiry that ends the session.
-pub(super) const PATIENT: Settings = Settings {
+pub(crate) const PATIENT: Settings = Settings {
     max_payload_len: 1024,
     handshake_millis: 15_000,
     heartbeat: Heartbeat {

@@ -1,0 +1,91 @@
+//! Enrolment with a code (PROTOCOL.md §2.9).
+
+use moorline_core::connection::NewToken;
+use moorline_core::crypto::{PublicKey, SigningKey};
+use moorline_core::handshake::{Pins, Shown};
+use moorline_core::token::{UnpackedToken, UnverifiedClaims};
+use moorline_core::wire::EnrolmentCode;
+
+use super::link::{Got, Link};
+use super::{ClientError, ProfileError};
+use crate::admin::Credential;
+use crate::store::{PeerRole, encode_key};
+
+/// A newcomer that the hub has enrolled, in the session in which it was.
+#[derive(Debug)]
+pub struct Newcomer<'k> {
+    link: Link<'k>,
+    token: Vec<u8>,
+    credential: Credential,
+}
+
+impl<'k> Newcomer<'k> {
+    /// Enrols the holder of `key` with the hub at `url`, whose key is `hub_key`, by `code`. The code is spent when this
+    /// returns.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`]; a hub that is not proved learns nothing of the code.
+    pub async fn join(
+        url: &str,
+        pins: &'k Pins,
+        hub_key: &PublicKey,
+        key: &'k SigningKey,
+        code: EnrolmentCode<'k>,
+    ) -> Result<Self, ClientError> {
+        let mut link = Link::open_as(url, key, Shown::Code(code), pins, None).await?;
+        let enrolled = loop {
+            if let Got::Enrolled(enrolled) = link.wait(None).await? {
+                break enrolled;
+            }
+        };
+        let malformed = |_| ClientError::Malformed(moorline_core::reason::Reason::Malformed);
+        let token = UnpackedToken::parse_exact(&enrolled.token).map_err(malformed)?;
+        let claims = UnverifiedClaims::decode(&token).map_err(malformed)?;
+        let claims = claims.claims_unverified();
+        let credential = Credential {
+            hub: claims.issuer.as_str().into(),
+            hub_key: encode_key(hub_key),
+            issuer_key: encode_key(&enrolled.issuer_key),
+            issuer_kid: claims.kid.as_str().into(),
+            group: enrolled.group,
+            url: url.into(),
+            name: claims.subject.as_str().into(),
+            role: match claims.role {
+                moorline_core::token::Role::Agent => PeerRole::Agent,
+                moorline_core::token::Role::Commander => PeerRole::Commander,
+            },
+            token: String::new(),
+            expires_at: claims.expires_at,
+        };
+        let credential = credential.with_token(&token).map_err(|error| match error {
+            ProfileError::BadToken(reason) => ClientError::Malformed(reason.into()),
+            _ => ClientError::Malformed(moorline_core::reason::Reason::Malformed),
+        })?;
+        Ok(Self {
+            link,
+            token: enrolled.token,
+            credential,
+        })
+    }
+
+    /// Returns the credential. It is stored before [`Newcomer::finish`].
+    #[must_use]
+    pub fn credential(&self) -> &Credential {
+        &self.credential
+    }
+
+    /// Shows the hub the token, so that both know it works, and says goodbye.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`].
+    pub async fn finish(mut self) -> Result<(), ClientError> {
+        let token = UnpackedToken::parse_exact(&self.token)
+            .map_err(|reason| ClientError::Malformed(reason.into()))?;
+        self.link.renew(&NewToken { token, key: None }).await?;
+        while !matches!(self.link.wait(None).await?, Got::Renewed) {}
+        self.link.close().await;
+        Ok(())
+    }
+}
