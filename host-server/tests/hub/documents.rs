@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use moorline_core::crypto::SigningKey;
+use moorline_server::admin::Invitation;
 use moorline_server::client::Profile;
 use moorline_server::config::Config;
 use moorline_server::entropy::SystemEntropy;
@@ -96,7 +97,8 @@ fn every_command_of_the_hubs_document_works_in_its_order() {
     let key = encode(&SigningKey::generate(&mut SystemEntropy).expect("random bytes"));
     let document = read("README.md");
     let lines = command_lines(&document);
-    assert_eq!(lines.len(), 5, "{lines:?}");
+    assert_eq!(lines.len(), 7, "{lines:?}");
+    let mut invitation = None;
     for line in lines {
         // Bob's key is his own: the one in the home folder is alice's.
         let home = if line.contains(&"bob") {
@@ -107,14 +109,29 @@ fn every_command_of_the_hubs_document_works_in_its_order() {
         if line.contains(&"bob") && !machine.home.path().join("bob").exists() {
             assert!(machine.run(&["--home", "bob", "keygen"]).status.success());
         }
-        let mut arguments = vec!["--home", home];
-        arguments.extend(
-            line.iter()
-                .map(|word| if *word == "PUBLIC_KEY" { &key } else { *word }),
-        );
+        let home = if line.contains(&"join") {
+            "boiler-2"
+        } else {
+            home
+        };
+        let mut arguments = vec!["--home", home, "--json"];
+        arguments.extend(line.iter().map(|word| match (*word, invitation.as_ref()) {
+            ("PUBLIC_KEY", _) => &key,
+            ("KEY", Some(Invitation { hub_key, .. })) => hub_key,
+            ("ws://HOST:PORT/ws", Some(Invitation { url, .. })) => url,
+            (word, _) => word,
+        }));
+        if let (true, Some(Invitation { code, .. })) = (line.contains(&"join"), &invitation) {
+            // A person types it.
+            arguments.extend(["--code", code]);
+        }
         let output = machine.run(&arguments);
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{line:?}: {said}");
+        if line.contains(&"--code") {
+            let said = serde_json::from_slice::<Invitation>(&output.stdout);
+            invitation = Some(said.expect("an invitation"));
+        }
     }
 }
 
