@@ -7,6 +7,7 @@
 //! door        how peers come in: HTTP with a WebSocket at /ws, and bare TCP
 //! session     one task a peer; the only module that knows both a connection and a transport
 //! hub         the one task that owns the routing table
+//! offline     sealed commands for agents that are away, and the replies to them
 //! admin       the operator's socket: enrolment
 //! daemon      starts all of it and ends it
 //! client      a commander's side, for programs
@@ -27,6 +28,7 @@ mod door;
 pub mod entropy;
 mod hub;
 mod issuer;
+mod offline;
 mod session;
 pub mod store;
 mod transport;

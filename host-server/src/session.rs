@@ -8,9 +8,11 @@ use moorline_core::connection::{Closure, Connection, Context, Event, Heartbeat, 
 use moorline_core::entropy::EntropyError;
 use moorline_core::handshake::{Admission, Gate, RespondAs, Responder, TicketRecord};
 use moorline_core::limits::MAX_HANDSHAKE_LEN;
-use moorline_core::message::{Alert, AlertCode, Envelope};
+use moorline_core::message::{Alert, AlertCode, Envelope, ToHub};
 use moorline_core::reason::Reason;
-use moorline_core::token::{AgentId, Claims, MAX_UNPACKED_LEN, Role, TrustAnchors, VerifiedClaims};
+use moorline_core::token::{
+    AgentId, Claims, MAX_UNPACKED_LEN, Role, TrustAnchors, UnpackedToken, VerifiedClaims,
+};
 use moorline_core::wire::{
     Form, Limits as WireLimits, Refuse, RefuseCode, Reject, RejectCode, SuiteList, TICKET_ID_LEN,
 };
@@ -20,6 +22,7 @@ use crate::config::Config;
 use crate::door::{Budget, Place};
 use crate::entropy::{SystemEntropy, random};
 use crate::hub::{Hex, HubHandle, Identity, Input, Output, RETRY_MILLIS, SessionKey};
+use crate::offline::{Desk, Offline, Said};
 use crate::store::{HubKeys, Registry, Tickets};
 use crate::transport::Transport;
 
@@ -44,6 +47,7 @@ pub(crate) struct Shared {
     pub(crate) anchors: TrustAnchors,
     pub(crate) registry: Arc<RwLock<Registry>>,
     pub(crate) tickets: Mutex<Tickets>,
+    pub(crate) offline: Offline,
     pub(crate) hub: HubHandle,
     pub(crate) budget: Budget,
 }
@@ -113,6 +117,14 @@ enum Wake {
     Deadline,
 }
 
+/// What became of something that was to be sent.
+#[derive(Clone, Copy)]
+enum Sent {
+    Whole,
+    /// The peer takes nothing that long.
+    TooLong,
+}
+
 struct Session<'s, T> {
     shared: &'s Shared,
     transport: &'s mut T,
@@ -120,6 +132,7 @@ struct Session<'s, T> {
     connection: Connection<'s>,
     place: &'s Place,
     key: Option<SessionKey>,
+    desk: Option<Desk>,
     outbox: async_channel::Receiver<Box<Output>>,
     outbox_sender: async_channel::Sender<Box<Output>>,
     /// Takes what a handshake or the session itself sends; it grows to what is carried to this peer.
@@ -155,6 +168,7 @@ impl<'s, T: Transport> Session<'s, T> {
             connection: Connection::respond(responder, None, settings, clock::instant()),
             place,
             key: None,
+            desk: None,
             outbox,
             outbox_sender,
             out: vec![0; MAX_HANDSHAKE_LEN],
@@ -167,9 +181,13 @@ impl<'s, T: Transport> Session<'s, T> {
                 Wake::Message(Ok(Some(message))) => self.handle_message(message).await,
                 Wake::Message(Ok(None)) => Err(End::Truncated),
                 Wake::Message(Err(error)) => Err(error.into()),
-                Wake::Output(Some(output)) => self.handle_output(*output).await,
+                Wake::Output(Some(output)) => self.handle_output(*output).await.map(drop),
                 Wake::Output(None) => Err(End::ByHub(AlertCode::GoingAway)),
                 Wake::Deadline => self.handle_deadline().await,
+            };
+            let worked = match worked {
+                Ok(()) => self.attend_offline().await,
+                ended => ended,
             };
             if let Err(end) = worked {
                 break end;
@@ -199,10 +217,11 @@ impl<'s, T: Transport> Session<'s, T> {
 
     async fn handle_message(&mut self, mut message: Vec<u8>) -> Result<(), End> {
         self.place.meter().begin_again();
-        let (outcome, admitted) = {
+        let (outcome, admitted, token) = {
             let mut door = Door {
                 shared: self.shared,
                 session: None,
+                token: Vec::new(),
             };
             let mut context = Context {
                 now: clock::now(),
@@ -212,7 +231,7 @@ impl<'s, T: Transport> Session<'s, T> {
             let outcome = self
                 .connection
                 .handle_message(&mut message, &mut context, &mut self.out);
-            (outcome, door.session)
+            (outcome, door.session, door.token)
         };
         // The hub knows of the peer before the peer knows that it is in.
         let mut has_hub = true;
@@ -224,6 +243,8 @@ impl<'s, T: Transport> Session<'s, T> {
             let (identity, outbox) = (identity(claims.claims()), self.outbox_sender.clone());
             tracing::info!(peer = self.peer, name = identity.name(), "authenticated");
             self.key = Some(session);
+            let key_name = claims.claims().key.hash().prefix();
+            self.desk = Some(Desk::new(identity.clone(), key_name, token));
             let input = Input::Opened {
                 session,
                 identity,
@@ -237,7 +258,8 @@ impl<'s, T: Transport> Session<'s, T> {
         if !has_hub {
             return self
                 .handle_output(Output::Close(AlertCode::GoingAway, RETRY_MILLIS))
-                .await;
+                .await
+                .map(drop);
         }
         match outcome.event {
             None | Some(Event::RoundTrip(_) | Event::Open(_) | Event::Dropped(_)) => Ok(()),
@@ -256,19 +278,49 @@ impl<'s, T: Transport> Session<'s, T> {
             }
             Some(Event::Application(payload)) => {
                 let message = payload.to_vec();
-                if let Some(session) = self.key {
-                    self.shared
-                        .hub
-                        .tell(Input::Application { session, message })
-                        .await;
-                }
-                Ok(())
+                self.handle_application(message).await
             }
             Some(Event::Closed(closure)) => Err(closure.into()),
         }
     }
 
-    async fn handle_output(&mut self, output: Output) -> Result<(), End> {
+    /// Has the session's own desk, or else the hub, deal with what the peer asks.
+    async fn handle_application(&mut self, message: Vec<u8>) -> Result<(), End> {
+        if let (Some(desk), Ok(asked)) = (&mut self.desk, ToHub::decode(&message))
+            && let Some(said) = desk.handle(self.shared, &asked).await
+        {
+            return match said {
+                Some(said) => self.say(said).await,
+                None => Ok(()),
+            };
+        }
+        if let Some(session) = self.key {
+            let input = Input::Application { session, message };
+            self.shared.hub.tell(input).await;
+        }
+        Ok(())
+    }
+
+    /// Says what has come to be for the peer.
+    async fn attend_offline(&mut self) -> Result<(), End> {
+        while let Some(desk) = &mut self.desk {
+            let Some(said) = desk.due(self.shared).await else {
+                break;
+            };
+            self.say(said).await?;
+        }
+        Ok(())
+    }
+
+    async fn say(&mut self, Said { message, command }: Said) -> Result<(), End> {
+        let sent = self.handle_output(Output::Application(message)).await?;
+        if let (Sent::TooLong, Some(command), Some(desk)) = (sent, command, &mut self.desk) {
+            desk.not_sent(self.shared, command).await;
+        }
+        Ok(())
+    }
+
+    async fn handle_output(&mut self, output: Output) -> Result<Sent, End> {
         let len = output.frame_len();
         if self.out.len() < len {
             self.out.resize(len, 0);
@@ -289,6 +341,8 @@ impl<'s, T: Transport> Session<'s, T> {
             Output::Application(message) => {
                 self.connection.send_application(message, &mut self.out)
             }
+            // It has woken the session, which looks by itself.
+            Output::Nudge => return Ok(Sent::Whole),
             Output::Close(code, argument) => {
                 let alert = Alert {
                     code: *code,
@@ -301,7 +355,10 @@ impl<'s, T: Transport> Session<'s, T> {
             }
         };
         match sealed {
-            Ok(frame) => Ok(write(self.transport, frame).await?),
+            Ok(frame) => {
+                write(self.transport, frame).await?;
+                Ok(Sent::Whole)
+            }
             Err(moorline_core::reason::Error::PayloadTooLong { limit }) => {
                 tracing::warn!(
                     peer = self.peer,
@@ -314,7 +371,7 @@ impl<'s, T: Transport> Session<'s, T> {
                         .tell(Input::TooLong { session, route })
                         .await;
                 }
-                Ok(())
+                Ok(Sent::TooLong)
             }
             Err(error) => Err(End::Own(error)),
         }
@@ -325,6 +382,7 @@ impl<'s, T: Transport> Session<'s, T> {
             let mut door = Door {
                 shared: self.shared,
                 session: None,
+                token: Vec::new(),
             };
             let mut context = Context {
                 now: clock::now(),
@@ -388,6 +446,8 @@ async fn write<T: Transport>(transport: &mut T, bytes: &[u8]) -> std::io::Result
 struct Door<'s> {
     shared: &'s Shared,
     session: Option<SessionKey>,
+    /// The token of the peer that is about to be admitted.
+    token: Vec<u8>,
 }
 
 impl Gate for Door<'_> {
@@ -398,6 +458,10 @@ impl Gate for Door<'_> {
             .read()
             .unwrap_or_else(PoisonError::into_inner);
         !registry.admits(claims)
+    }
+
+    fn note_token(&mut self, token: &UnpackedToken<'_>) {
+        self.token = token.as_bytes().to_vec();
     }
 
     fn find_ticket(&self, id: &[u8; TICKET_ID_LEN]) -> Option<TicketRecord> {

@@ -280,7 +280,7 @@ impl<'k> Client<'k> {
                     }
                 }
                 FromHub::NotPermitted => return Err(ClientError::NotPermitted),
-                FromHub::RouteRefused { .. } => {}
+                _ => {}
             }
         }
     }
