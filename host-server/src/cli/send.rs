@@ -7,6 +7,7 @@ use futures_lite::future;
 use moorline_core::message::{Command, MAX_ARGUMENTS, Status};
 use moorline_core::token::MAX_UNPACKED_LEN;
 
+use super::offline::OfflineArguments;
 use super::{Failure, output};
 use crate::client::{Client, Commander, Profile, ProfileError};
 use crate::clock;
@@ -23,6 +24,8 @@ pub struct SendArguments {
     /// How many seconds the reply may take.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=600))]
     timeout: u64,
+    #[command(flatten)]
+    offline: OfflineArguments,
 }
 
 impl SendArguments {
@@ -38,6 +41,9 @@ impl SendArguments {
             name: &self.command,
             arguments: arguments.collect(),
         };
+        if self.offline.offline {
+            return self.offline.run(profile, json, &self.agent, &command);
+        }
         let patience = Duration::from_secs(self.timeout);
         with_client(profile, async |client, credential| {
             let agent = credential.agent_id(&self.agent);
@@ -53,16 +59,21 @@ impl SendArguments {
             }
             let ((status, rendered), sent) = answered?;
             rendered.print(sent)?;
-            match status {
-                Status::Done => Ok(()),
-                Status::UnknownCommand => Err(Failure::Agent("it has no such command".into())),
-                Status::BadArgument => Err(Failure::Agent("the arguments do not fit".into())),
-                Status::NotPermitted => Err(Failure::Refused(
-                    "this token does not permit that command".into(),
-                )),
-                Status::Failed => Err(Failure::Agent("it tried and could not".into())),
-            }
+            end_of(status)
         })
+    }
+}
+
+/// Returns how a command line ends whose command ended with `status`.
+pub(super) fn end_of(status: Status) -> Result<(), Failure> {
+    match status {
+        Status::Done => Ok(()),
+        Status::UnknownCommand => Err(Failure::Agent("it has no such command".into())),
+        Status::BadArgument => Err(Failure::Agent("the arguments do not fit".into())),
+        Status::NotPermitted => Err(Failure::Refused(
+            "this token does not permit that command".into(),
+        )),
+        Status::Failed => Err(Failure::Agent("it tried and could not".into())),
     }
 }
 
@@ -74,7 +85,7 @@ pub(super) fn agents(profile: &Profile, json: bool) -> Result<(), Failure> {
 }
 
 /// Connects as `profile` says, runs `work`, and says goodbye.
-fn with_client(
+pub(super) fn with_client(
     profile: &Profile,
     work: impl AsyncFnOnce(&mut Client<'_>, &crate::admin::Credential) -> Result<(), Failure>,
 ) -> Result<(), Failure> {

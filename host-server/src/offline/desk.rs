@@ -116,7 +116,11 @@ impl Desk {
             _ => Err(([0; 16], OfflineRefusal::NotPermitted)),
         };
         Some(done.unwrap_or_else(|(about, refusal)| {
-            tracing::debug!(peer = self.identity.name(), ?refusal, "an offline command is refused");
+            tracing::debug!(
+                peer = self.identity.name(),
+                ?refusal,
+                "an offline command is refused"
+            );
             say(&FromHub::OfflineRefused { about, refusal })
         }))
     }
@@ -245,8 +249,7 @@ impl Desk {
         scope: AgentScope,
         frame: &[u8],
     ) -> Result<Option<Said>, Refused> {
-        let label =
-            CommandLabel::read(frame).map_err(|_| ([0; 16], OfflineRefusal::BadMessage))?;
+        let label = CommandLabel::read(frame).map_err(|_| ([0; 16], OfflineRefusal::BadMessage))?;
         let refuse = |refusal| (label.name, refusal);
         may_give(shared, permissions, &scope, &label.agent).map_err(refuse)?;
         if label.key_name != self.key_name {
@@ -342,7 +345,11 @@ async fn fetch_bundle(
     Ok(say(&FromHub::Bundle { bundle: &bundle }))
 }
 
-async fn give_reply(shared: &Shared, agent: AgentId, reply: &[u8]) -> Result<Option<Said>, Refused> {
+async fn give_reply(
+    shared: &Shared,
+    agent: AgentId,
+    reply: &[u8],
+) -> Result<Option<Said>, Refused> {
     let name = answered_frame(reply).map_err(|_| ([0; 16], OfflineRefusal::BadMessage))?;
     let reply = reply.to_vec();
     let now = clock::now().unix;

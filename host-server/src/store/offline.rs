@@ -64,10 +64,7 @@ mod base64 {
     use serde::de::Error;
     use serde::{Deserialize, Deserializer, Serializer};
 
-    pub(super) fn serialize<S: Serializer>(
-        bytes: &[u8],
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
+    pub(super) fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&Base64UrlUnpadded::encode_string(bytes))
     }
 
@@ -196,10 +193,7 @@ impl OfflineStore {
             .entries
             .values()
             .find(|entry| entry.agent == agent && !entry.is_reply && now.0 < entry.until)?;
-        Some((
-            entry.name.as_slice().try_into().ok()?,
-            entry.sealed.clone(),
-        ))
+        Some((entry.name.as_slice().try_into().ok()?, entry.sealed.clone()))
     }
 
     /// Forgets a command for `agent`, which has dealt with it.
@@ -342,7 +336,9 @@ fn read_all<T: for<'de> Deserialize<'de>>(dir: &Path) -> Result<Vec<(String, T)>
     let mut records = Vec::new();
     for file in std::fs::read_dir(dir).map_err(io)? {
         let path = file.map_err(io)?.path();
-        let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
+        let name = path
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned());
         let Some(name) = name.filter(|name| !name.ends_with(".new")) else {
             // A power cut left it; what it was to replace is whole.
             remove(&path);

@@ -106,6 +106,10 @@ fn command(frame: &[u8]) -> Message {
 
 /// What became of a message, without the borrowed part.
 #[derive(Debug, PartialEq, Eq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it is made once a message and taken apart at once"
+)]
 enum Heard {
     Reply(Message, Option<Reason>),
     Silent(Reason),
