@@ -28,6 +28,7 @@ use crate::board::{Board, Clock, Entropy, Uart};
 use crate::commands::{Devices, Session};
 use crate::exchange::{Exchange, SETTINGS, Surroundings};
 use crate::identity::{BootError, Identity};
+use crate::offline::{Offline, Place};
 use crate::stream::{Line, LineError};
 
 /// The agent, ready to connect.
@@ -172,6 +173,8 @@ impl Agent {
         self.opened_ms = Some(machine.clock.milliseconds());
         // The channels went through a session with the hub that is over.
         memory.exchange.channels().clear();
+        memory.offline.begin();
+        let offline_agent = self.identity.offline_agent();
         let answering = Answering {
             responder: self.identity.responder(SETTINGS.max_payload_len),
             settings: SETTINGS,
@@ -194,9 +197,7 @@ impl Agent {
             }
             let heard = link.poll(&mut machine, |event| match event {
                 Event::Envelope(payload) => memory.exchange.take(payload),
-                Event::Application(message) => {
-                    defmt::warn!("the hub says {=[u8]:02x}, unasked", message);
-                }
+                Event::Application(message) => memory.offline.take(message),
                 Event::RoundTrip(millis) => defmt::debug!("round trip of {=u64} ms", millis),
                 Event::Open(_) | Event::Closed(_) | Event::Dropped(_) => {}
             })?;
@@ -228,6 +229,24 @@ impl Agent {
                     sent => sent?,
                 }
             }
+            let (now, floor) = exchange.time(surroundings.now);
+            let mut place = Place {
+                agent: &offline_agent,
+                now,
+                floor,
+                entropy: &mut *machine.entropy,
+                devices: &mut self.devices,
+                session: &session,
+            };
+            while let Some(message) = memory.offline.step(&mut place) {
+                match link.send_application(message, &mut place.entropy) {
+                    Err(DriverError::Own(error @ Error::PayloadTooLong { .. })) => {
+                        defmt::warn!("offline reply not sent: {}", error);
+                        memory.offline.give_up();
+                    }
+                    sent => sent?,
+                }
+            }
         }
     }
 }
@@ -242,6 +261,7 @@ pub struct Memory {
     wire: [u8; WIRE_LEN],
     assembly: [u8; MESSAGE_LEN],
     exchange: Exchange,
+    offline: Offline,
 }
 
 /// The agent's memory, for who starts it.
@@ -251,6 +271,7 @@ pub static MEMORY: ConstStaticCell<Memory> = ConstStaticCell::new(Memory {
     wire: [0; WIRE_LEN],
     assembly: [0; MESSAGE_LEN],
     exchange: Exchange::new(),
+    offline: Offline::new(),
 });
 
 /// Longest payload of a frame that the agent takes and sends, in bytes: a command and its answer have room in it.

@@ -266,7 +266,7 @@ fn same_name(ends: &mut Ends<'_>) -> Result<(), Failure> {
     ensure!(answered(ends, &frame)?.0 == Made::Refused(Reason::NoRoom));
     ensure!(ends.host.runs == 0 && ends.host.stores == 0);
     // No two entries like that come back from storage either.
-    let mut counters = Counters::new();
+    let mut counters: Counters = Counters::new();
     ensure!(counters.restore(0, entry(&own, 0)).is_ok());
     ensure!(counters.restore(1, entry(&key, 0)) == Err(Reason::Malformed));
     Ok(())
@@ -322,7 +322,7 @@ fn latest_end(ends: &mut Ends<'_>) -> Result<(), Failure> {
     let stored = ends.host.stored[0].map(|entry| entry.to_bytes());
     ensure!(stored.is_some_and(|bytes| bytes[40..48] == far.to_be_bytes()));
     // The places are those of the storage: what is more is refused, and what is there stays.
-    let mut counters = Counters::new();
+    let mut counters: Counters = Counters::new();
     for number in 0..8 {
         ensure!(
             counters
@@ -332,7 +332,7 @@ fn latest_end(ends: &mut Ends<'_>) -> Result<(), Failure> {
     }
     ensure!(counters.restore(8, entry(&[8; 32], 0)) == Err(Reason::NoRoom));
     ensure!(counters.restore(7, entry(&[8; 32], 0)) == Err(Reason::Malformed));
-    let inbox = Inbox::new(Prekeys::new(), counters);
+    let inbox: Inbox = Inbox::new(Prekeys::new(), counters);
     ensure!(inbox.counters().iter().count() == MAX_COUNTERS);
     ensure!(CounterEntry::from_bytes(&[0; 63]) == Err(Reason::Length));
     Ok(())
