@@ -261,6 +261,12 @@ fn moorlined(arguments: &[&str]) -> Command {
 
 /// Starts the daemon as a program and waits until it is ready; returns where it serves HTTP.
 pub(crate) fn start_program(data_dir: &Path) -> (Program, SocketAddr) {
+    let (program, http, _) = start_program_with_tcp(data_dir);
+    (program, http)
+}
+
+/// As [`start_program`]; returns where it serves bare TCP too.
+fn start_program_with_tcp(data_dir: &Path) -> (Program, SocketAddr, SocketAddr) {
     let arguments = [
         "--listen",
         "127.0.0.1:0",
@@ -281,8 +287,11 @@ pub(crate) fn start_program(data_dir: &Path) -> (Program, SocketAddr) {
     // What it says later is read on, so that it is never kept waiting.
     std::thread::spawn(move || lines.for_each(drop));
     let ready: Value = serde_json::from_str(&ready).expect("it is JSON");
-    let http = ready["fields"]["http"].as_str().expect("an address");
-    (program, http.parse().expect("an address"))
+    let address = |name: &str| {
+        let text = ready["fields"][name].as_str().expect("an address");
+        text.parse().expect("an address")
+    };
+    (program, address("http"), address("tcp"))
 }
 
 #[test]
@@ -310,6 +319,52 @@ fn the_daemon_needs_no_file_and_sigterm_ends_it_with_a_goodbye() {
     let end = agent.end();
     assert!(format!("{end:?}").contains("GoingAway"), "{end:?}");
     assert!(program.0.wait().expect("it ends").success());
+}
+
+#[test]
+fn what_was_kept_is_there_after_the_daemon_was_killed() {
+    let folder = private_folder();
+    let data_dir = folder.path().join("hub");
+    let enrolled = |home: &Path, arguments: &[&str]| {
+        assert!(moorline(home, &data_dir, &["keygen"]).status.success());
+        json(&moorline(
+            home,
+            &data_dir,
+            &[&["--json", "enroll"][..], arguments].concat(),
+        ))
+    };
+    let (program, _, tcp) = start_program_with_tcp(&data_dir);
+    let (device, alice) = (private_folder(), private_folder());
+    let credential = enrolled(device.path(), &["agent", "boiler"]);
+    let agent = Arc::new(Peer {
+        key: moorline_server::store::load_key(&device.path().join("key")).expect("a key"),
+        credential: serde_json::from_value(credential).expect("a credential"),
+    });
+    enrolled(alice.path(), &["commander", "alice", "--agent", "boiler"]);
+    let memory = Arc::new(Mutex::new(Memory::default()));
+    let at_work = AwayAgent::start(&agent, &memory, tcp);
+    assert_eq!(at_work.told(), Told::Ready { resumed: false });
+    at_work.leave();
+    let send = ["send", "boiler", "echo", "kept", "--offline"];
+    let kept = moorline(alice.path(), &data_dir, &send);
+    assert!(kept.status.success(), "{}", stderr(&kept));
+    // SIGKILL: nothing is written after this.
+    drop(program);
+
+    let (_program, http, tcp) = start_program_with_tcp(&data_dir);
+    let at_work = AwayAgent::start(&agent, &memory, tcp);
+    assert!(matches!(at_work.told(), Told::Ready { .. }));
+    assert_eq!(at_work.told(), Told::Answered);
+    at_work.leave();
+    // The hub has another port now.
+    let path = alice.path().join("credential.json");
+    let mut credential: Value =
+        serde_json::from_slice(&std::fs::read(&path).expect("it is there")).expect("it is JSON");
+    credential["url"] = format!("ws://{http}/ws").into();
+    std::fs::write(&path, credential.to_string()).expect("own file");
+    let replies = json(&moorline(alice.path(), &data_dir, &["replies", "--json"]));
+    assert_eq!(replies[0]["outcome"], "result", "{replies}");
+    assert_eq!(replies[0]["reply"]["fields"]["text"], "echo kept");
 }
 
 #[test]

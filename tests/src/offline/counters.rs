@@ -3,15 +3,15 @@
 use moorline_core::crypto::Suite;
 use moorline_core::message::Value;
 use moorline_core::offline::{
-    CounterEntry, Counters, Inbox, MAX_CACHED_REPLY_LEN, MAX_COUNTERS, PendingReply, Prekeys,
-    ReplyOutcome, TokenForm,
+    CommandAnswer, CounterEntry, Counters, Inbox, MAX_CACHED_REPLY_LEN, MAX_COUNTERS,
+    OfflineContext, PendingReply, Prekeys, ReplyOutcome, TokenForm,
 };
 use moorline_core::reason::Reason;
 use moorline_core::time::UnixMillis;
 
-use super::site::{Ask, DAY, Ends, Made, with_ends};
+use super::site::{Ask, DAY, Ends, Made, missing, with_ends};
 use crate::fixture::NOW;
-use crate::pair::Message;
+use crate::pair::{LINE_LEN, Message, copy};
 use crate::{Case, Failure, ensure};
 
 pub(crate) static CASES: &[Case] = &[
@@ -54,6 +54,11 @@ pub(crate) static CASES: &[Case] = &[
         name: "an entry that has given way cannot be brought back by an old command",
         clause: "PROTOCOL.md §12.6",
         run: || with_ends(Suite::Aes256Gcm, given_way),
+    },
+    Case {
+        name: "an agent that is built for one commander, no replies and no tokens runs a command once",
+        clause: "PROTOCOL.md §12.6",
+        run: || with_ends(Suite::Aes256Gcm, small),
     },
     Case {
         name: "a key whose name begins like another's gets no entry beside it",
@@ -252,6 +257,46 @@ fn given_way(ends: &mut Ends<'_>) -> Result<(), Failure> {
     store(ends, core::iter::empty())?;
     ensure!(answered(ends, &frame)?.0 == Made::Refused(Reason::NotAfter));
     ensure!(ends.host.runs == 1);
+    Ok(())
+}
+
+fn small(ends: &mut Ends<'_>) -> Result<(), Failure> {
+    let prekeys = Prekeys::from_bytes(&ends.kept).map_err(|_| missing("the prekeys"))?;
+    let mut inbox = Inbox::<1, 0, 0>::new(prekeys, Counters::new());
+    let agent = ends.site.offline_agent();
+    let (_, first) = ends.seal(&Ask::number(1))?;
+    let by_hash = Ask {
+        form: TokenForm::Hash,
+        ..Ask::number(2)
+    };
+    let (_, second) = ends.seal(&by_hash)?;
+    let mut other = [0; 32];
+    other[0] = 1;
+    // It ran; its reply was not kept; the token was not either; and nobody else has room.
+    for (step, frame, refused) in [
+        (0, &first, None),
+        (1, &first, Some(Reason::CommandRepeated)),
+        (2, &second, Some(Reason::TokenNeeded)),
+    ] {
+        let mut frame = copy(frame);
+        let mut out = [0; LINE_LEN];
+        let mut context = OfflineContext {
+            now: ends.now,
+            floor: ends.floor,
+            entropy: &mut ends.entropy,
+            shell: &mut ends.host,
+        };
+        let answer = inbox.handle_command(&mut frame, &agent, &mut context, &mut out);
+        let reason = match answer {
+            Ok(CommandAnswer::Refused { reason, .. }) => Some(reason),
+            Ok(CommandAnswer::Ran { .. }) => None,
+            _ => return Err(missing("it is answered")),
+        };
+        ensure!(reason == refused, step);
+    }
+    ensure!(ends.host.runs == 1);
+    let mut full: Counters<1> = Counters::new();
+    ensure!(full.restore(1, entry(&other, 0)) == Err(Reason::NoRoom));
     Ok(())
 }
 
