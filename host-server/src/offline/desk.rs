@@ -15,6 +15,9 @@ use crate::store::{Bundle, ReplyState};
 /// How far an expiry may be beyond the seven days that a prekey and an offline token live: two clocks differ.
 const LEEWAY_MILLIS: u64 = 60_000;
 
+/// Prekeys that a session may publish: an agent makes one a day, and each costs a write.
+const PREKEYS_PER_SESSION: u8 = 16;
+
 /// Longest message beside what it carries, in bytes.
 const AROUND: usize = 32;
 
@@ -27,6 +30,7 @@ pub(crate) struct Desk {
     /// The token that the peer is authenticated by.
     token: Vec<u8>,
     awaited: Option<Awaited>,
+    prekeys_left: u8,
     /// The changes of the store up to which it was looked whether there is what is awaited.
     looked_at: u64,
 }
@@ -60,6 +64,7 @@ impl Desk {
             key_name,
             token,
             awaited: None,
+            prekeys_left: PREKEYS_PER_SESSION,
             looked_at: 0,
         }
     }
@@ -181,7 +186,7 @@ impl Desk {
     }
 
     async fn publish(
-        &self,
+        &mut self,
         shared: &Shared,
         agent: AgentId,
         prekey: &[u8],
@@ -198,6 +203,10 @@ impl Desk {
         if !is_near(label.expires.0) {
             return Err((agent.0, OfflineRefusal::NotAfter));
         }
+        self.prekeys_left = self
+            .prekeys_left
+            .checked_sub(1)
+            .ok_or((agent.0, OfflineRefusal::Full))?;
         let bundle = Bundle {
             prekey: prekey.to_vec(),
             token: self.token.clone(),

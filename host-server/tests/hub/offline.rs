@@ -1,10 +1,14 @@
 //! Commands for agents that are away: kept, delivered, run once, answered.
 
+use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use moorline_core::message::{Command, OfflineRefusal, Reply, Value};
+use moorline_core::connection::Event;
+use moorline_core::driver::blocking::Machine;
+use moorline_core::framing::Delimited;
+use moorline_core::message::{Command, FromHub, OfflineRefusal, Reply, ToHub, Value};
 use moorline_core::offline::TokenForm;
 use moorline_core::reason::Reason;
 use moorline_core::time::UnixMillis;
@@ -12,10 +16,13 @@ use moorline_core::token::AgentId;
 use moorline_server::admin::AdminRequest;
 use moorline_server::client::{Client, ClientError, Ledger, OfflineOrder, OfflineOutcome};
 use moorline_server::clock;
+use moorline_server::entropy::SystemEntropy;
 use moorline_server::store::Reach;
 use tempfile::TempDir;
 
+use crate::agent::Stream;
 use crate::offline_agent::{AwayAgent, Memory, Told};
+use crate::patience::open;
 use crate::world::{ALL, Peer, World, private_folder};
 
 /// A commander with its ledger.
@@ -384,4 +391,124 @@ fn a_bundle_of_another_agent_is_refused_by_the_hub_and_by_the_commander() {
 fn restarted(mut world: World) -> World {
     world.stop();
     World::start_in(Arc::clone(&world.folder), |_| {})
+}
+
+/// Says `messages` to the hub as `peer`, one after the other, and returns the refusal of each, or nothing for one that
+/// is answered otherwise.
+fn told_raw(world: &World, peer: &Peer, messages: &[Vec<u8>]) -> Vec<Option<OfflineRefusal>> {
+    let stream = TcpStream::connect(world.tcp).expect("the hub listens");
+    let wait = Some(Duration::from_millis(50));
+    stream.set_read_timeout(wait).expect("a socket option");
+    let mut incoming = [0; 2048];
+    let framing = Delimited::new(&mut incoming[..]);
+    let mut told = Vec::new();
+    open(peer, Stream(stream), framing, |link| {
+        let (mut clock, mut entropy) = (clock::now, SystemEntropy);
+        let mut machine = Machine {
+            clock: &mut clock,
+            entropy: &mut entropy,
+        };
+        for message in messages {
+            let sent = link.send_application(message, &mut SystemEntropy);
+            sent.expect("the hub is there");
+            told.push(loop {
+                let heard = link.poll(&mut machine, |event| match event {
+                    Event::Application(message) => Some(match FromHub::decode(message) {
+                        Ok(FromHub::OfflineRefused { refusal, .. }) => Some(refusal),
+                        _ => None,
+                    }),
+                    _ => None,
+                });
+                if let Some(refusal) = heard.expect("the hub is there").flatten() {
+                    break refusal;
+                }
+            });
+        }
+    });
+    told
+}
+
+fn encoded(message: &ToHub<'_>) -> Vec<u8> {
+    let mut out = [0; 1024];
+    message.encode(&mut out).expect("it fits").to_vec()
+}
+
+/// Returns bytes with the head of a command, as anyone can write them.
+fn head_of(agent: AgentId, key_name: [u8; 8], not_after: UnixMillis) -> Vec<u8> {
+    let mut frame = vec![0x31];
+    frame.extend(agent.0);
+    frame.extend([0, 0, 0, 1]);
+    frame.extend(key_name);
+    frame.extend([0, 0, 0, 0, 0, 0, 0, 1]);
+    frame.extend(not_after.0.to_be_bytes());
+    frame.resize(200, 7);
+    frame
+}
+
+#[test]
+fn nobody_gives_commands_in_anothers_name_or_does_the_part_of_the_other_role() {
+    let world = World::start();
+    let agent = Arc::new(world.agent("boiler"));
+    let memory = Arc::new(Mutex::new(Memory::default()));
+    publish(&world, &agent, &memory);
+    let (alice, bob) = (
+        world.commander("alice", "boiler"),
+        world.commander("bob", "boiler"),
+    );
+    let name_of = |peer: &Peer| peer.key.public_key().hash().prefix();
+    let end = clock::now().unix.plus(60_000);
+    let give = |frame: &[u8]| encoded(&ToHub::GiveCommand { frame });
+    let in_her_name = give(&head_of(boiler(), name_of(&alice), end));
+    let in_his_own = give(&head_of(boiler(), name_of(&bob), end));
+    let mut other_kind = head_of(boiler(), name_of(&bob), end);
+    other_kind[0] = 0x32;
+    let prekey = ToHub::PublishPrekey {
+        prekey: &[7; 126],
+        max_command_len: 900,
+    };
+    let reply = ToHub::GiveReply { reply: &[7; 43] };
+    let told = told_raw(
+        &world,
+        &bob,
+        &[
+            in_her_name,
+            give(&other_kind),
+            encoded(&prekey),
+            encoded(&ToHub::NextCommand { taken: None }),
+            encoded(&reply),
+            in_his_own,
+        ],
+    );
+    let bad = Some(OfflineRefusal::BadMessage);
+    let not_permitted = Some(OfflineRefusal::NotPermitted);
+    assert_eq!(
+        told,
+        [bad, bad, not_permitted, not_permitted, not_permitted, None]
+    );
+    let told = told_raw(
+        &world,
+        &agent,
+        &[
+            encoded(&ToHub::FetchBundle { agent: boiler().0 }),
+            give(&head_of(boiler(), [1; 8], end)),
+            encoded(&ToHub::FetchReply {
+                frame: [1; 16],
+                wait: false,
+            }),
+            encoded(&ToHub::TakenReply { frame: [1; 16] }),
+            encoded(&reply),
+            encoded(&prekey),
+        ],
+    );
+    assert_eq!(
+        told,
+        [
+            not_permitted,
+            not_permitted,
+            not_permitted,
+            not_permitted,
+            bad,
+            bad
+        ]
+    );
 }
