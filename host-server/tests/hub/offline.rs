@@ -197,6 +197,7 @@ fn an_agent_that_is_there_has_the_command_at_once_and_its_commander_waits_for_th
                 token_form: TokenForm::Hash,
             };
             let counter = client.send_offline(&ledger, &order).await.expect("kept");
+            assert_eq!(counter, number);
             let patience = Duration::from_secs(10);
             let fetched = client.fetch_offline(&ledger, boiler(), counter, patience, text);
             let outcome = fetched.await.expect("answered");
@@ -211,7 +212,10 @@ fn an_agent_that_is_there_has_the_command_at_once_and_its_commander_waits_for_th
         }
     }
     at_work.leave();
-    assert_eq!(memory.lock().expect("it is idle").ran.len(), 3);
+    let memory = memory.lock().expect("it is idle");
+    assert_eq!(memory.ran.len(), 3);
+    let counted = memory.inbox.counters().iter().next();
+    assert_eq!(counted.map(|(_, entry)| entry.counter()), Some(3));
 }
 
 #[test]
