@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use base64ct::{Base64UrlUnpadded, Encoding};
 use moorline_core::crypto::{Hash, Secret};
-use moorline_core::message::FrameName;
+use moorline_core::message::{Command, FrameName};
 use moorline_core::offline::{PENDING_REPLY_LEN, PendingReply, SeenPrekey};
 use moorline_core::time::UnixMillis;
 use moorline_core::token::AgentId;
@@ -85,6 +85,30 @@ impl Drop for Copy {
 }
 
 impl OpenCommand {
+    /// Returns the entry of a command for the agent that is called `agent`, of which there is no copy yet.
+    #[must_use]
+    pub fn new(
+        agent: &str,
+        command: &Command<'_>,
+        counter: u64,
+        not_after: UnixMillis,
+        wants_signature: bool,
+    ) -> Self {
+        Self {
+            agent: agent.into(),
+            name: command.name.into(),
+            arguments: command
+                .arguments
+                .iter()
+                .map(|text| (*text).into())
+                .collect(),
+            counter,
+            not_after: not_after.0,
+            wants_signature,
+            copies: Vec::new(),
+        }
+    }
+
     /// Returns what opens the reply to its newest copy; nothing when what is stored is damaged.
     #[must_use]
     pub fn pending(&self) -> Option<PendingReply> {
@@ -150,30 +174,6 @@ impl Account {
     /// Ends the wait for the replies to the command of this number.
     pub fn close(&mut self, counter: u64) {
         self.open.retain(|open| open.counter != counter);
-    }
-
-    /// Returns what opens a reply for an account that is still empty.
-    #[must_use]
-    pub fn new_command(
-        agent: &str,
-        command: &moorline_core::message::Command<'_>,
-        counter: u64,
-        not_after: UnixMillis,
-        wants_signature: bool,
-    ) -> OpenCommand {
-        OpenCommand {
-            agent: agent.into(),
-            name: command.name.into(),
-            arguments: command
-                .arguments
-                .iter()
-                .map(|text| (*text).into())
-                .collect(),
-            counter,
-            not_after: not_after.0,
-            wants_signature,
-            copies: Vec::new(),
-        }
     }
 }
 

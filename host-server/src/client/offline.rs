@@ -89,7 +89,7 @@ impl Client<'_> {
         let counter = ledger.change(order.agent, Account::count)?;
         let (pending, frame) = self.seal(order, &prekey, counter)?;
         ledger.change(order.agent, |account| {
-            let mut open = Account::new_command(
+            let mut open = OpenCommand::new(
                 order.called,
                 order.command,
                 counter,
