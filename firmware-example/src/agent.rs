@@ -31,6 +31,7 @@ use crate::board::{Board, Clock, Entropy, Uart};
 use crate::commands::{Devices, Session};
 use crate::exchange::{Exchange, SETTINGS, Surroundings};
 use crate::identity::{BootError, Identity, handshake_len};
+use crate::offline::{Offline, Place};
 use crate::renewal::Renewal;
 use crate::stream::{Line, LineError};
 
@@ -185,6 +186,8 @@ impl Agent {
         self.opened_ms = Some(machine.clock.milliseconds());
         // The channels went through a session with the hub that is over.
         memory.exchange.channels().clear();
+        memory.offline.begin();
+        let offline_agent = self.identity.offline_agent();
         let answering = Answering {
             settings: SETTINGS,
             starts: Rate::STARTS,
@@ -221,7 +224,7 @@ impl Agent {
                         is_newer = memory.renewal.take(token, &self.identity.own(), &arrived);
                     }
                     Ok(FromHub::TokenRefused) => defmt::warn!("the hub gives no newer token"),
-                    _ => defmt::warn!("the hub says {=[u8]:02x}, unasked", message),
+                    _ => memory.offline.take(message),
                 },
                 Event::Renewed(_) => defmt::info!("token renewed"),
                 Event::RenewalRefused(reason) => defmt::warn!("token refused: {}", reason),
@@ -263,6 +266,24 @@ impl Agent {
                     sent => sent?,
                 }
             }
+            let (now, floor) = exchange.time(surroundings.now);
+            let mut place = Place {
+                agent: &offline_agent,
+                now,
+                floor,
+                entropy: &mut *machine.entropy,
+                devices: &mut self.devices,
+                session: &session,
+            };
+            while let Some(message) = memory.offline.step(&mut place) {
+                match link.send_application(message, &mut place.entropy) {
+                    Err(DriverError::Own(error @ Error::PayloadTooLong { .. })) => {
+                        defmt::warn!("offline reply not sent: {}", error);
+                        memory.offline.give_up();
+                    }
+                    sent => sent?,
+                }
+            }
         }
     }
 }
@@ -280,6 +301,7 @@ pub struct Memory {
     renewal: Renewal,
     /// The token that the link was opened with.
     token: Vec<u8, MAX_UNPACKED_LEN>,
+    offline: Offline,
 }
 
 /// The agent's memory, for who starts it.
@@ -291,6 +313,7 @@ pub static MEMORY: ConstStaticCell<Memory> = ConstStaticCell::new(Memory {
     exchange: Exchange::new(),
     renewal: Renewal::new(),
     token: Vec::new(),
+    offline: Offline::new(),
 });
 
 /// Longest payload of a frame that the agent takes and sends, in bytes: a command and its answer have room in it.

@@ -2,7 +2,8 @@
 
 use moorline_core::connection::HubClock;
 use moorline_core::limits::VERSION;
-use moorline_core::message::{Reply, Request, Status, Value};
+use moorline_core::message;
+use moorline_core::message::{Reply, Status, Value};
 use moorline_core::time::Instant;
 
 use crate::board::{Clock, Leds, MEASURED_STACK_LEN, Sensor, Stack};
@@ -60,15 +61,17 @@ const fn command(
     Command { name, usage, run }
 }
 
-/// Runs the command of `request` and returns what there is to say about it.
-pub fn run<'a>(devices: &mut Devices, request: &'a Request<'a>, session: &'a Session) -> Reply<'a> {
+/// Runs the command `asked` and returns what there is to say about it.
+pub fn run<'a>(
+    devices: &mut Devices,
+    asked: &'a message::Command<'a>,
+    session: &'a Session,
+) -> Reply<'a> {
+    let known = COMMANDS.iter().find(|command| command.name == asked.name);
     let asked = Asked {
-        arguments: &request.command.arguments,
+        arguments: &asked.arguments,
         session,
     };
-    let known = COMMANDS
-        .iter()
-        .find(|command| command.name == request.command.name);
     let Some(command) = known else {
         return Reply::bare(Status::UnknownCommand);
     };

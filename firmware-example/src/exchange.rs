@@ -6,7 +6,7 @@ use moorline_core::entropy::Entropy;
 use moorline_core::handshake::{Admission, Gate, Responder};
 use moorline_core::limits::MAX_HANDSHAKE_LEN;
 use moorline_core::message::{ENVELOPE_HEADER_LEN, Envelope, Reply, Request, Response, Status};
-use moorline_core::time::{Instant, Now};
+use moorline_core::time::{Instant, Now, UnixMillis};
 use moorline_core::time_floor::TimeFloor;
 use moorline_core::token::{Claims, Permissions, VerifiedClaims};
 use moorline_core::wire::{FRAME_OVERHEAD, Refuse, TooSmall};
@@ -65,6 +65,11 @@ impl Exchange {
     /// Notes what the time is at least: when the device was provisioned.
     pub fn begin(&mut self, floor: TimeFloor) {
         self.desk.floor = floor;
+    }
+
+    /// Returns the time as the device judges by it, and what it is at least.
+    pub fn time(&self, now: Now) -> (Now, UnixMillis) {
+        (self.desk.floor.judge(now), self.desk.floor.time())
     }
 
     /// Puts what arrived aside, until [`Exchange::handle`].
@@ -198,7 +203,7 @@ fn respond(
         .inspect_err(|reason| defmt::warn!("no answer: {}", reason))
         .ok()?;
     let reply = if granted.contains(Permissions::for_command(request.command.name)) {
-        commands::run(devices, &request, session)
+        commands::run(devices, &request.command, session)
     } else {
         Reply::bare(Status::NotPermitted)
     };

@@ -2,11 +2,12 @@
 
 use moorline_core::crypto::{SelfTestError, SigningKey, self_test};
 use moorline_core::handshake::{Initiator, Offer, OwnToken, RespondAs, Responder, Shown, Wanted};
+use moorline_core::offline::OfflineAgent;
 use moorline_core::provision::{Provision, ProvisionError};
 use moorline_core::time::UnixMillis;
 use moorline_core::time_floor::TimeFloor;
 use moorline_core::token::{
-    AgentId, Claims, MAX_UNPACKED_LEN, TokenReason, UnpackedToken, UnverifiedClaims,
+    AgentId, Claims, MAX_UNPACKED_LEN, Permissions, TokenReason, UnpackedToken, UnverifiedClaims,
 };
 use moorline_core::wire::{Form, Limits, M1_LEN, M2_LEN, M3_MIN_LEN, M4_LEN, SuiteList};
 
@@ -90,6 +91,20 @@ impl Identity {
                 token,
                 group: site.group,
             }),
+        }
+    }
+
+    /// Returns the device as commanders see it that leave commands for it while it is away. Their tokens say what they
+    /// may do.
+    pub fn offline_agent(&self) -> OfflineAgent<'_> {
+        let site = self.provision.site();
+        OfflineAgent {
+            id: self.id,
+            key: self.key(),
+            anchors: &site.anchors,
+            audience: site.audience,
+            group: site.group,
+            allows: Permissions::from_pattern("agent.command.*").unwrap_or(Permissions::NONE),
         }
     }
 

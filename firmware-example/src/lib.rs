@@ -8,6 +8,7 @@
 //!   backoff     how long it waits
 //!   exchange    from an envelope to its answer
 //!     commands  the table of commands
+//!   offline     commands that were left for the device, run by the same table
 //!   machine, stream   the board as core sees it
 //! board         the hardware
 //! ```
@@ -29,5 +30,6 @@ pub mod commands;
 pub mod exchange;
 pub mod identity;
 mod machine;
+pub mod offline;
 pub mod renewal;
 pub mod stream;

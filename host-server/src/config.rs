@@ -26,6 +26,8 @@ pub struct Config {
     pub listen_tcp: Option<SocketAddr>,
     /// What is bounded.
     pub limits: Limits,
+    /// What is kept for who is away.
+    pub offline: OfflineLimits,
 }
 
 /// An address, or the word `off`: TOML has no way to say that a value is absent.
@@ -88,6 +90,68 @@ pub struct Limits {
     pub commander_token_seconds: u64,
 }
 
+/// What is kept for who is away: offline commands, and the replies that take their place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct OfflineLimits {
+    /// Commands and replies that are kept; 0 keeps none.
+    pub commands: usize,
+    /// Bytes of them.
+    pub bytes: usize,
+    /// Commands that are kept for one agent.
+    pub commands_per_agent: usize,
+    /// Bytes of them.
+    pub bytes_per_agent: usize,
+    /// Commands and replies that are kept of one commander.
+    pub commands_per_commander: usize,
+    /// Bytes of them.
+    pub bytes_per_commander: usize,
+    /// Seconds for which a reply is kept that its commander does not fetch.
+    pub reply_seconds: u64,
+}
+
+impl Default for OfflineLimits {
+    fn default() -> Self {
+        Self {
+            commands: 1024,
+            bytes: 1 << 20,
+            commands_per_agent: 32,
+            bytes_per_agent: 32 << 10,
+            commands_per_commander: 64,
+            bytes_per_commander: 64 << 10,
+            reply_seconds: 7 * 86_400,
+        }
+    }
+}
+
+impl OfflineLimits {
+    fn check(&self) -> Result<(), ConfigError> {
+        for (key, value) in [
+            ("offline.commands", self.commands),
+            ("offline.commands_per_agent", self.commands_per_agent),
+            (
+                "offline.commands_per_commander",
+                self.commands_per_commander,
+            ),
+        ] {
+            between(key, value, 0, 16_384)?;
+        }
+        for (key, value) in [
+            ("offline.bytes", self.bytes),
+            ("offline.bytes_per_agent", self.bytes_per_agent),
+            ("offline.bytes_per_commander", self.bytes_per_commander),
+        ] {
+            between(key, value, 0, 64 << 20)?;
+        }
+        between(
+            "offline.reply_seconds",
+            self.reply_seconds,
+            3_600,
+            30 * 86_400,
+        )
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -96,6 +160,7 @@ impl Default for Config {
             listen: SocketAddr::from(([127, 0, 0, 1], 7443)),
             listen_tcp: Some(SocketAddr::from(([127, 0, 0, 1], 7444))),
             limits: Limits::default(),
+            offline: OfflineLimits::default(),
         }
     }
 }
@@ -228,6 +293,7 @@ impl Config {
             60,
             3_600,
         )?;
+        self.offline.check()?;
         Ok(self)
     }
 }
@@ -338,6 +404,12 @@ mod tests {
                 "[limits]\ncommander_token_seconds = 3601",
                 "limits.commander_token_seconds",
             ),
+            ("[offline]\ncommands = 16385", "offline.commands"),
+            (
+                "[offline]\nbytes_per_agent = 67108865",
+                "offline.bytes_per_agent",
+            ),
+            ("[offline]\nreply_seconds = 60", "offline.reply_seconds"),
         ] {
             let error = parse(text).expect_err(text).to_string();
             assert!(error.starts_with(key), "{error}");

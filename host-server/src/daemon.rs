@@ -17,6 +17,7 @@ use smol::net::unix::UnixListener;
 use crate::config::Config;
 use crate::door::{Budget, serve_http, serve_tcp};
 use crate::hub::{Hub, HubHandle, Input};
+use crate::offline::Offline;
 use crate::session::Shared;
 use crate::store::{HubKeys, Invitations, Registry, StoreError, Tickets, make_private_dir};
 use crate::{admin, clock};
@@ -81,6 +82,7 @@ impl Daemon {
         let registry = Arc::new(RwLock::new(Registry::open(&config.data_dir, &config.name)?));
         let now = clock::now().unix;
         let tickets = Tickets::open(&config.data_dir, config.limits.tickets, now)?;
+        let offline = Offline::open(&config.data_dir, &config.offline)?;
         let anchor = TrustAnchor::new(&config.name, &keys.issuer_kid(), *keys.issuer.public_key())
             .map_err(StartError::Issuer)?;
         let mut anchors = TrustAnchors::new();
@@ -112,6 +114,7 @@ impl Daemon {
             anchors,
             registry,
             tickets: Mutex::new(tickets),
+            offline,
             hub: handle,
             budget,
         };
@@ -154,6 +157,8 @@ impl Daemon {
             doors.push(executor.spawn(tcp));
         }
         doors.push(executor.spawn(admin::serve(self.admin, Arc::clone(&self.shared))));
+        let sweeping = Arc::clone(&self.shared);
+        doors.push(executor.spawn(async move { sweeping.offline.sweep().await }));
         stop.await;
         drop(doors);
         handle.tell(Input::Drain).await;

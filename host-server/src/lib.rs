@@ -8,6 +8,7 @@
 //! session     one task a peer; the only module that knows both a connection and a transport
 //! renewals    newer tokens for the peer of a session
 //! hub         the one task that owns the routing table
+//! offline     sealed commands for agents that are away, and the replies to them
 //! admin       the operator's socket: enrolment
 //! daemon      starts all of it and ends it
 //! client      a commander's side, for programs
@@ -28,6 +29,7 @@ mod door;
 pub mod entropy;
 mod hub;
 mod issuer;
+mod offline;
 mod renewals;
 mod session;
 pub mod store;

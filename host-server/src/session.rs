@@ -15,7 +15,8 @@ use moorline_core::limits::MAX_HANDSHAKE_LEN;
 use moorline_core::message::{Alert, AlertCode, Enrolled, Envelope, FromHub, ToHub};
 use moorline_core::reason::Reason;
 use moorline_core::token::{
-    AgentId, Claims, MAX_UNPACKED_LEN, Permissions, Renewal, Role, TrustAnchors, VerifiedClaims,
+    AgentId, Claims, MAX_UNPACKED_LEN, Permissions, Renewal, Role, TrustAnchors, UnpackedToken,
+    VerifiedClaims,
 };
 use moorline_core::wire::{
     EnrolmentCode, Form, Limits as WireLimits, Refuse, RefuseCode, Reject, RejectCode, SuiteList,
@@ -27,6 +28,7 @@ use crate::config::Config;
 use crate::door::{Budget, Place};
 use crate::entropy::{SystemEntropy, random};
 use crate::hub::{Hex, HubHandle, Identity, Input, Output, RETRY_MILLIS, SessionKey};
+use crate::offline::{Desk, Offline, Said};
 use crate::renewals::{self, Renewals};
 use crate::store::{HubKeys, Invitations, Registry, Tickets, encode_key};
 use crate::transport::Transport;
@@ -53,6 +55,7 @@ pub(crate) struct Shared {
     pub(crate) registry: Arc<RwLock<Registry>>,
     pub(crate) tickets: Mutex<Tickets>,
     pub(crate) invitations: Mutex<Invitations>,
+    pub(crate) offline: Offline,
     pub(crate) hub: HubHandle,
     pub(crate) budget: Budget,
 }
@@ -129,6 +132,14 @@ enum Wake {
     Deadline,
 }
 
+/// What became of something that was to be sent.
+#[derive(Clone, Copy)]
+enum Sent {
+    Whole,
+    /// The peer takes nothing that long.
+    TooLong,
+}
+
 struct Session<'s, T> {
     shared: &'s Shared,
     transport: &'s mut T,
@@ -140,6 +151,7 @@ struct Session<'s, T> {
     renewals: Renewals,
     /// The session of a newcomer that has not shown its token yet.
     enrolling: Option<SessionKey>,
+    desk: Option<Desk>,
     outbox: async_channel::Receiver<Box<Output>>,
     outbox_sender: async_channel::Sender<Box<Output>>,
     /// Takes what a handshake or the session itself sends; it grows to what is carried to this peer.
@@ -178,6 +190,7 @@ impl<'s, T: Transport> Session<'s, T> {
             key: None,
             renewals: Renewals::default(),
             enrolling: None,
+            desk: None,
             outbox,
             outbox_sender,
             out: vec![0; MAX_HANDSHAKE_LEN],
@@ -190,9 +203,13 @@ impl<'s, T: Transport> Session<'s, T> {
                 Wake::Message(Ok(Some(message))) => self.handle_message(message).await,
                 Wake::Message(Ok(None)) => Err(End::Truncated),
                 Wake::Message(Err(error)) => Err(error.into()),
-                Wake::Output(Some(output)) => self.handle_output(*output).await,
+                Wake::Output(Some(output)) => self.handle_output(*output).await.map(drop),
                 Wake::Output(None) => Err(End::ByHub(AlertCode::GoingAway)),
                 Wake::Deadline => self.handle_deadline().await,
+            };
+            let worked = match worked {
+                Ok(()) => self.attend_offline().await,
+                ended => ended,
             };
             if let Err(end) = worked {
                 break end;
@@ -222,13 +239,14 @@ impl<'s, T: Transport> Session<'s, T> {
 
     async fn handle_message(&mut self, mut message: Vec<u8>) -> Result<(), End> {
         self.place.meter().begin_again();
-        let (len, event, session, newcomer) = {
+        let (len, event, session, newcomer, token) = {
             let mut door = Door {
                 shared: self.shared,
                 session: None,
                 next_key: self.renewals.next_key(),
                 network: self.place.network(),
                 newcomer: None,
+                token: Vec::new(),
             };
             let mut context = Context {
                 now: clock::now(),
@@ -242,16 +260,16 @@ impl<'s, T: Transport> Session<'s, T> {
                 .connection
                 .handle_message(&mut message, &mut context, &mut self.out);
             let len = outcome.send.map(<[u8]>::len);
-            (len, outcome.event, door.session, door.newcomer)
+            (len, outcome.event, door.session, door.newcomer, door.token)
         };
         // The hub knows of the peer before the peer knows that it is in.
         let mut has_hub = true;
         match (&event, session) {
             (Some(Event::Open(Some(Peer::Holder(claims)))), Some(session)) => {
-                has_hub = self.let_in(session, claims.claims()).await?;
+                has_hub = self.let_in(session, claims.claims(), token).await?;
             }
             (Some(Event::Renewed(Some(claims))), _) => {
-                has_hub = self.note_renewal(claims.claims()).await?;
+                has_hub = self.note_renewal(claims.claims(), token).await?;
             }
             _ => {}
         }
@@ -261,7 +279,8 @@ impl<'s, T: Transport> Session<'s, T> {
         if !has_hub {
             return self
                 .handle_output(Output::Close(AlertCode::GoingAway, RETRY_MILLIS))
-                .await;
+                .await
+                .map(drop);
         }
         match event {
             Some(Event::Open(Some(Peer::Newcomer(_)))) => match newcomer {
@@ -295,16 +314,7 @@ impl<'s, T: Transport> Session<'s, T> {
             }
             Some(Event::Application(payload)) => {
                 let message = payload.to_vec();
-                if let Ok(ToHub::RenewToken { key }) = ToHub::decode(&message) {
-                    return self.give_token(key).await;
-                }
-                if let Some(session) = self.key {
-                    self.shared
-                        .hub
-                        .tell(Input::Application { session, message })
-                        .await;
-                }
-                Ok(())
+                self.handle_application(message).await
             }
             Some(Event::Closed(closure)) => Err(closure.into()),
         }
@@ -326,10 +336,16 @@ impl<'s, T: Transport> Session<'s, T> {
         };
         self.handle_output(Output::Application(message.to_vec()))
             .await
+            .map(drop)
     }
 
     /// Makes the stranger a peer of the hub; returns whether there is still a hub.
-    async fn let_in(&mut self, session: SessionKey, claims: &Claims) -> Result<bool, End> {
+    async fn let_in(
+        &mut self,
+        session: SessionKey,
+        claims: &Claims,
+        token: Vec<u8>,
+    ) -> Result<bool, End> {
         // From here on nothing but the session itself ends it.
         if !self.place.settle() {
             return Err(End::Refused(Reason::NotAdmitted));
@@ -338,6 +354,11 @@ impl<'s, T: Transport> Session<'s, T> {
         self.renewals.note(claims);
         tracing::info!(peer = self.peer, name = identity.name(), "authenticated");
         self.key = Some(session);
+        self.desk = Some(Desk::new(
+            identity.clone(),
+            claims.key.hash().prefix(),
+            token,
+        ));
         let input = Input::Opened {
             session,
             identity,
@@ -346,9 +367,9 @@ impl<'s, T: Transport> Session<'s, T> {
         Ok(self.shared.hub.tell(input).await)
     }
 
-    async fn note_renewal(&mut self, claims: &Claims) -> Result<bool, End> {
+    async fn note_renewal(&mut self, claims: &Claims, token: Vec<u8>) -> Result<bool, End> {
         if let Some(session) = self.enrolling.take() {
-            return self.let_in(session, claims).await;
+            return self.let_in(session, claims, token).await;
         }
         let Some(session) = self.key else {
             return Ok(true);
@@ -362,6 +383,9 @@ impl<'s, T: Transport> Session<'s, T> {
             rekeyed,
             "token renewed"
         );
+        if let Some(desk) = &mut self.desk {
+            desk.renew(identity.clone(), claims.key.hash().prefix(), token);
+        }
         let input = Input::Renewed {
             session,
             identity,
@@ -394,7 +418,46 @@ impl<'s, T: Transport> Session<'s, T> {
         Ok(write(self.transport, frame).await?)
     }
 
-    async fn handle_output(&mut self, output: Output) -> Result<(), End> {
+    /// Has the session's own desk, or else the hub, deal with what the peer asks.
+    async fn handle_application(&mut self, message: Vec<u8>) -> Result<(), End> {
+        if let Ok(ToHub::RenewToken { key }) = ToHub::decode(&message) {
+            return self.give_token(key).await;
+        }
+        if let (Some(desk), Ok(asked)) = (&mut self.desk, ToHub::decode(&message))
+            && let Some(said) = desk.handle(self.shared, &asked).await
+        {
+            return match said {
+                Some(said) => self.say(said).await,
+                None => Ok(()),
+            };
+        }
+        if let Some(session) = self.key {
+            let input = Input::Application { session, message };
+            self.shared.hub.tell(input).await;
+        }
+        Ok(())
+    }
+
+    /// Says what has come to be for the peer.
+    async fn attend_offline(&mut self) -> Result<(), End> {
+        while let Some(desk) = &mut self.desk {
+            let Some(said) = desk.due(self.shared).await else {
+                break;
+            };
+            self.say(said).await?;
+        }
+        Ok(())
+    }
+
+    async fn say(&mut self, Said { message, command }: Said) -> Result<(), End> {
+        let sent = self.handle_output(Output::Application(message)).await?;
+        if let (Sent::TooLong, Some(command), Some(desk)) = (sent, command, &mut self.desk) {
+            desk.not_sent(self.shared, command).await;
+        }
+        Ok(())
+    }
+
+    async fn handle_output(&mut self, output: Output) -> Result<Sent, End> {
         let len = output.frame_len();
         if self.out.len() < len {
             self.out.resize(len, 0);
@@ -415,6 +478,8 @@ impl<'s, T: Transport> Session<'s, T> {
             Output::Application(message) => {
                 self.connection.send_application(message, &mut self.out)
             }
+            // It has woken the session, which looks by itself.
+            Output::Nudge => return Ok(Sent::Whole),
             Output::Close(code, argument) => {
                 let alert = Alert {
                     code: *code,
@@ -427,7 +492,10 @@ impl<'s, T: Transport> Session<'s, T> {
             }
         };
         match sealed {
-            Ok(frame) => Ok(write(self.transport, frame).await?),
+            Ok(frame) => {
+                write(self.transport, frame).await?;
+                Ok(Sent::Whole)
+            }
             Err(moorline_core::reason::Error::PayloadTooLong { limit }) => {
                 tracing::warn!(
                     peer = self.peer,
@@ -440,7 +508,7 @@ impl<'s, T: Transport> Session<'s, T> {
                         .tell(Input::TooLong { session, route })
                         .await;
                 }
-                Ok(())
+                Ok(Sent::TooLong)
             }
             Err(error) => Err(End::Own(error)),
         }
@@ -454,6 +522,7 @@ impl<'s, T: Transport> Session<'s, T> {
                 next_key: self.renewals.next_key(),
                 network: self.place.network(),
                 newcomer: None,
+                token: Vec::new(),
             };
             let mut context = Context {
                 now: clock::now(),
@@ -526,6 +595,8 @@ struct Door<'s> {
     network: IpAddr,
     /// The name under which a newcomer was enrolled.
     newcomer: Option<String>,
+    /// The token of the peer that is about to be admitted.
+    token: Vec<u8>,
 }
 
 impl Gate for Door<'_> {
@@ -587,6 +658,10 @@ impl Gate for Door<'_> {
             }
         }
         Some(claims.permissions)
+    }
+
+    fn note_token(&mut self, token: &UnpackedToken<'_>) {
+        self.token = token.as_bytes().to_vec();
     }
 
     fn find_ticket(&self, id: &[u8; TICKET_ID_LEN]) -> Option<TicketRecord> {

@@ -6,7 +6,8 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use moorline_conformance::fixture::signing_key;
-use moorline_core::message::{Alert, AlertCode, Status};
+use moorline_core::message::{Alert, AlertCode, Reply, Status, Value};
+use moorline_core::offline::{ReplyOutcome, frame_name};
 use moorline_qemu::image::{Profile, build_image};
 use moorline_qemu::{Error, Level, Outcome, Qemu, Running};
 
@@ -149,6 +150,70 @@ fn a_hub_that_vanishes_is_found_again() -> Result<(), Error> {
     assert_ne!(peer.session(), first);
     device.wait_for(&format!("link open session {}", peer.session()))?;
     assert_eq!(peer.ask("ping", &[]).status, Status::Done);
+    stop(device)
+}
+
+#[test]
+fn a_command_that_was_left_while_the_link_was_down_runs_once_and_is_answered() -> Result<(), Error>
+{
+    let mut hub = Hub::listen();
+    let mut device = boot(&hub)?;
+    let mut peer = hub.welcome();
+    let prekey = peer.told_prekey();
+    assert_eq!(peer.told_to_go_on(), None);
+    drop(peer);
+    device.wait_for("link lost: ")?;
+    let (pending, frame) = hub.seal(&prekey, 1, "led", &["on"]);
+    let mut peer = hub.welcome();
+    assert_eq!(peer.told_prekey(), prekey);
+    assert_eq!(peer.told_to_go_on(), None);
+    let reply = peer.deliver(&frame);
+    let mut opened = reply.clone();
+    let expected = Reply::bare(Status::Done).with("on", Value::Bool(true));
+    assert_eq!(
+        pending.open(&mut opened),
+        Ok(ReplyOutcome::Result(expected))
+    );
+    assert_eq!(peer.told_to_go_on(), None);
+    // A hostile hub hands it over again, on this link and on the next.
+    assert_eq!(peer.deliver(&frame), reply);
+    assert_eq!(peer.told_to_go_on(), None);
+    drop(peer);
+    device.wait_for("link lost: ")?;
+    let mut peer = hub.welcome();
+    assert_eq!(peer.told_prekey(), prekey);
+    assert_eq!(peer.told_to_go_on(), None);
+    assert_eq!(peer.deliver(&frame), reply);
+    assert_eq!(peer.told_to_go_on(), None);
+    // What does not open is dropped, and the hub may forget it.
+    let mut changed = frame.clone();
+    changed[200] ^= 1;
+    peer.hand(&changed);
+    assert_eq!(peer.told_to_go_on(), Some(frame_name(&changed)));
+    assert_eq!(peer.ask("led", &[]).fields["on"], "Bool(true)");
+    let outcome = device.stop()?;
+    let ran = |line: &&moorline_qemu::LogLine| line.message.starts_with("offline command led: ");
+    assert_eq!(outcome.lines.iter().filter(ran).count(), 1, "{outcome}");
+    assert_eq!(last_error(&outcome), "");
+    Ok(())
+}
+
+#[test]
+fn a_device_that_was_reset_opens_no_command_of_before() -> Result<(), Error> {
+    let mut hub = Hub::listen();
+    let device = boot(&hub)?;
+    let mut peer = hub.welcome();
+    let prekey = peer.told_prekey();
+    drop(peer);
+    let (_, frame) = hub.seal(&prekey, 1, "led", &["on"]);
+    device.stop()?;
+    let device = boot(&hub)?;
+    let mut peer = hub.welcome();
+    assert_ne!(peer.told_prekey(), prekey);
+    assert_eq!(peer.told_to_go_on(), None);
+    peer.hand(&frame);
+    assert_eq!(peer.told_to_go_on(), Some(frame_name(&frame)));
+    assert_eq!(peer.ask("led", &[]).fields["on"], "Bool(false)");
     stop(device)
 }
 

@@ -2,13 +2,15 @@
 
 /// What the frames of a session are sealed with. Everything else is the same in both suites: X25519, ECDSA P-256,
 /// HKDF-SHA256, a key of 32 bytes, a nonce of 12 and a tag of 16.
+///
+/// No suite is 0, so that what may hold one and is empty can be all zeros: a device's memory then takes no flash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Suite {
     /// Suite 1, which every peer has.
-    Aes256Gcm,
+    Aes256Gcm = 1,
     /// Suite 2, for devices whose AES is in software: it costs them a fifth.
-    ChaCha20Poly1305,
+    ChaCha20Poly1305 = 2,
 }
 
 impl Suite {

@@ -1,13 +1,13 @@
 //! What an agent does with a command (PROTOCOL.md §12.5).
 
-use super::counters::{Counted, CounterEntry, Counters, NoPlace, StoreError};
+use super::counters::{Counted, CounterEntry, Counters, MAX_COUNTERS, NoPlace, StoreError};
 use super::keys::CommandSecret;
 use super::layout::{
     COMMAND_HEAD_LEN, CommandHead, MIN_COMMAND_LEN, REPLY_HEAD_LEN, RefusalCode, ReplyKind,
 };
 use super::prekeys::Prekeys;
-use super::replies::Replies;
-use super::tokens::Tokens;
+use super::replies::{REPLY_COUNT, Replies};
+use super::tokens::{TOKEN_COUNT, Tokens};
 use crate::crypto::{HASH_LEN, Hash, SIGNATURE_LEN, Signature, SigningKey, TAG_LEN};
 use crate::entropy::{Entropy, draw};
 use crate::handshake::{Label, sign, verify};
@@ -45,7 +45,7 @@ pub trait OfflineShell {
     /// The claims may not yet be verified: the answer must have no effect.
     fn is_revoked(&self, claims: &Claims) -> bool;
 
-    /// Stores `entry` at `place`, one of [`MAX_COUNTERS`](super::MAX_COUNTERS), over what stood there, and returns when
+    /// Stores `entry` at `place`, one of as many as the agent keeps counters, over what stood there, and returns when
     /// it is there to stay. After a loss of power the place has the old entry or the new one, whole.
     ///
     /// # Errors
@@ -69,14 +69,19 @@ pub struct OfflineContext<'c> {
     pub shell: &'c mut dyn OfflineShell,
 }
 
-/// What an agent keeps for offline commands. Prekeys and counters are in storage too; the rest may be lost.
-#[derive(Debug, Default)]
-pub struct Inbox {
+/// What an agent keeps for offline commands: so many counters, replies and tokens. Prekeys and counters are in storage
+/// too, or are lost together; the rest may be lost.
+#[derive(Debug)]
+pub struct Inbox<
+    const COUNTERS: usize = MAX_COUNTERS,
+    const REPLIES: usize = REPLY_COUNT,
+    const TOKENS: usize = TOKEN_COUNT,
+> {
     /// The private halves of its prekeys.
     pub prekeys: Prekeys,
-    counters: Counters,
-    replies: Replies,
-    tokens: Tokens,
+    counters: Counters<COUNTERS>,
+    replies: Replies<REPLIES>,
+    tokens: Tokens<TOKENS>,
     /// When a whole burst of commands is taken again.
     rested_at: Instant,
 }
@@ -118,20 +123,32 @@ impl<'o> CommandAnswer<'o> {
     }
 }
 
-impl Inbox {
+impl<const COUNTERS: usize, const REPLIES: usize, const TOKENS: usize> Default
+    for Inbox<COUNTERS, REPLIES, TOKENS>
+{
+    fn default() -> Self {
+        Self::new(Prekeys::new(), Counters::new())
+    }
+}
+
+impl<const COUNTERS: usize, const REPLIES: usize, const TOKENS: usize>
+    Inbox<COUNTERS, REPLIES, TOKENS>
+{
     /// Returns the state of an agent that starts with `prekeys` and `counters`, as they were stored.
     #[must_use]
-    pub fn new(prekeys: Prekeys, counters: Counters) -> Self {
+    pub const fn new(prekeys: Prekeys, counters: Counters<COUNTERS>) -> Self {
         Self {
             prekeys,
             counters,
-            ..Self::default()
+            replies: Replies::new(),
+            tokens: Tokens::new(),
+            rested_at: Instant(0),
         }
     }
 
     /// Returns how far each commander has counted.
     #[must_use]
-    pub fn counters(&self) -> &Counters {
+    pub fn counters(&self) -> &Counters<COUNTERS> {
         &self.counters
     }
 

@@ -7,7 +7,7 @@ use crate::reason::Reason;
 use crate::time::UnixMillis;
 use crate::wire::{Reader, Writer};
 
-/// Most commanders whose counters an agent keeps.
+/// Commanders whose counters an agent keeps, unless it is built for another number.
 pub const MAX_COUNTERS: usize = 8;
 
 /// Length of a [`CounterEntry`] in storage in bytes.
@@ -77,8 +77,14 @@ impl CounterEntry {
 }
 
 /// The counters of all commanders. What is here is in storage too.
-#[derive(Debug, Default)]
-pub struct Counters([Option<CounterEntry>; MAX_COUNTERS]);
+#[derive(Debug)]
+pub struct Counters<const N: usize = MAX_COUNTERS>([Option<CounterEntry>; N]);
+
+impl<const N: usize> Default for Counters<N> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
 
 /// What became of the counter of a command, before the command is believed.
 pub(super) enum Counted {
@@ -99,11 +105,11 @@ pub(super) enum NoPlace {
     Full,
 }
 
-impl Counters {
+impl<const N: usize> Counters<N> {
     /// Returns the counters of an agent that has taken no command yet.
     #[must_use]
-    pub fn new() -> Self {
-        Self::default()
+    pub const fn new() -> Self {
+        Self([None; N])
     }
 
     /// Puts back the entry that was stored last at `place`, as after a restart.

@@ -34,4 +34,5 @@ pub use layout::{
 pub use post::{Delivery, Post};
 pub use prekey::{AgentPrekey, SeenPrekey};
 pub use prekeys::{PREKEYS_LEN, Prekeys};
-pub use replies::MAX_CACHED_REPLY_LEN;
+pub use replies::{MAX_CACHED_REPLY_LEN, REPLY_COUNT};
+pub use tokens::TOKEN_COUNT;

@@ -88,10 +88,10 @@ impl Post {
 
     /// Handles a message of the hub. A command in it is decrypted where it stands, and runs; its reply is written to
     /// `scratch`, and the message that carries it to `out`.
-    pub fn handle<'o>(
+    pub fn handle<'o, const COUNTERS: usize, const REPLIES: usize, const TOKENS: usize>(
         &mut self,
         message: &mut [u8],
-        inbox: &mut Inbox,
+        inbox: &mut Inbox<COUNTERS, REPLIES, TOKENS>,
         agent: &OfflineAgent<'_>,
         context: &mut OfflineContext<'_>,
         scratch: &mut [u8],

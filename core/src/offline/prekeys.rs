@@ -45,8 +45,12 @@ pub(super) struct HeldPrekey<'p> {
 impl Prekeys {
     /// Returns the state of an agent that has made no prekey yet.
     #[must_use]
-    pub fn new() -> Self {
-        Self::default()
+    pub const fn new() -> Self {
+        Self {
+            last_id: 0,
+            newest: None,
+            older: None,
+        }
     }
 
     /// Returns the state of an agent whose next prekey has an id above `last_id`. One that keeps nothing through a reset

@@ -8,12 +8,13 @@ use crate::crypto::Hash;
 /// Longest reply that is kept, in bytes. A longer one is sent once; after that it is lost.
 pub const MAX_CACHED_REPLY_LEN: usize = 256;
 
-/// How many replies are kept. The oldest gives way: the answer to its command is then that it is lost.
-const REPLY_COUNT: usize = 4;
+/// How many replies are kept, unless an agent is built for another number. The oldest gives way: the answer to its
+/// command is then that it is lost.
+pub const REPLY_COUNT: usize = 4;
 
 /// The replies to the last commands. They are sealed: what is kept gives nothing away.
-#[derive(Debug, Default)]
-pub(super) struct Replies(Vec<KeptReply, REPLY_COUNT>);
+#[derive(Debug)]
+pub(super) struct Replies<const N: usize>(Vec<KeptReply, N>);
 
 #[derive(Debug)]
 struct KeptReply {
@@ -21,12 +22,19 @@ struct KeptReply {
     reply: Vec<u8, MAX_CACHED_REPLY_LEN>,
 }
 
-impl Replies {
+impl<const N: usize> Replies<N> {
+    pub(super) const fn new() -> Self {
+        Self(Vec::new())
+    }
+
     /// Keeps `reply` to `frame`, if it is not too long.
     pub(super) fn keep(&mut self, frame: &Hash, reply: &[u8]) {
         let Ok(reply) = Vec::from_slice(reply) else {
             return;
         };
+        if N == 0 {
+            return;
+        }
         if self.0.is_full() {
             self.0.remove(0);
         }

@@ -5,12 +5,13 @@ use heapless::Vec;
 use crate::crypto::Hash;
 use crate::token::{MAX_UNPACKED_LEN, UnpackedToken, VerifiedToken};
 
-/// How many tokens are kept. The oldest gives way: a command that names it is then asked for the token in full.
-const TOKEN_COUNT: usize = 2;
+/// How many tokens are kept, unless an agent is built for another number. The oldest gives way: a command that names it
+/// is then asked for the token in full.
+pub const TOKEN_COUNT: usize = 2;
 
 /// Tokens of commanders whose commands were believed. All but the issuer's signature is looked at again each time.
-#[derive(Debug, Default)]
-pub(super) struct Tokens(Vec<KeptToken, TOKEN_COUNT>);
+#[derive(Debug)]
+pub(super) struct Tokens<const N: usize>(Vec<KeptToken, N>);
 
 #[derive(Debug)]
 struct KeptToken {
@@ -18,7 +19,11 @@ struct KeptToken {
     proof: VerifiedToken,
 }
 
-impl Tokens {
+impl<const N: usize> Tokens<N> {
+    pub(super) const fn new() -> Self {
+        Self(Vec::new())
+    }
+
     /// Keeps `token`, of which `proof` is.
     pub(super) fn keep(&mut self, token: &UnpackedToken<'_>, proof: &VerifiedToken) {
         self.0
@@ -26,6 +31,9 @@ impl Tokens {
         let Ok(token) = Vec::from_slice(token.as_bytes()) else {
             return;
         };
+        if N == 0 {
+            return;
+        }
         if self.0.is_full() {
             self.0.remove(0);
         }

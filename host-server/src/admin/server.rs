@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use futures_lite::io::BufReader;
 use futures_lite::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, future};
+use moorline_core::token::AgentId;
 use smol::net::unix::{UnixListener, UnixStream};
 
 use super::{AdminAnswer, AdminRequest, Credential, Invitation, MAX_LINE_LEN, SOCKET_NAME};
@@ -124,6 +125,8 @@ async fn handle(request: AdminRequest, shared: &Shared) -> AdminAnswer {
         AdminRequest::Revoke { name } => match revoke(&name, shared) {
             Ok(true) => {
                 tracing::info!(name, "revoked");
+                let id = AgentId::of(&shared.config.name, &name);
+                shared.offline.revoke(name.clone(), id).await;
                 shared.hub.tell(Input::Revoked { name }).await;
                 AdminAnswer::Revoked
             }

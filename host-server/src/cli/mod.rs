@@ -2,10 +2,11 @@
 //!
 //! Exit codes, for scripts: 0 done; 1 the agent ran the command and says that it failed; 2 the command line, the
 //! profile or the key file is wrong; 3 the hub is not reached, or is not the one whose key is pinned; 4 the hub
-//! refuses the token or the permission; 5 no such agent, or it is offline; 6 no answer in time.
+//! refuses the token or the permission; 5 no such agent, it is offline, or it has left no prekey; 6 no answer in time.
 
 mod enroll;
 mod join;
+mod offline;
 mod output;
 mod provision;
 mod renew;
@@ -18,7 +19,9 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 pub use enroll::EnrollArguments;
 pub use join::JoinArguments;
-use moorline_core::message::RouteRefusal;
+use moorline_core::message::{OfflineRefusal, RouteRefusal};
+pub use offline::{OfflineArguments, RepliesArguments};
+use output::printable;
 pub use provision::ProvisionArguments;
 pub use renew::RenewArguments;
 pub use send::SendArguments;
@@ -61,6 +64,8 @@ enum Command {
     Agents,
     /// Sends a command to an agent and prints its reply.
     Send(SendArguments),
+    /// Fetches the replies to commands that were left for agents with `send --offline`.
+    Replies(RepliesArguments),
 }
 
 /// Whom to shut out.
@@ -88,6 +93,8 @@ enum Failure {
     Usage(String),
     #[error("the agent answered: {0}")]
     Agent(String),
+    #[error("{0}")]
+    NoReply(String),
     #[error("cannot print: {0}")]
     Print(#[from] std::io::Error),
 }
@@ -99,15 +106,24 @@ impl Failure {
             Self::Profile(_) | Self::Usage(_) => 2,
             Self::Refused(_) => 4,
             Self::Admin(_) => 3,
+            Self::NoReply(_) => 6,
             Self::Client(error) => match error {
                 ClientError::CredentialRefused
                 | ClientError::NotPermitted
                 | ClientError::RenewalRefused
                 | ClientError::RefusedByAgent
-                | ClientError::NotCarried(RouteRefusal::NotPermitted) => 4,
-                ClientError::NotCarried(RouteRefusal::UnknownAgent | RouteRefusal::Offline) => 5,
+                | ClientError::NotCarried(RouteRefusal::NotPermitted)
+                | ClientError::NotKept(OfflineRefusal::NotPermitted) => 4,
+                ClientError::NotCarried(RouteRefusal::UnknownAgent | RouteRefusal::Offline)
+                | ClientError::NotKept(OfflineRefusal::UnknownAgent | OfflineRefusal::NoPrekey) => {
+                    5
+                }
                 ClientError::Late(_) => 6,
-                ClientError::TooLong | ClientError::Address(_) => 2,
+                ClientError::TooLong
+                | ClientError::Address(_)
+                | ClientError::Ledger(_)
+                | ClientError::TooManyOpen
+                | ClientError::NotKept(OfflineRefusal::TooLong) => 2,
                 _ => 3,
             },
         }
@@ -152,6 +168,7 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Renew(renew) => renew.run(&profile, json),
         Command::Agents => send::agents(&profile, json),
         Command::Send(send) => send.run(&profile, json),
+        Command::Replies(replies) => replies.run(&profile, json),
     }
 }
 

@@ -139,6 +139,21 @@ pub(super) fn render(json: bool, reply: &Reply<'_>) -> Rendered {
 }
 
 impl Rendered {
+    /// Returns the text for people.
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Returns the value for programs.
+    pub(super) fn value(&self) -> &Json {
+        &self.value
+    }
+
+    /// Prints the reply alone.
+    pub(super) fn print_bare(&self) -> Result<(), Failure> {
+        print(self.json, &self.value, &self.text)
+    }
+
     /// Prints the reply; JSON says the lengths on the wire too.
     pub(super) fn print(mut self, sent: Sent) -> Result<(), Failure> {
         if let Some(object) = self.value.as_object_mut() {
@@ -178,7 +193,7 @@ fn to_text(value: &Value<'_>) -> String {
 }
 
 /// Returns `text` with control characters escaped: what an agent says must not command a terminal.
-fn printable(text: &str) -> String {
+pub(super) fn printable(text: &str) -> String {
     text.chars()
         .flat_map(|character| {
             let escaped = character.is_control().then(|| character.escape_default());

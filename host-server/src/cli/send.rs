@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::Args;
 use moorline_core::message::{Command, MAX_ARGUMENTS, Status};
 
+use super::offline::OfflineArguments;
 use super::session::with_client;
 use super::{Failure, output};
 use crate::client::Profile;
@@ -21,6 +22,8 @@ pub struct SendArguments {
     /// How many seconds the reply may take.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=600))]
     timeout: u64,
+    #[command(flatten)]
+    offline: OfflineArguments,
 }
 
 impl SendArguments {
@@ -36,6 +39,9 @@ impl SendArguments {
             name: &self.command,
             arguments: arguments.collect(),
         };
+        if self.offline.offline {
+            return self.offline.run(profile, json, &self.agent, &command);
+        }
         let patience = Duration::from_secs(self.timeout);
         with_client(profile, async |client, credential| {
             let agent = credential.agent_id(&self.agent);
@@ -51,16 +57,21 @@ impl SendArguments {
             }
             let ((status, rendered), sent) = answered?;
             rendered.print(sent)?;
-            match status {
-                Status::Done => Ok(()),
-                Status::UnknownCommand => Err(Failure::Agent("it has no such command".into())),
-                Status::BadArgument => Err(Failure::Agent("the arguments do not fit".into())),
-                Status::NotPermitted => Err(Failure::Refused(
-                    "this token does not permit that command".into(),
-                )),
-                Status::Failed => Err(Failure::Agent("it tried and could not".into())),
-            }
+            end_of(status)
         })
+    }
+}
+
+/// Returns how a command line ends whose command ended with `status`.
+pub(super) fn end_of(status: Status) -> Result<(), Failure> {
+    match status {
+        Status::Done => Ok(()),
+        Status::UnknownCommand => Err(Failure::Agent("it has no such command".into())),
+        Status::BadArgument => Err(Failure::Agent("the arguments do not fit".into())),
+        Status::NotPermitted => Err(Failure::Refused(
+            "this token does not permit that command".into(),
+        )),
+        Status::Failed => Err(Failure::Agent("it tried and could not".into())),
     }
 }
 

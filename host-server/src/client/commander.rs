@@ -250,6 +250,14 @@ impl<'k> Client<'k> {
         Ok(())
     }
 
+    pub(super) fn commander(&self) -> Commander<'k> {
+        self.commander
+    }
+
+    pub(super) fn link_mut(&mut self) -> &mut Link<'k> {
+        &mut self.link
+    }
+
     /// Lists the agents that the token reaches.
     ///
     /// # Errors
@@ -264,11 +272,7 @@ impl<'k> Client<'k> {
                 .encode(&mut message)
                 .map_err(|_| ClientError::TooLong)?;
             self.link.send_application(message).await?;
-            let answer = loop {
-                if let Got::Application(message) = self.link.wait(None).await? {
-                    break message;
-                }
-            };
+            let answer = self.link.next_application().await?;
             match FromHub::decode(&answer).map_err(ClientError::Malformed)? {
                 FromHub::Agents { entries, more } => {
                     agents.extend(entries.iter().map(|entry| Agent {

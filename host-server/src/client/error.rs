@@ -3,8 +3,11 @@
 use std::time::Duration;
 
 use moorline_core::connection::Closure;
-use moorline_core::message::RouteRefusal;
+use moorline_core::message::{OfflineRefusal, RouteRefusal};
 use moorline_core::reason::Reason;
+
+use super::offline;
+use crate::store::StoreError;
 
 /// Why there is no connection, or no answer.
 #[derive(Debug, thiserror::Error)]
@@ -75,6 +78,26 @@ pub enum ClientError {
     /// The answer did not come in time.
     #[error("no answer within {0:?}; whether the command ran is not known")]
     Late(Duration),
+    /// The hub does not keep the command, or has no prekey for it.
+    #[error("{}", offline::refusal_text(.0))]
+    NotKept(OfflineRefusal),
+    /// The prekey that the hub gives out is not the agent's, or is too old.
+    #[error("the hub's prekey does not prove to be this agent's ({0:?}): nothing was sealed to it")]
+    WrongPrekey(Reason),
+    /// What the hub has for a reply is none. The right one may still come.
+    #[error(
+        "the hub's reply does not prove to be the agent's ({0:?}); the right one may still come"
+    )]
+    BadReply(Reason),
+    /// Too many commands to this agent await their replies.
+    #[error("too many commands to this agent await their replies; `moorline replies` fetches them")]
+    TooManyOpen,
+    /// The ledger has no such command.
+    #[error("the ledger has no open command of this number")]
+    NotInLedger,
+    /// The ledger failed.
+    #[error(transparent)]
+    Ledger(#[from] StoreError),
     /// The command is too long.
     #[error("the command is longer than a message may be")]
     TooLong,
@@ -89,7 +112,9 @@ pub enum ClientError {
 fn refusal_text(refusal: &RouteRefusal) -> &'static str {
     match refusal {
         RouteRefusal::UnknownAgent => "this token reaches no agent of that name",
-        RouteRefusal::Offline => "the agent is offline",
+        RouteRefusal::Offline => {
+            "the agent is offline; with --offline the command is left for it, sealed"
+        }
         RouteRefusal::NotPermitted => "this token does not permit that command",
         RouteRefusal::BadMessage => "the hub does not carry this message",
         RouteRefusal::Busy => "the agent or the hub is busy; try again",

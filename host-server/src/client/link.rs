@@ -208,6 +208,15 @@ impl<'k> Link<'k> {
         Ok(self.transport.send(frame).await?)
     }
 
+    /// Waits for a message of the hub's.
+    pub(super) async fn next_application(&mut self) -> Result<Vec<u8>, ClientError> {
+        loop {
+            if let Got::Application(message) = self.wait(None).await? {
+                return Ok(message);
+            }
+        }
+    }
+
     /// Waits for one message, until `due` at the latest, attends to the link's own deadlines meanwhile, and returns
     /// what came.
     pub(super) async fn wait(&mut self, due: Option<Instant>) -> Result<Got, ClientError> {

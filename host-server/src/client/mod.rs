@@ -2,7 +2,8 @@
 //!
 //! A [`Client`] is connected once its hub is proved and its token accepted. It takes the hub for whom the pinned key
 //! says and for nobody else. Commands go over a channel of its own to each agent, which proves itself by its token; the
-//! hub carries them and can neither read nor forge them.
+//! hub carries them and can neither read nor forge them. A command to an agent that is away is left for it with
+//! [`Client::send_offline`]; the [`Ledger`] holds what opens its reply.
 //!
 //! ```no_run
 //! use std::path::Path;
@@ -42,12 +43,16 @@ mod channel;
 mod commander;
 mod error;
 mod join;
+mod ledger;
 mod link;
+mod offline;
 mod profile;
 mod staged;
 
 pub use commander::{Agent, Client, Commander, Sent};
 pub use error::ClientError;
 pub use join::Newcomer;
+pub use ledger::{Account, Ledger, MAX_OPEN_COMMANDS, OpenCommand, is_over};
+pub use offline::{OfflineOrder, OfflineOutcome};
 pub use profile::{Profile, ProfileError};
 pub use staged::Staged;

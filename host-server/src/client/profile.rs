@@ -10,6 +10,7 @@ use moorline_core::token::{
 };
 use zeroize::Zeroizing;
 
+use super::Ledger;
 use crate::admin::Credential;
 use crate::store::{
     KeyFileError, StoreError, create_key, decode_key, load_key, make_private_dir, replace,
@@ -19,6 +20,7 @@ use crate::store::{
 pub(super) const KEY_NAME: &str = "key";
 pub(super) const CREDENTIAL_NAME: &str = "credential.json";
 const TICKETS_NAME: &str = "tickets";
+const LEDGER_NAME: &str = "offline";
 
 /// A folder that holds who a commander is.
 #[derive(Debug, Clone)]
@@ -176,6 +178,12 @@ impl Profile {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Returns what is kept about offline commands.
+    #[must_use]
+    pub fn ledger(&self) -> Ledger {
+        Ledger::new(&self.folder.join(LEDGER_NAME))
     }
 
     fn ticket_path(&self, agent: Option<AgentId>) -> PathBuf {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use moorline_core::message::AlertCode;
 use moorline_core::token::AgentId;
 
-use super::{Identity, Outbox, Output, SessionKey};
+use super::{Identity, Nudged, Outbox, Output, SessionKey};
 
 /// Sessions at a time of one agent, and of one commander (PROTOCOL.md §6.2).
 const AGENT_SESSIONS: usize = 1;
@@ -114,6 +114,20 @@ impl Directory {
         self.sessions
             .get(&session)
             .is_some_and(|entry| entry.outbox.try_send(Box::new(output)).is_ok())
+    }
+
+    /// Has the sessions of `whom` look at what is kept for it. One whose outbox is full looks when it has emptied it.
+    pub(super) fn nudge(&self, whom: &Nudged) {
+        for entry in self.sessions.values() {
+            let is_it = match (&entry.identity, whom) {
+                (Identity::Agent { id, .. }, Nudged::Agent(wanted)) => id == wanted,
+                (Identity::Commander { name, .. }, Nudged::Commander(wanted)) => name == wanted,
+                _ => false,
+            };
+            if is_it {
+                let _ = entry.outbox.try_send(Box::new(Output::Nudge));
+            }
+        }
     }
 
     /// Returns who a session belongs to.

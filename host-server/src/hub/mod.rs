@@ -10,7 +10,7 @@ mod run;
 use moorline_core::message::{Alert, AlertCode, ENVELOPE_HEADER_LEN};
 use moorline_core::token::{AgentId, AgentScope, Permissions};
 use moorline_core::wire::FRAME_OVERHEAD;
-pub(crate) use run::{Hex, Hub, HubHandle};
+pub(crate) use run::{Hex, Hub, HubHandle, may_command};
 
 /// Milliseconds after which peers of a hub that goes away are asked to come back.
 pub(crate) const RETRY_MILLIS: u32 = 2_000;
@@ -88,8 +88,19 @@ pub(crate) enum Input {
     Closed { session: SessionKey },
     /// The peer of this name is shut out.
     Revoked { name: String },
+    /// Something is kept for this peer.
+    Nudge(Nudged),
     /// The daemon goes away.
     Drain,
+}
+
+/// For whom something is kept.
+#[derive(Debug)]
+pub(crate) enum Nudged {
+    /// An agent: a command.
+    Agent(AgentId),
+    /// The commander of this name: a reply.
+    Commander(String),
 }
 
 /// What the hub tells a session.
@@ -103,6 +114,8 @@ pub(crate) enum Output {
     },
     /// To say something to its peer.
     Application(Vec<u8>),
+    /// To look at what is kept for its peer.
+    Nudge,
     /// To end, with this alert and its argument.
     Close(AlertCode, u32),
 }
@@ -113,6 +126,7 @@ impl Output {
         let payload = match self {
             Self::Envelope { inner, .. } => ENVELOPE_HEADER_LEN + inner.len(),
             Self::Application(message) => message.len(),
+            Self::Nudge => 0,
             Self::Close(..) => Alert::LEN,
         };
         payload + FRAME_OVERHEAD

@@ -151,13 +151,14 @@ impl Hub {
             }
             Input::Application { session, message } => self.answer_peer(session, &message),
             Input::Revoked { name } => self.directory.end_peer(&name, AlertCode::Revoked),
+            Input::Nudge(whom) => self.directory.nudge(&whom),
             Input::Drain => {}
         }
     }
 
     fn is_shut_out(&self, name: &str) -> bool {
         let registry = self.registry.read().unwrap_or_else(PoisonError::into_inner);
-        registry.find(name).is_none_or(|peer| peer.revoked)
+        registry.is_shut_out(name)
     }
 
     /// Checks that a commander may speak with that agent. What it may not reach is unknown to it.
@@ -169,20 +170,14 @@ impl Hub {
         inner: &[u8],
     ) -> Result<(), RouteRefusal> {
         let registry = self.registry.read().unwrap_or_else(PoisonError::into_inner);
-        let group = registry
-            .agents()
-            .find(|(_, id, _)| id == agent)
-            .map(|(_, _, group)| group);
-        let groups: Vec<&str> = group.flatten().into_iter().collect();
-        if group.is_none() || !scope.reaches(agent, &groups) {
+        if !registry.reaches(scope, agent) {
             return Err(RouteRefusal::UnknownAgent);
         }
         if !is_carried(inner) {
             return Err(RouteRefusal::BadMessage);
         }
         // The agent judges each command by itself; who may give none at all does not get that far.
-        let commands = Permissions::from_pattern("agent.command.*").unwrap_or(Permissions::NONE);
-        if permissions.intersection(commands).is_empty() {
+        if !may_command(permissions) {
             return Err(RouteRefusal::NotPermitted);
         }
         Ok(())
@@ -304,6 +299,12 @@ impl Hub {
             self.directory.end(session, AlertCode::Limit, 0);
         }
     }
+}
+
+/// Returns whether `permissions` have any command of an agent in them.
+pub(crate) fn may_command(permissions: Permissions) -> bool {
+    let commands = Permissions::from_pattern("agent.command.*").unwrap_or(Permissions::NONE);
+    !permissions.intersection(commands).is_empty()
 }
 
 /// Bytes in hexadecimal, for logs.

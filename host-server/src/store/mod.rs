@@ -4,6 +4,7 @@ mod file;
 mod invitations;
 mod key_file;
 mod keys;
+mod offline;
 mod registry;
 mod tickets;
 
@@ -14,6 +15,7 @@ pub(crate) use invitations::Invitations;
 pub use key_file::{KeyFileError, create_key, load_key};
 pub use keys::HubKeys;
 use keys::open_or_create as open_or_create_key;
+pub(crate) use offline::{Bundle, OfflineStore, ReplyState};
 pub use registry::{Peer, PeerRole, Reach, Registry, RegistryError};
 pub(crate) use registry::{decode_key, encode_key};
 pub(crate) use tickets::Tickets;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use base64ct::{Base64UrlUnpadded, Encoding};
 use moorline_core::crypto::{PUBLIC_KEY_LEN, PublicKey};
-use moorline_core::token::{AgentId, Claims, Role};
+use moorline_core::token::{AgentId, AgentScope, Claims, Role};
 use serde::{Deserialize, Serialize};
 
 use super::{StoreError, replace};
@@ -228,6 +228,19 @@ impl Registry {
                 && (next_key == Some(&claims.key)
                     || decode_key(&peer.key).as_ref() == Some(&claims.key))
         })
+    }
+
+    /// Returns whether a commander of this `scope` reaches an agent `agent` that is enrolled and not revoked.
+    #[must_use]
+    pub fn reaches(&self, scope: &AgentScope, agent: &AgentId) -> bool {
+        let found = self.agents().find(|(_, id, _)| id == agent);
+        found.is_some_and(|(_, _, group)| scope.reaches(agent, group.as_slice()))
+    }
+
+    /// Returns whether nobody called `name` is enrolled, or who is was revoked.
+    #[must_use]
+    pub fn is_shut_out(&self, name: &str) -> bool {
+        self.find(name).is_none_or(|peer| peer.revoked)
     }
 
     /// Iterates over the agents: name, id, group.

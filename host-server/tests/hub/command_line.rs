@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Arc, Mutex};
 
 use moorline_core::crypto::SigningKey;
 use moorline_core::provision::Provision;
@@ -16,6 +17,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::agent::{Agent, Way};
+use crate::offline_agent::{AwayAgent, Memory, Told};
 use crate::world::{Peer, World, encode, private_folder};
 
 fn moorline(home: &Path, data_dir: &Path, arguments: &[&str]) -> Output {
@@ -259,6 +261,12 @@ fn moorlined(arguments: &[&str]) -> Command {
 
 /// Starts the daemon as a program and waits until it is ready; returns where it serves HTTP.
 pub(crate) fn start_program(data_dir: &Path) -> (Program, SocketAddr) {
+    let (program, http, _) = start_program_with_tcp(data_dir);
+    (program, http)
+}
+
+/// As [`start_program`]; returns where it serves bare TCP too.
+fn start_program_with_tcp(data_dir: &Path) -> (Program, SocketAddr, SocketAddr) {
     let arguments = [
         "--listen",
         "127.0.0.1:0",
@@ -279,8 +287,11 @@ pub(crate) fn start_program(data_dir: &Path) -> (Program, SocketAddr) {
     // What it says later is read on, so that it is never kept waiting.
     std::thread::spawn(move || lines.for_each(drop));
     let ready: Value = serde_json::from_str(&ready).expect("it is JSON");
-    let http = ready["fields"]["http"].as_str().expect("an address");
-    (program, http.parse().expect("an address"))
+    let address = |name: &str| {
+        let text = ready["fields"][name].as_str().expect("an address");
+        text.parse().expect("an address")
+    };
+    (program, address("http"), address("tcp"))
 }
 
 #[test]
@@ -308,6 +319,52 @@ fn the_daemon_needs_no_file_and_sigterm_ends_it_with_a_goodbye() {
     let end = agent.end();
     assert!(format!("{end:?}").contains("GoingAway"), "{end:?}");
     assert!(program.0.wait().expect("it ends").success());
+}
+
+#[test]
+fn what_was_kept_is_there_after_the_daemon_was_killed() {
+    let folder = private_folder();
+    let data_dir = folder.path().join("hub");
+    let enrolled = |home: &Path, arguments: &[&str]| {
+        assert!(moorline(home, &data_dir, &["keygen"]).status.success());
+        json(&moorline(
+            home,
+            &data_dir,
+            &[&["--json", "enroll"][..], arguments].concat(),
+        ))
+    };
+    let (program, _, tcp) = start_program_with_tcp(&data_dir);
+    let (device, alice) = (private_folder(), private_folder());
+    let credential = enrolled(device.path(), &["agent", "boiler"]);
+    let agent = Arc::new(Peer {
+        key: moorline_server::store::load_key(&device.path().join("key")).expect("a key"),
+        credential: serde_json::from_value(credential).expect("a credential"),
+    });
+    enrolled(alice.path(), &["commander", "alice", "--agent", "boiler"]);
+    let memory = Arc::new(Mutex::new(Memory::default()));
+    let at_work = AwayAgent::start(&agent, &memory, tcp);
+    assert_eq!(at_work.told(), Told::Ready { resumed: false });
+    at_work.leave();
+    let send = ["send", "boiler", "echo", "kept", "--offline"];
+    let kept = moorline(alice.path(), &data_dir, &send);
+    assert!(kept.status.success(), "{}", stderr(&kept));
+    // SIGKILL: nothing is written after this.
+    drop(program);
+
+    let (_program, http, tcp) = start_program_with_tcp(&data_dir);
+    let at_work = AwayAgent::start(&agent, &memory, tcp);
+    assert!(matches!(at_work.told(), Told::Ready { .. }));
+    assert_eq!(at_work.told(), Told::Answered);
+    at_work.leave();
+    // The hub has another port now.
+    let path = alice.path().join("credential.json");
+    let mut credential: Value =
+        serde_json::from_slice(&std::fs::read(&path).expect("it is there")).expect("it is JSON");
+    credential["url"] = format!("ws://{http}/ws").into();
+    std::fs::write(&path, credential.to_string()).expect("own file");
+    let replies = json(&moorline(alice.path(), &data_dir, &["replies", "--json"]));
+    assert_eq!(replies[0]["outcome"], "result", "{replies}");
+    assert_eq!(replies[0]["reply"]["fields"]["text"], "echo kept");
 }
 
 #[test]
@@ -513,4 +570,90 @@ fn a_name_that_is_invited_again_gets_the_new_key_and_loses_the_old_one() {
     ];
     let refused = moorline(second.path(), world.folder.path(), &arguments);
     assert_eq!(refused.status.code(), Some(4), "{}", stderr(&refused));
+}
+
+#[test]
+fn a_person_leaves_commands_for_an_agent_that_is_away_and_fetches_the_replies() {
+    let world = World::start();
+    let agent = Arc::new(world.agent("boiler"));
+    let memory = Arc::new(Mutex::new(Memory::default()));
+    let home = enrolled(&world, &[]);
+    let run = |arguments: &[&str]| moorline(home.path(), world.folder.path(), arguments);
+    let failed = |arguments: &[&str], code: i32, why: &str| {
+        let output = run(arguments);
+        assert_eq!(output.status.code(), Some(code), "{}", stderr(&output));
+        assert!(stderr(&output).contains(why), "{}", stderr(&output));
+    };
+    failed(&["send", "boiler", "ping"], 5, "--offline");
+    let offline = ["send", "boiler", "echo", "one", "--offline"];
+    failed(&offline, 5, "no prekey");
+    failed(&["send", "boiler", "echo", "--wait", "1"], 2, "--offline");
+    let at_work = AwayAgent::start(&agent, &memory, world.tcp);
+    assert_eq!(at_work.told(), Told::Ready { resumed: false });
+    at_work.leave();
+
+    let nothing = run(&["replies"]);
+    let nothing = String::from_utf8_lossy(&nothing.stdout).into_owned();
+    assert_eq!(nothing, "no commands are open\n");
+    let kept = run(&offline);
+    let text = String::from_utf8_lossy(&kept.stdout).into_owned();
+    assert!(kept.status.success(), "{}", stderr(&kept));
+    // The number of the attempt without a prekey was not used.
+    assert!(
+        text.starts_with("kept for boiler as number 1, for "),
+        "{text}"
+    );
+    let more = ["--valid", "30m", "--signed-reply", "--json"];
+    let kept = json(&run(&[
+        &["send", "boiler", "echo", "two", "--offline"][..],
+        &more,
+    ]
+    .concat()));
+    assert_eq!((&kept["kept"], &kept["number"]), (&true.into(), &2.into()));
+    let beyond = ["--valid", "3h"];
+    failed(
+        &[&offline[..], &beyond].concat(),
+        2,
+        "until the token's end",
+    );
+    failed(
+        &[&offline[..], &["--wait", "1"]].concat(),
+        6,
+        "no reply within",
+    );
+    let waiting = json(&run(&["replies", "--json"]));
+    assert_eq!(waiting.as_array().map(Vec::len), Some(3));
+    assert_eq!(waiting[0]["outcome"], "waits");
+    let ledger = home.path().join("offline");
+    let mode = std::fs::metadata(&ledger).expect("a folder").permissions();
+    assert_eq!(mode.mode() & 0o777, 0o700);
+
+    let at_work = AwayAgent::start(&agent, &memory, world.tcp);
+    assert_eq!(at_work.told(), Told::Ready { resumed: true });
+    for _ in 0..3 {
+        assert_eq!(at_work.told(), Told::Answered);
+    }
+    // It is there now, and the same way works, with the reply at once.
+    let last = [
+        "send",
+        "boiler",
+        "echo",
+        "four",
+        "--offline",
+        "--short",
+        "--wait",
+        "20",
+    ];
+    let reply = run(&last);
+    let text = String::from_utf8_lossy(&reply.stdout).into_owned();
+    assert_eq!(text, "text  echo four\n", "{}", stderr(&reply));
+    let replies = run(&["replies", "boiler"]);
+    let text = String::from_utf8_lossy(&replies.stdout).into_owned();
+    let expected = "boiler echo one (number 1):\ntext  echo one\n\
+                    boiler echo two (number 2):\ntext  echo two\n\
+                    boiler echo one (number 3):\ntext  echo one\n";
+    assert_eq!(text, expected, "{}", stderr(&replies));
+    assert_eq!(json(&run(&["replies", "--json"])), Value::Array(Vec::new()));
+    at_work.leave();
+    assert_eq!(memory.lock().expect("it is idle").ran.len(), 4);
 }

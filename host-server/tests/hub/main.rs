@@ -7,6 +7,8 @@ mod door;
 mod floods;
 mod life;
 mod memory;
+mod offline;
+mod offline_agent;
 mod patience;
 mod refusals;
 mod renewal;

@@ -1,5 +1,7 @@
 //! A hub in this process: core's responder behind a WebSocket, with the keys of the conformance fixture.
 
+mod offline;
+
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};

@@ -3,15 +3,15 @@
 use moorline_core::crypto::Suite;
 use moorline_core::message::Value;
 use moorline_core::offline::{
-    CounterEntry, Counters, Inbox, MAX_CACHED_REPLY_LEN, MAX_COUNTERS, PendingReply, Prekeys,
-    ReplyOutcome, TokenForm,
+    CommandAnswer, CounterEntry, Counters, Inbox, MAX_CACHED_REPLY_LEN, MAX_COUNTERS,
+    OfflineContext, PendingReply, Prekeys, ReplyOutcome, TokenForm,
 };
 use moorline_core::reason::Reason;
 use moorline_core::time::UnixMillis;
 
-use super::site::{Ask, DAY, Ends, Made, with_ends};
+use super::site::{Ask, DAY, Ends, Made, missing, with_ends};
 use crate::fixture::NOW;
-use crate::pair::Message;
+use crate::pair::{LINE_LEN, Message, copy};
 use crate::{Case, Failure, ensure};
 
 pub(crate) static CASES: &[Case] = &[
@@ -54,6 +54,11 @@ pub(crate) static CASES: &[Case] = &[
         name: "an entry that has given way cannot be brought back by an old command",
         clause: "PROTOCOL.md §12.6",
         run: || with_ends(Suite::Aes256Gcm, given_way),
+    },
+    Case {
+        name: "an agent that is built for one commander, no replies and no tokens runs a command once",
+        clause: "PROTOCOL.md §12.6",
+        run: || with_ends(Suite::Aes256Gcm, small),
     },
     Case {
         name: "a key whose name begins like another's gets no entry beside it",
@@ -255,6 +260,46 @@ fn given_way(ends: &mut Ends<'_>) -> Result<(), Failure> {
     Ok(())
 }
 
+fn small(ends: &mut Ends<'_>) -> Result<(), Failure> {
+    let prekeys = Prekeys::from_bytes(&ends.kept).map_err(|_| missing("the prekeys"))?;
+    let mut inbox = Inbox::<1, 0, 0>::new(prekeys, Counters::new());
+    let agent = ends.site.offline_agent();
+    let (_, first) = ends.seal(&Ask::number(1))?;
+    let by_hash = Ask {
+        form: TokenForm::Hash,
+        ..Ask::number(2)
+    };
+    let (_, second) = ends.seal(&by_hash)?;
+    let mut other = [0; 32];
+    other[0] = 1;
+    // It ran; its reply was not kept; the token was not either; and nobody else has room.
+    for (step, frame, refused) in [
+        (0, &first, None),
+        (1, &first, Some(Reason::CommandRepeated)),
+        (2, &second, Some(Reason::TokenNeeded)),
+    ] {
+        let mut frame = copy(frame);
+        let mut out = [0; LINE_LEN];
+        let mut context = OfflineContext {
+            now: ends.now,
+            floor: ends.floor,
+            entropy: &mut ends.entropy,
+            shell: &mut ends.host,
+        };
+        let answer = inbox.handle_command(&mut frame, &agent, &mut context, &mut out);
+        let reason = match answer {
+            Ok(CommandAnswer::Refused { reason, .. }) => Some(reason),
+            Ok(CommandAnswer::Ran { .. }) => None,
+            _ => return Err(missing("it is answered")),
+        };
+        ensure!(reason == refused, step);
+    }
+    ensure!(ends.host.runs == 1);
+    let mut full: Counters<1> = Counters::new();
+    ensure!(full.restore(1, entry(&other, 0)) == Err(Reason::NoRoom));
+    Ok(())
+}
+
 fn same_name(ends: &mut Ends<'_>) -> Result<(), Failure> {
     let own = ends.site.commander.public_key().hash().0;
     let mut key = own;
@@ -266,7 +311,7 @@ fn same_name(ends: &mut Ends<'_>) -> Result<(), Failure> {
     ensure!(answered(ends, &frame)?.0 == Made::Refused(Reason::NoRoom));
     ensure!(ends.host.runs == 0 && ends.host.stores == 0);
     // No two entries like that come back from storage either.
-    let mut counters = Counters::new();
+    let mut counters: Counters = Counters::new();
     ensure!(counters.restore(0, entry(&own, 0)).is_ok());
     ensure!(counters.restore(1, entry(&key, 0)) == Err(Reason::Malformed));
     Ok(())
@@ -322,7 +367,7 @@ fn latest_end(ends: &mut Ends<'_>) -> Result<(), Failure> {
     let stored = ends.host.stored[0].map(|entry| entry.to_bytes());
     ensure!(stored.is_some_and(|bytes| bytes[40..48] == far.to_be_bytes()));
     // The places are those of the storage: what is more is refused, and what is there stays.
-    let mut counters = Counters::new();
+    let mut counters: Counters = Counters::new();
     for number in 0..8 {
         ensure!(
             counters
@@ -332,7 +377,7 @@ fn latest_end(ends: &mut Ends<'_>) -> Result<(), Failure> {
     }
     ensure!(counters.restore(8, entry(&[8; 32], 0)) == Err(Reason::NoRoom));
     ensure!(counters.restore(7, entry(&[8; 32], 0)) == Err(Reason::Malformed));
-    let inbox = Inbox::new(Prekeys::new(), counters);
+    let inbox: Inbox = Inbox::new(Prekeys::new(), counters);
     ensure!(inbox.counters().iter().count() == MAX_COUNTERS);
     ensure!(CounterEntry::from_bytes(&[0; 63]) == Err(Reason::Length));
     Ok(())

@@ -108,7 +108,7 @@ fn command(frame: &[u8]) -> Message {
 #[derive(Debug, PartialEq, Eq)]
 #[expect(
     clippy::large_enum_variant,
-    reason = "it is looked at where it was made; there is no heap on the device"
+    reason = "it is made once a message and taken apart at once"
 )]
 enum Heard {
     Reply(Message, Option<Reason>),
