@@ -112,6 +112,15 @@ pub fn build_program(package: &str, bin: &str) -> Result<PathBuf, Error> {
     build(bin, &["--package", package])
 }
 
+/// As [`build_program`], for the target that is called `target`.
+///
+/// # Errors
+///
+/// As [`build_image`].
+pub fn build_program_for(target: &str, package: &str, bin: &str) -> Result<PathBuf, Error> {
+    build(bin, &["--package", package, "--target", target])
+}
+
 fn build(bin: &str, place: &[&str]) -> Result<PathBuf, Error> {
     let program = cargo();
     let output = Command::new(&program)

@@ -9,7 +9,7 @@ use crate::bench::Budget;
 use crate::conformance::{Report, Verdict};
 use crate::error::Error;
 use crate::image::{Provider, cargo, workspace_root};
-use crate::{bench, conformance};
+use crate::{bench, conformance, wasm};
 
 /// How many checks passed and failed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -126,6 +126,15 @@ pub fn device_conformance(provider: Provider) -> Result<Tally, Error> {
 pub fn device_wycheproof(provider: Provider) -> Result<Tally, Error> {
     conformance::run_wycheproof(provider, |line| println!("{}", line.message))
         .map(|report| tally(&report))
+}
+
+/// Runs the conformance cases in WebAssembly, under Node; each is one check.
+///
+/// # Errors
+///
+/// [`Error::Skipped`] where this machine has no Node or no target for it; otherwise as [`device_conformance`].
+pub fn wasm_conformance() -> Result<Tally, Error> {
+    wasm::run(|line| println!("{}", line.message)).map(|report| tally(&report))
 }
 
 /// Prints what is wrong with `report`, and counts.
