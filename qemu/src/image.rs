@@ -103,6 +103,59 @@ pub fn build_image_on(provider: Provider, bin: &str, profile: Profile) -> Result
     build(bin, &place)
 }
 
+/// A board of which the conformance cases are run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Board {
+    /// The agent's: a Cortex-M4F with 4 MiB of code memory and 4 MiB of RAM.
+    Mps2An386,
+    /// A Cortex-M3 with 256 KiB of flash and 64 KiB of RAM.
+    Lm3s6965evb,
+}
+
+impl Board {
+    /// Returns what QEMU calls the machine, and the firmware its feature and its memory map.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Mps2An386 => "mps2-an386",
+            Self::Lm3s6965evb => "lm3s6965evb",
+        }
+    }
+
+    /// Returns the compiler's target.
+    pub const fn target(self) -> &'static str {
+        match self {
+            Self::Mps2An386 => TARGET,
+            Self::Lm3s6965evb => "thumbv7m-none-eabi",
+        }
+    }
+}
+
+/// Builds the conformance image of the small board with one of [`moorline_conformance::BATCHES`].
+///
+/// The image stands where that of the batch before stood, as with [`build_image_on`].
+///
+/// # Errors
+///
+/// As [`build_image`]; a batch that has outgrown the flash does not link.
+pub fn build_batch(batch: usize) -> Result<PathBuf, Error> {
+    let board = Board::Lm3s6965evb;
+    let place = [
+        "--package",
+        "moorline-firmware",
+        "--features",
+        board.name(),
+        "--target",
+        board.target(),
+        "--profile",
+        PARTS_PROFILE,
+    ];
+    build_with(
+        "conformance",
+        &place,
+        &[("MOORLINE_BATCH", &batch.to_string())],
+    )
+}
+
 /// Builds the binary `bin` of `package` for this machine and returns its path: the daemon, to run beside a device.
 ///
 /// # Errors
@@ -122,8 +175,14 @@ pub fn build_program_for(target: &str, package: &str, bin: &str) -> Result<PathB
 }
 
 fn build(bin: &str, place: &[&str]) -> Result<PathBuf, Error> {
+    build_with(bin, place, &[])
+}
+
+fn build_with(bin: &str, place: &[&str], variables: &[(&str, &str)]) -> Result<PathBuf, Error> {
     let program = cargo();
     let output = Command::new(&program)
+        .env_remove("MOORLINE_BATCH")
+        .envs(variables.iter().copied())
         .current_dir(workspace_root())
         .args(["build", "--bin", bin])
         .args(place)
@@ -159,6 +218,9 @@ fn executable(line: &str, bin: &str) -> Option<PathBuf> {
     let wanted = message.reason == "compiler-artifact" && message.target?.name == bin;
     if wanted { message.executable } else { None }
 }
+
+/// Images of the same libraries, of which only what differs is compiled again.
+const PARTS_PROFILE: &str = "device-parts";
 
 /// What is needed of a line that cargo writes; its other keys are cargo's business.
 #[derive(Deserialize)]

@@ -20,6 +20,10 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let Arguments { stage: wanted } = Arguments::parse();
+    if !STAGES.iter().any(|stage| stage.name.contains(&wanted)) {
+        eprintln!("test-all: no stage has {wanted:?} in its name");
+        return ExitCode::FAILURE;
+    }
     let mut sum = Tally::default();
     let mut skipped = Vec::new();
     for stage in STAGES.iter().filter(|stage| stage.name.contains(&wanted)) {
@@ -93,6 +97,10 @@ const STAGES: &[Stage] = &[
     Stage {
         name: "conformance on the device, in assembly",
         run: || suite::device_conformance(Provider::Accelerated),
+    },
+    Stage {
+        name: "conformance on a Cortex-M3 with 64 KiB of RAM",
+        run: suite::small_device_conformance,
     },
     Stage {
         name: "Wycheproof on the device",
