@@ -20,6 +20,7 @@ pub mod bench;
 pub mod conformance;
 pub mod image;
 pub mod interop;
+pub mod monitor;
 pub mod setup;
 pub mod site;
 pub mod suite;
