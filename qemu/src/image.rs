@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::{env, fmt};
+use std::sync::{Mutex, PoisonError};
+use std::{env, fmt, fs};
 
 use serde::Deserialize;
 
@@ -156,6 +157,36 @@ pub fn build_batch(batch: usize) -> Result<PathBuf, Error> {
     )
 }
 
+/// Builds the image that must have no panic in it, with one on purpose if `panics`. Each stands where the other stood;
+/// the path is that of a copy.
+///
+/// # Errors
+///
+/// As [`build_image`].
+pub fn build_nopanic(panics: bool) -> Result<PathBuf, Error> {
+    let place = [
+        "--package",
+        "moorline-firmware",
+        "--target",
+        TARGET,
+        "--profile",
+        Profile::Device.name(),
+    ];
+    let (variables, name): (&[_], _) = match panics {
+        true => (&[("MOORLINE_PANIC", "1")], "nopanic-control"),
+        false => (&[], "nopanic-image"),
+    };
+    // Two tests build at once.
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let built = build_with("nopanic", &place, variables)?;
+    let path = built.with_file_name(name);
+    match fs::copy(&built, &path) {
+        Ok(_) => Ok(path),
+        Err(source) => Err(Error::File { path, source }),
+    }
+}
+
 /// Builds the binary `bin` of `package` for this machine and returns its path: the daemon, to run beside a device.
 ///
 /// # Errors
@@ -182,6 +213,7 @@ fn build_with(bin: &str, place: &[&str], variables: &[(&str, &str)]) -> Result<P
     let program = cargo();
     let output = Command::new(&program)
         .env_remove("MOORLINE_BATCH")
+        .env_remove("MOORLINE_PANIC")
         .envs(variables.iter().copied())
         .current_dir(workspace_root())
         .args(["build", "--bin", bin])
