@@ -6,9 +6,12 @@
 use std::fmt;
 use std::time::Duration;
 
+use moorline_conformance::{BATCHES, DEEP, batch_cases};
+
+use crate::bench::Sections;
 use crate::emulator::Qemu;
 use crate::error::Error;
-use crate::image::{Profile, Provider, build_image_on};
+use crate::image::{Board, Profile, Provider, build_batch, build_image_on};
 use crate::log::LogLine;
 
 /// What the device says about one case.
@@ -135,6 +138,47 @@ pub fn run_wycheproof(
     )
 }
 
+/// What one image had, and what it took of the board.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Batch {
+    /// The cases that it had, without those that the board has no room for.
+    pub case_count: usize,
+    /// Its flash, in bytes.
+    pub flash_bytes: u64,
+}
+
+/// Runs the cases on the board with 64 KiB of RAM, batch after batch: its flash holds no more at once. `on_line` has
+/// each line as it comes.
+///
+/// The report has every case but those of [`moorline_conformance::DEEP`].
+///
+/// # Errors
+///
+/// As [`run`].
+pub fn run_small(
+    on_line: impl FnMut(&LogLine) + Send + Clone + 'static,
+) -> Result<(Report, Vec<Batch>), Error> {
+    let mut whole = Report {
+        cases: Vec::new(),
+        discrepancies: Vec::new(),
+    };
+    let mut batches = Vec::new();
+    for (index, batch) in BATCHES.iter().enumerate() {
+        let names = batch_cases(batch).map(|case| case.name);
+        let names: Vec<_> = names.filter(|name| !DEEP.contains(name)).collect();
+        let image = build_batch(index)?;
+        batches.push(Batch {
+            case_count: names.len(),
+            flash_bytes: Sections::of(&image)?.flash_bytes,
+        });
+        let qemu = Qemu::new(image).machine(Board::Lm3s6965evb.name());
+        let report = judge_run(names, qemu.on_line(on_line.clone()))?;
+        whole.cases.extend(report.cases);
+        whole.discrepancies.extend(report.discrepancies);
+    }
+    Ok((whole, batches))
+}
+
 fn run_image<'a>(
     bin: &str,
     names: impl IntoIterator<Item = &'a str>,
@@ -142,7 +186,12 @@ fn run_image<'a>(
     on_line: impl FnMut(&LogLine) + Send + 'static,
 ) -> Result<Report, Error> {
     let image = build_image_on(provider, bin, Profile::Device)?;
-    let outcome = Qemu::new(image).deadline(DEADLINE).on_line(on_line).run()?;
+    judge_run(names, Qemu::new(image).on_line(on_line))
+}
+
+/// Runs what is described and judges its lines.
+fn judge_run<'a>(names: impl IntoIterator<Item = &'a str>, qemu: Qemu) -> Result<Report, Error> {
+    let outcome = qemu.deadline(DEADLINE).run()?;
     let mut report = judge(names, &outcome.lines);
     let deserved = if report.is_success() { 0 } else { FAILURE };
     // A panic or a deadline also shows as missing cases, and here with what led to it.

@@ -19,6 +19,7 @@ pub struct Qemu {
     icount: Option<u32>,
     serial: Option<String>,
     provision: Option<Vec<u8>>,
+    monitor: Option<PathBuf>,
     deadline: Option<Duration>,
     on_line: Box<dyn FnMut(&LogLine) + Send>,
 }
@@ -32,6 +33,7 @@ impl Qemu {
             icount: None,
             serial: None,
             provision: None,
+            monitor: None,
             deadline: Some(DEFAULT_DEADLINE),
             on_line: Box::new(|_| ()),
         }
@@ -61,6 +63,12 @@ impl Qemu {
     /// Puts `bytes` where the image finds what it was provisioned with.
     pub fn provision(mut self, bytes: impl Into<Vec<u8>>) -> Self {
         self.provision = Some(bytes.into());
+        self
+    }
+
+    /// Has the monitor listen on a socket at `path`, for [`crate::monitor::Monitor`].
+    pub fn monitor(mut self, path: impl Into<PathBuf>) -> Self {
+        self.monitor = Some(path.into());
         self
     }
 
@@ -122,6 +130,10 @@ impl Qemu {
                 &format!("loader,file={path},addr={PROVISION_ADDRESS:#010x},force-raw=on"),
             ]);
         }
+        if let Some(path) = &self.monitor {
+            let path = path.display();
+            command.args(["-qmp", &format!("unix:{path},server=on,wait=off")]);
+        }
         command.arg("-kernel").arg(&self.image);
         let child = command
             .stdin(Stdio::null())
@@ -177,7 +189,7 @@ const HEADLESS: [&str; 8] = [
     "-semihosting-config",
     "enable=on,target=native",
 ];
-/// Where `firmware-example/memory.x` leaves room, the last MiB of the code memory.
+/// Where `firmware-example/memory/mps2-an386.x` leaves room, the last MiB of the code memory.
 const PROVISION_ADDRESS: u32 = 0x0030_0000;
 /// Enough for any image of ours on a loaded machine; those that need more say so.
 const DEFAULT_DEADLINE: Duration = Duration::from_secs(60);

@@ -17,6 +17,12 @@ pub enum Error {
         /// What to type.
         command: &'static str,
     },
+    /// A check cannot be made on this machine. It has neither passed nor failed.
+    #[error("skipped: {reason}")]
+    Skipped {
+        /// What the machine does not have.
+        reason: String,
+    },
     /// An installation was tried and failed.
     #[error("`{command}` failed; run it by hand to see why")]
     Install {

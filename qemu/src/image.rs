@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::{env, fmt};
+use std::sync::{Mutex, PoisonError};
+use std::{env, fmt, fs};
 
 use serde::Deserialize;
 
@@ -103,6 +104,89 @@ pub fn build_image_on(provider: Provider, bin: &str, profile: Profile) -> Result
     build(bin, &place)
 }
 
+/// A board of which the conformance cases are run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Board {
+    /// The agent's: a Cortex-M4F with 4 MiB of code memory and 4 MiB of RAM.
+    Mps2An386,
+    /// A Cortex-M3 with 256 KiB of flash and 64 KiB of RAM.
+    Lm3s6965evb,
+}
+
+impl Board {
+    /// Returns what QEMU calls the machine, and the firmware its feature and its memory map.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Mps2An386 => "mps2-an386",
+            Self::Lm3s6965evb => "lm3s6965evb",
+        }
+    }
+
+    /// Returns the compiler's target.
+    pub const fn target(self) -> &'static str {
+        match self {
+            Self::Mps2An386 => TARGET,
+            Self::Lm3s6965evb => "thumbv7m-none-eabi",
+        }
+    }
+}
+
+/// Builds the conformance image of the small board with one of [`moorline_conformance::BATCHES`].
+///
+/// The image stands where that of the batch before stood, as with [`build_image_on`].
+///
+/// # Errors
+///
+/// As [`build_image`]; a batch that has outgrown the flash does not link.
+pub fn build_batch(batch: usize) -> Result<PathBuf, Error> {
+    let board = Board::Lm3s6965evb;
+    let place = [
+        "--package",
+        "moorline-firmware",
+        "--features",
+        board.name(),
+        "--target",
+        board.target(),
+        "--profile",
+        PARTS_PROFILE,
+    ];
+    build_with(
+        "conformance",
+        &place,
+        &[("MOORLINE_BATCH", &batch.to_string())],
+    )
+}
+
+/// Builds the image that must have no panic in it, with one on purpose if `panics`. Each stands where the other stood;
+/// the path is that of a copy.
+///
+/// # Errors
+///
+/// As [`build_image`].
+pub fn build_nopanic(panics: bool) -> Result<PathBuf, Error> {
+    let place = [
+        "--package",
+        "moorline-firmware",
+        "--target",
+        TARGET,
+        "--profile",
+        Profile::Device.name(),
+    ];
+    let (variables, name): (&[_], _) = match panics {
+        true => (&[("MOORLINE_PANIC", "1")], "nopanic-control"),
+        false => (&[], "nopanic-image"),
+    };
+    // Two tests build at once.
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let built = build_with("nopanic", &place, variables)?;
+    let path = built.with_file_name(name);
+    match fs::copy(&built, &path) {
+        Ok(_) => Ok(path),
+        Err(source) => Err(Error::File { path, source }),
+    }
+}
+
 /// Builds the binary `bin` of `package` for this machine and returns its path: the daemon, to run beside a device.
 ///
 /// # Errors
@@ -112,9 +196,25 @@ pub fn build_program(package: &str, bin: &str) -> Result<PathBuf, Error> {
     build(bin, &["--package", package])
 }
 
+/// As [`build_program`], for the target that is called `target`.
+///
+/// # Errors
+///
+/// As [`build_image`].
+pub fn build_program_for(target: &str, package: &str, bin: &str) -> Result<PathBuf, Error> {
+    build(bin, &["--package", package, "--target", target])
+}
+
 fn build(bin: &str, place: &[&str]) -> Result<PathBuf, Error> {
+    build_with(bin, place, &[])
+}
+
+fn build_with(bin: &str, place: &[&str], variables: &[(&str, &str)]) -> Result<PathBuf, Error> {
     let program = cargo();
     let output = Command::new(&program)
+        .env_remove("MOORLINE_BATCH")
+        .env_remove("MOORLINE_PANIC")
+        .envs(variables.iter().copied())
         .current_dir(workspace_root())
         .args(["build", "--bin", bin])
         .args(place)
@@ -150,6 +250,9 @@ fn executable(line: &str, bin: &str) -> Option<PathBuf> {
     let wanted = message.reason == "compiler-artifact" && message.target?.name == bin;
     if wanted { message.executable } else { None }
 }
+
+/// Images of the same libraries, of which only what differs is compiled again.
+const PARTS_PROFILE: &str = "device-parts";
 
 /// What is needed of a line that cargo writes; its other keys are cargo's business.
 #[derive(Deserialize)]

@@ -5,6 +5,7 @@
 //!   emulator   runs it: serial line, provisioning, deadline
 //!     log      decodes what it says, with the image's own table
 //!       conformance, bench   judge that
+//! wasm         the conformance cases under Node, judged by the same
 //!         suite              sums it all up
 //! site         a hub and its peers, by the programs that a user runs
 //! interop      the tests of the second peer, in Python, against all of these
@@ -19,9 +20,11 @@ pub mod bench;
 pub mod conformance;
 pub mod image;
 pub mod interop;
+pub mod monitor;
 pub mod setup;
 pub mod site;
 pub mod suite;
+pub mod wasm;
 
 mod emulator;
 mod error;

@@ -57,8 +57,27 @@ fn ensure_program(program: &str, packages: &[&str], missing: Error) -> Result<()
         .args(packages))
 }
 
+/// Sees to a target of the compiler that a check needs.
+///
+/// # Errors
+///
+/// [`Error::Skipped`] when it is missing and cannot be installed from here.
+pub fn need_target(target: &str) -> Result<(), Error> {
+    if has_target(target)? {
+        return Ok(());
+    }
+    let added = run(Command::new("rustup")
+        .current_dir(workspace_root())
+        .args(["target", "add", target]));
+    added.map_err(|_| Error::Skipped {
+        reason: format!(
+            "the Rust target {target} is not installed; type: rustup target add {target}"
+        ),
+    })
+}
+
 fn ensure_target() -> Result<(), Error> {
-    if has_target()? {
+    if has_target(TARGET)? {
         eprintln!("setup: the Rust target {TARGET} is installed");
         return Ok(());
     }
@@ -74,12 +93,12 @@ fn ensure_target() -> Result<(), Error> {
         .args(["target", "add", TARGET]))
 }
 
-fn has_target() -> Result<bool, Error> {
+fn has_target(target: &str) -> Result<bool, Error> {
     let rustc = std::env::var("RUSTC").unwrap_or_else(|_| "rustc".into());
     let mut command = Command::new(rustc);
     command
         .current_dir(workspace_root())
-        .args(["--print", "target-libdir", "--target", TARGET]);
+        .args(["--print", "target-libdir", "--target", target]);
     let folder = first_line(&mut command)?.map(PathBuf::from);
     Ok(folder.as_deref().is_some_and(Path::is_dir))
 }

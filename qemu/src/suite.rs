@@ -5,11 +5,13 @@ use std::ops::AddAssign;
 use std::process::{Command, Stdio};
 use std::{fmt, io, thread};
 
+use moorline_conformance::DEEP;
+
 use crate::bench::Budget;
-use crate::conformance::{Report, Verdict};
+use crate::conformance::{Batch, Report, Verdict};
 use crate::error::Error;
-use crate::image::{Provider, cargo, workspace_root};
-use crate::{bench, conformance};
+use crate::image::{Board, Provider, cargo, workspace_root};
+use crate::{bench, conformance, setup, wasm};
 
 /// How many checks passed and failed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -115,7 +117,47 @@ fn cargo_test(packages: &[&str]) -> Result<Tally, Error> {
 ///
 /// The image does not build or does not start.
 pub fn device_conformance(provider: Provider) -> Result<Tally, Error> {
-    conformance::run(provider, |line| println!("{}", line.message)).map(|report| tally(&report))
+    let report = conformance::run(provider, |line| println!("{}", line.message))?;
+    print_table(Board::Mps2An386, 0, &report);
+    Ok(tally(&report))
+}
+
+/// Runs the conformance cases on a Cortex-M3 with 256 KiB of flash and 64 KiB of RAM; each is one check.
+///
+/// Those that its RAM is too small for are named, and count as nothing.
+///
+/// # Errors
+///
+/// [`Error::Skipped`] where this machine has no target for it; otherwise as [`device_conformance`].
+pub fn small_device_conformance() -> Result<Tally, Error> {
+    let board = Board::Lm3s6965evb;
+    setup::need_target(board.target())?;
+    let (report, batches) = conformance::run_small(|line| println!("{}", line.message))?;
+    for name in DEEP {
+        println!(
+            "left out on {}, needs more stack than it has: {name}",
+            board.name()
+        );
+    }
+    for (index, batch) in batches.iter().enumerate() {
+        let Batch {
+            case_count,
+            flash_bytes,
+        } = batch;
+        println!("batch {index:>2}: {case_count:>3} cases, {flash_bytes:>6} B of flash");
+    }
+    let total = moorline_conformance::cases().count();
+    let left_out = DEEP.len();
+    print_table(board, left_out, &report);
+    let mut tally = tally(&report);
+    if report.cases.len() + left_out != total {
+        println!(
+            "FAILED: of {total} cases {} ran and {left_out} were left out",
+            report.cases.len()
+        );
+        tally.failed += 1;
+    }
+    Ok(tally)
 }
 
 /// Asks the device, on the arithmetic of `provider`, every case of Wycheproof; each group is one check.
@@ -126,6 +168,26 @@ pub fn device_conformance(provider: Provider) -> Result<Tally, Error> {
 pub fn device_wycheproof(provider: Provider) -> Result<Tally, Error> {
     conformance::run_wycheproof(provider, |line| println!("{}", line.message))
         .map(|report| tally(&report))
+}
+
+/// Runs the conformance cases in WebAssembly, under Node; each is one check.
+///
+/// # Errors
+///
+/// [`Error::Skipped`] where this machine has no Node or no target for it; otherwise as [`device_conformance`].
+pub fn wasm_conformance() -> Result<Tally, Error> {
+    wasm::run(|line| println!("{}", line.message)).map(|report| tally(&report))
+}
+
+/// Prints what became of the conformance cases on `board`.
+fn print_table(board: Board, left_out: usize, report: &Report) {
+    let (total, passed) = (moorline_conformance::cases().count(), report.passed_count());
+    let board = board.name();
+    println!(
+        "{:<12} {:>5} {:>8} {:>6}",
+        "board", "cases", "left out", "passed"
+    );
+    println!("{board:<12} {total:>5} {left_out:>8} {passed:>6}");
 }
 
 /// Prints what is wrong with `report`, and counts.

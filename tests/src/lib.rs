@@ -8,6 +8,7 @@
 
 mod case;
 pub mod channel;
+mod deep;
 pub mod fixture;
 mod framing;
 pub mod fuzz;
@@ -28,70 +29,91 @@ pub mod vectors;
 mod websocket;
 
 pub use case::{Case, Failure};
+pub use deep::DEEP;
 
-/// Every table of cases, in the order in which they run.
-static TABLES: &[&[Case]] = &[
-    primitives::CASES,
-    provider::CASES,
-    jws::CASES,
-    token::accepted::CASES,
-    token::algorithm::CASES,
-    token::header::CASES,
-    token::kid::CASES,
-    token::json::CASES,
-    token::numbers::CASES,
-    token::times::CASES,
-    token::audience::CASES,
-    token::claims::CASES,
-    token::confirmation::CASES,
-    token::encoding::CASES,
-    token::signature::CASES,
-    token::renewal::CASES,
-    token::mint::CASES,
-    token::tamper::CASES,
-    handshake::course::CASES,
-    handshake::tamper::CASES,
-    handshake::offer::CASES,
-    handshake::hub::CASES,
-    handshake::credential::CASES,
-    handshake::order::CASES,
-    handshake::resume::CASES,
-    handshake::enrolment::CASES,
-    handshake::shares::CASES,
-    vectors::CASES,
-    session::frames::CASES,
-    session::tamper::CASES,
-    session::datagrams::CASES,
-    session::update::CASES,
-    session::update_order::CASES,
-    session::datagram_update::CASES,
-    session::schedules::CASES,
-    session::limits::CASES,
-    session::renewal::CASES,
-    session::ending::CASES,
-    session::heartbeat::CASES,
-    session::window::CASES,
-    channel::credentials::CASES,
-    channel::loss::CASES,
-    channel::table::CASES,
-    offline::layout::CASES,
-    offline::prekeys::CASES,
-    offline::bundle::CASES,
-    offline::command::CASES,
-    offline::reply::CASES,
-    offline::tamper::CASES,
-    offline::counters::CASES,
-    offline::machine::CASES,
-    offline::post::CASES,
-    channel::schedules::CASES,
-    message::CASES,
-    message_mac::CASES,
-    time_floor::CASES,
-    framing::CASES,
-    websocket::CASES,
+/// Every table of cases in the order in which they run, in batches that fit beside core in 256 KiB of flash.
+///
+/// A constant, so that an image that names one batch is linked without the code of the others.
+pub const BATCHES: &[&[&[Case]]] = &[
+    &[primitives::CASES, provider::CASES, jws::CASES],
+    &[
+        token::accepted::CASES,
+        token::algorithm::CASES,
+        token::header::CASES,
+        token::kid::CASES,
+        token::json::CASES,
+        token::numbers::CASES,
+        token::times::CASES,
+        token::audience::CASES,
+        token::claims::CASES,
+        token::confirmation::CASES,
+        token::encoding::CASES,
+        token::signature::CASES,
+        token::renewal::CASES,
+        token::mint::CASES,
+        token::tamper::CASES,
+    ],
+    &[
+        handshake::course::CASES,
+        handshake::tamper::CASES,
+        handshake::offer::CASES,
+        handshake::hub::CASES,
+        handshake::credential::CASES,
+    ],
+    &[
+        handshake::order::CASES,
+        handshake::resume::CASES,
+        handshake::shares::CASES,
+    ],
+    &[vectors::CASES],
+    &[
+        session::frames::CASES,
+        session::tamper::CASES,
+        session::datagrams::CASES,
+        session::update::CASES,
+    ],
+    &[
+        session::update_order::CASES,
+        session::datagram_update::CASES,
+    ],
+    &[
+        session::schedules::CASES,
+        session::limits::CASES,
+        session::ending::CASES,
+        session::heartbeat::CASES,
+        session::window::CASES,
+    ],
+    &[handshake::enrolment::CASES, session::renewal::CASES],
+    &[channel::credentials::CASES, channel::loss::CASES],
+    &[channel::table::CASES],
+    &[
+        offline::layout::CASES,
+        offline::prekeys::CASES,
+        offline::bundle::CASES,
+        offline::command::CASES,
+    ],
+    &[
+        offline::reply::CASES,
+        offline::tamper::CASES,
+        offline::counters::CASES,
+        offline::post::CASES,
+    ],
+    &[offline::machine::CASES, channel::schedules::CASES],
+    &[
+        message::CASES,
+        message_mac::CASES,
+        time_floor::CASES,
+        framing::CASES,
+        websocket::CASES,
+    ],
 ];
 
 /// Iterates over every case, in the order in which they run.
 pub fn cases() -> impl Iterator<Item = &'static Case> {
-    TABLES.iter().copied().flatten()
+    BATCHES.iter().flat_map(|batch| batch_cases(batch))
+}
+
+/// Iterates over the cases of one of [`BATCHES`].
+pub fn batch_cases(batch: &'static [&'static [Case]]) -> impl Iterator<Item = &'static Case> {
+    batch.iter().copied().flatten()
 }

@@ -8,6 +8,7 @@ mod json;
 mod refused;
 
 pub(crate) use cases::CASES;
+use heapless::Vec;
 pub use json::write;
 use moorline_core::crypto::{EphemeralKey, Share};
 use moorline_core::entropy::Entropy;
@@ -33,6 +34,9 @@ pub const ANSWER: &[u8] = b"hello agent";
 
 /// The context of the exported secret.
 pub const EXPORT_CONTEXT: &[u8] = b"example";
+
+/// One frame of the run; all of them are short, and a run is kept on the stack of a small board.
+pub type Frame = Vec<u8, 128>;
 
 /// Everything in one run.
 #[derive(Debug, Clone)]
@@ -74,7 +78,7 @@ pub struct Run {
     /// The step between the epochs.
     pub step: Step,
     /// The frames of the run, in order: who sends (0 the initiator), what it is, the frame.
-    pub frames: [(usize, &'static str, Message); 9],
+    pub frames: [(usize, &'static str, Frame); 9],
 }
 
 impl Run {
@@ -208,35 +212,44 @@ fn frames(
     old: &[Block; 3],
     new: &[Block; 3],
     shares: &[Block; 2],
-) -> [(usize, &'static str, Message); 9] {
-    let control = |who: usize, payload: &[u8]| frame(&old[who], 0x21, 0, 1, payload);
+) -> [(usize, &'static str, Frame); 9] {
+    let control = |who: usize, payload: &[u8]| short(&old[who], 0x21, 0, 1, payload);
     [
         (
             0,
             "application, \"hello hub\"",
-            frame(&old[0], 0x20, 0, 0, QUESTION),
+            short(&old[0], 0x20, 0, 0, QUESTION),
         ),
         (
             1,
             "application, \"hello agent\"",
-            frame(&old[1], 0x20, 0, 0, ANSWER),
+            short(&old[1], 0x20, 0, 0, ANSWER),
         ),
         (0, "control, KeyUpdate", control(0, &update(0, &shares[0]))),
         (1, "control, KeyAck", control(1, &update(1, &shares[1]))),
-        (0, "control, KeyDone", frame(&new[0], 0x21, 1, 0, &[2, 2])),
-        (1, "control, KeyDone", frame(&new[1], 0x21, 1, 0, &[2, 2])),
+        (0, "control, KeyDone", short(&new[0], 0x21, 1, 0, &[2, 2])),
+        (1, "control, KeyDone", short(&new[1], 0x21, 1, 0, &[2, 2])),
         (
             0,
             "application, \"hello hub\"",
-            frame(&new[0], 0x20, 1, 1, QUESTION),
+            short(&new[0], 0x20, 1, 1, QUESTION),
         ),
         (
             1,
             "application, \"hello agent\"",
-            frame(&new[1], 0x20, 1, 1, ANSWER),
+            short(&new[1], 0x20, 1, 1, ANSWER),
         ),
-        (0, "alert, close", frame(&new[0], 0x22, 1, 2, &[0; 5])),
+        (0, "alert, close", short(&new[0], 0x22, 1, 2, &[0; 5])),
     ]
+}
+
+/// Returns the frame with `payload`.
+#[inline(never)]
+fn short(secret: &Block, kind: u8, epoch: u8, seq: u32, payload: &[u8]) -> Frame {
+    frame(secret, kind, epoch, seq, payload)
+        .iter()
+        .copied()
+        .collect()
 }
 
 fn draw(entropy: &mut FixedEntropy) -> Block {

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::process::ExitCode;
 
 use libtest_mimic::{Arguments, Failed, Trial};
-use moorline_conformance::{Case, cases};
+use moorline_conformance::{Case, DEEP, cases};
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
@@ -12,6 +12,10 @@ fn main() -> ExitCode {
     trials.push(Trial::test(
         "every case has a name of its own and a clause",
         names_are_unique,
+    ));
+    trials.push(Trial::test(
+        "every case that is left out on a small board is one",
+        deep_cases_exist,
     ));
     libtest_mimic::run(&arguments, trials).exit_code()
 }
@@ -25,6 +29,16 @@ fn trial(case: &'static Case) -> Trial {
             ))
         })
     })
+}
+
+fn deep_cases_exist() -> Result<(), Failed> {
+    let mut names = HashSet::new();
+    for name in DEEP {
+        if !names.insert(name) || !cases().any(|case| case.name == *name) {
+            return Err(format!("no case of its own: {name}").into());
+        }
+    }
+    Ok(())
 }
 
 fn names_are_unique() -> Result<(), Failed> {

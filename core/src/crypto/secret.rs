@@ -24,6 +24,13 @@ impl<const N: usize> Secret<N> {
         secret
     }
 
+    /// Takes the bytes away and leaves zeros: a move would leave them where they are.
+    pub(crate) fn take(&mut self) -> Self {
+        let taken = Self::filled_by(|bytes| *bytes = self.0);
+        self.zeroize();
+        taken
+    }
+
     /// Returns the bytes, for writing them to sealed storage or handing them to a primitive.
     #[must_use]
     pub fn expose(&self) -> &[u8; N] {

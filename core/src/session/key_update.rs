@@ -7,7 +7,7 @@ use super::sealer::Sealer;
 use super::update::Update;
 use crate::crypto::Secret;
 use crate::entropy::Entropy;
-use crate::handshake::Role;
+use crate::handshake::{ResumptionSecret, Role};
 use crate::limits::{EPOCH_MILLIS, MIN_EPOCH_MILLIS, SETTLED_MILLIS, UPDATE_REPEAT_MILLIS};
 use crate::message::Control;
 use crate::reason::Reason;
@@ -169,24 +169,31 @@ impl Session {
         seq: u32,
         now: Instant,
     ) -> Result<Option<Control<'static>>, Reason> {
-        match core::mem::replace(&mut self.update, Update::None) {
+        // The secrets are taken out where they are: moving the whole stage would leave a copy of them behind.
+        match &mut self.update {
             Update::Switched {
                 receive, answered, ..
             } => {
                 self.settled_since = now;
                 self.healed |= answered.is_some();
-                self.opener.enter_next(receive, seq, now);
+                self.opener.enter_next(receive.take(), seq, now);
+                self.update = Update::None;
                 Ok(None)
             }
             Update::Answered { next, asked, .. } => {
                 self.settled_since = now;
                 self.healed |= asked.is_some();
-                self.opener.enter_next(next.receive, seq, now);
-                self.resumption = next.resumption;
+                self.opener.enter_next(next.receive.take(), seq, now);
+                self.resumption = ResumptionSecret(next.resumption.0.take());
                 self.followed = true;
-                Ok(Some(self.switch_sending(next.send, now)))
+                let send = next.send.take();
+                self.update = Update::None;
+                Ok(Some(self.switch_sending(send, now)))
             }
-            Update::None | Update::Asked { .. } => Err(Reason::KeyUpdate),
+            Update::None | Update::Asked { .. } => {
+                self.update = Update::None;
+                Err(Reason::KeyUpdate)
+            }
         }
     }
 

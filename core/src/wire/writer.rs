@@ -26,11 +26,11 @@ impl<'a> Writer<'a> {
 
     /// Writes `bytes`.
     pub fn bytes(&mut self, bytes: &[u8]) -> &mut Self {
-        let end = self.written.saturating_add(bytes.len());
-        if let Some(place) = self.buffer.get_mut(self.written..end) {
+        let rest = self.buffer.get_mut(self.written..).unwrap_or_default();
+        if let Some(place) = rest.get_mut(..bytes.len()) {
             place.copy_from_slice(bytes);
         }
-        self.written = end;
+        self.written = self.written.saturating_add(bytes.len());
         self
     }
 

@@ -123,6 +123,8 @@ const VALUE: Register = unsafe { Register::at(0x4000_0004) };
 const RELOAD: Register = unsafe { Register::at(0x4000_0008) };
 const ENABLE: u32 = 1;
 
+// The other board has no such timer.
+#[cfg(not(feature = "lm3s6965evb"))]
 defmt::timestamp!(
     "{=u64:ms}",
     ticks_since_boot() / u64::from(TICKS_PER_SECOND / 1000)

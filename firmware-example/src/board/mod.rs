@@ -3,16 +3,32 @@
 //! [`Board::take`] starts the hardware and hands out its parts, once. Every wait sleeps: [`sleep_unless`] is the
 //! one place with a WFI in it.
 
+#[cfg_attr(
+    feature = "lm3s6965evb",
+    expect(dead_code, reason = "the smaller board handles no interrupt")
+)]
 mod clock;
 mod entropy;
 mod exit;
 mod fault;
+#[cfg_attr(
+    feature = "lm3s6965evb",
+    expect(
+        dead_code,
+        unused_imports,
+        reason = "the smaller board handles no interrupt"
+    )
+)]
 mod interrupt;
 mod led;
 mod provision;
 mod register;
 mod sensor;
 mod stack;
+#[cfg_attr(
+    feature = "lm3s6965evb",
+    expect(dead_code, reason = "the smaller board handles no interrupt")
+)]
 mod uart;
 
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -51,8 +67,7 @@ impl Board {
     ///
     /// Paints the free stack, so call it early in `main`.
     pub fn take() -> Option<Self> {
-        static TAKEN: AtomicBool = AtomicBool::new(false);
-        if TAKEN.swap(true, Ordering::Relaxed) {
+        if is_taken() {
             return None;
         }
         let mut core = Peripherals::take()?;
@@ -70,6 +85,22 @@ impl Board {
             uart,
         })
     }
+}
+
+/// Starts the measure of the stack and nothing else, for images that need no other part and so run on any Cortex-M.
+///
+/// Returns `None` on every call but the first of this and of [`Board::take`].
+pub fn take_stack() -> Option<Stack> {
+    if is_taken() {
+        return None;
+    }
+    Some(Stack::start())
+}
+
+/// Says whether a part was handed out before, and that one is now.
+fn is_taken() -> bool {
+    static TAKEN: AtomicBool = AtomicBool::new(false);
+    TAKEN.swap(true, Ordering::Relaxed)
 }
 
 /// Sleeps until an interrupt has been handled, unless `ready` already holds.

@@ -8,7 +8,7 @@ use core::{ptr, slice};
 /// what is read.
 pub fn provision() -> &'static [u8] {
     let start = ptr::with_exposed_provenance::<u8>(START);
-    // SAFETY: `memory.x` keeps the region out of the linker's hands, the board has memory there, and nothing
+    // SAFETY: the memory map keeps the region out of the linker's hands, the board has memory there, and nothing
     // writes it while the device runs.
     unsafe { slice::from_raw_parts(start, LEN) }
 }

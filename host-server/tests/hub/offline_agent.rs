@@ -12,7 +12,7 @@ use moorline_core::crypto::{EphemeralKey, Suite};
 use moorline_core::driver::Buffers;
 use moorline_core::driver::blocking::{Link, Machine};
 use moorline_core::framing::Delimited;
-use moorline_core::handshake::{Initiator, Offer, SingleUse, Ticket, Wanted};
+use moorline_core::handshake::{Initiator, Offer, Shown, SingleUse, Ticket, Wanted};
 use moorline_core::message::{Alert, AlertCode, Command, FromHub, Reply, Status, Value};
 use moorline_core::offline::{
     CounterEntry, Delivery, Inbox, OfflineAgent, OfflineContext, OfflineShell, Post, StoreError,
@@ -110,7 +110,7 @@ fn live(
     let mut buffer = [0; MAX_UNPACKED_LEN];
     let initiator = Initiator {
         key: &peer.key,
-        token: peer.token(&mut buffer),
+        shows: Shown::Token(peer.token(&mut buffer)),
         wanted: Wanted::Hub(&pins, Form::Stream),
         offer: Offer {
             suites: SuiteList::AES_FIRST,

@@ -8,7 +8,7 @@ use moorline_core::message::{Command, FromHub, ToHub};
 use moorline_core::offline::{AgentPrekey, Order, PendingReply, TokenForm, seal_command};
 use moorline_core::token::{MAX_UNPACKED_LEN, UnpackedToken};
 
-use super::{Hub, Peer, now};
+use super::{Hub, Peer};
 
 impl Hub {
     /// Seals a command to `prekey`, as the commander of this hub, and asks for a signed reply.
@@ -27,7 +27,7 @@ impl Hub {
             anchors: &self.world.anchors,
             audience: HUB,
         };
-        let now = now(self.started);
+        let now = self.clock.now();
         let prekey = AgentPrekey::check(&bundle, &wanted, &|_| false, None, &now);
         let prekey = prekey.expect("the device vouches for its prekey");
         let order = Order {

@@ -178,7 +178,7 @@ fn every(place: Place) -> Result<(), Failure> {
     check(place, &world, token, &run, &Message::new(), 99)?;
     // One message stands for each kind of unknown byte: reserved for handshakes, for frames, and never given.
     for kind in [0x00, 0x05, 0x06, 0x09, 0x0F, 0x10, 0x20, 0x24, 0x7F, 0xFF] {
-        let mut message = run.frames[0].2.clone();
+        let mut message = copy(&run.frames[0].2);
         message[0] = kind;
         check(place, &world, token, &run, &message, usize::from(kind))?;
     }

@@ -81,19 +81,8 @@ impl Bench {
         [initiator_ids, responder_ids]: [ConnectionIds; 2],
     ) -> Result<Self, Failure> {
         let world = World::new()?;
-        let mut buffer = [0; MAX_UNPACKED_LEN];
-        let stages = Stages::new(&world, world.agent_token(&mut buffer)?)?;
-        let run = Run::new(&world)?;
-        let established = stages.await_m4.handle_m4(&mut stages.m4.clone(), NOW);
-        ensure!(established.is_ok());
-        let Ok((established, _)) = established else {
-            return Err(Failure {
-                condition: "M4 is taken",
-                file: file!(),
-                line: line!(),
-                step: 0,
-            });
-        };
+        let secrets = secrets(&world)?;
+        let (established, responder) = established(&world)?;
         let established = Established {
             line,
             ids: initiator_ids,
@@ -102,20 +91,20 @@ impl Bench {
         let responder = Established {
             line,
             ids: responder_ids,
-            ..stages.responder
+            ..responder
         };
         Ok(Self {
             initiator: End {
                 session: Session::new(established, 1024, Instant(0)),
                 peer_id: initiator_ids.peer,
                 entropy: FixedEntropy::new("initiator's session"),
-                secret: run.epoch_0[0],
+                secret: secrets[0],
             },
             responder: End {
                 session: Session::new(responder, 1024, Instant(0)),
                 peer_id: responder_ids.peer,
                 entropy: FixedEntropy::new("responder's session"),
-                secret: run.epoch_0[1],
+                secret: secrets[1],
             },
         })
     }
@@ -145,6 +134,36 @@ impl Bench {
         let asked = self.initiator.ask(fresh, now);
         ensure!(asked.is_ok());
         self.settle(asked.ok(), now)
+    }
+}
+
+/// Returns the secrets of epoch 0, by the second derivation. Apart, so that its stack is free again afterwards.
+#[inline(never)]
+fn secrets(world: &World) -> Result<[Block; 3], Failure> {
+    match &Run::new(world) {
+        Ok(run) => Ok(run.epoch_0),
+        Err(failure) => Err(*failure),
+    }
+}
+
+/// Returns what the sessions of the initiator and of the responder run on. Apart for the same reason.
+#[inline(never)]
+fn established(world: &World) -> Result<(Established, Established), Failure> {
+    let mut buffer = [0; MAX_UNPACKED_LEN];
+    let mut stages = Stages::new(world, world.agent_token(&mut buffer)?);
+    // Used where it is: `?` would make a second one.
+    let initiator = match &mut stages {
+        Ok(stages) => stages.await_m4.handle_m4(&mut stages.m4, NOW),
+        Err(failure) => return Err(*failure),
+    };
+    match (initiator, stages) {
+        (Ok((initiator, _)), Ok(Stages { responder, .. })) => Ok((initiator, responder)),
+        _ => Err(Failure {
+            condition: "M4 is taken",
+            file: file!(),
+            line: line!(),
+            step: 0,
+        }),
     }
 }
 

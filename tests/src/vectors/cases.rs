@@ -136,11 +136,11 @@ fn session() -> Result<(), Failure> {
         if round == 0 {
             ensure!(&pair.initiator.update(3000)? == frame(2));
             let (ack, _) = pair.responder.hand(frame(2), 3000);
-            ensure!(ack.as_ref() == Some(frame(3)));
+            ensure!(ack.is_some_and(|ack| ack == *frame(3)));
             let (done, _) = pair.initiator.hand(frame(3), 3000);
-            ensure!(done.as_ref() == Some(frame(4)));
+            ensure!(done.is_some_and(|done| done == *frame(4)));
             let (done, _) = pair.responder.hand(frame(4), 3000);
-            ensure!(done.as_ref() == Some(frame(5)));
+            ensure!(done.is_some_and(|done| done == *frame(5)));
             let (none, _) = pair.initiator.hand(frame(5), 3000);
             ensure!(none.is_none());
         }
