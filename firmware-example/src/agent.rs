@@ -103,6 +103,7 @@ impl Agent {
                 Err(lost) => lost,
             };
             defmt::warn!("link lost: {}", lost);
+            self.devices.stack.wipe();
             let now = self.clock.milliseconds();
             if self
                 .opened_ms
@@ -184,6 +185,7 @@ impl Agent {
             hub_clock: link.connection().clock().copied().unwrap_or_default(),
         };
         self.opened_ms = Some(machine.clock.milliseconds());
+        self.devices.stack.wipe();
         // The channels went through a session with the hub that is over.
         memory.exchange.channels().clear();
         memory.offline.begin();

@@ -24,7 +24,7 @@ fn no_secret_of_a_link_outlives_it_in_ram() -> Result<(), Error> {
             println!("{}: {name} at {places:x?}", look.stands);
         }
     }
-    let [open, updated, closed, _, repainted] = looks.as_slice() else {
+    let [open, updated, closed, _, wiped] = looks.as_slice() else {
         unreachable!("they are five");
     };
     // The search finds what is there, in the connections and out of them.
@@ -45,8 +45,8 @@ fn no_secret_of_a_link_outlives_it_in_ram() -> Result<(), Error> {
             );
         }
     }
-    // What moves have left lies on the free stack alone, and is gone when that is painted over.
-    assert_eq!(secrets.found_in(&repainted.image), []);
+    // What moves have left lies on the free stack alone, and is gone when that is wiped.
+    assert_eq!(secrets.found_in(&wiped.image), []);
     Ok(())
 }
 
@@ -219,4 +219,4 @@ fn clamped(scalar: &Block) -> Block {
 }
 
 /// Where the image stops, in order.
-const STANDS: [&str; 5] = ["open", "updated", "closed", "dropped", "repainted"];
+const STANDS: [&str; 5] = ["open", "updated", "closed", "dropped", "wiped"];

@@ -36,8 +36,8 @@ fn main() -> ! {
         exit(FAILURE)
     }
     look(&mut board, "dropped", 0..0);
-    board.stack.repaint();
-    look(&mut board, "repainted", 0..0);
+    board.stack.wipe();
+    look(&mut board, "wiped", 0..0);
     exit(SUCCESS)
 }
 

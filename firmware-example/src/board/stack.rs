@@ -17,36 +17,36 @@ pub const MEASURED_STACK_LEN: usize = 128 * 1024;
 
 /// The measure of the stack. There is one stack, so there is one of these.
 pub struct Stack {
-    private: (),
+    /// How deep it went before it was wiped.
+    wiped_len: usize,
 }
 
 impl Stack {
     /// Paints the free stack.
     pub(super) fn start() -> Self {
-        let mut stack = Self { private: () };
+        let mut stack = Self { wiped_len: 0 };
         stack.repaint();
         stack
     }
 
     /// Paints what is free again, so that [`Stack::high_water_len`] starts anew.
     pub fn repaint(&mut self) {
-        let Self { private: () } = self;
-        let mut address = floor();
-        let end = stack_pointer().saturating_sub(MARGIN_LEN);
-        while address < end {
-            let word = ptr::with_exposed_provenance_mut::<u32>(address);
-            // SAFETY: the word lies between the end of the statics and the stack pointer, with a margin for this
-            // function's own frame: nobody owns it. An interrupt that comes meanwhile has left by the next word.
-            unsafe { word.write_volatile(PAINT) };
-            address += WORD_LEN;
-        }
+        self.wiped_len = 0;
+        paint();
+    }
+
+    /// Overwrites what is free: to move a value is to copy it, and the places that secrets have left are not wiped
+    /// otherwise. The high-water mark stays.
+    pub fn wipe(&mut self) {
+        self.wiped_len = self.high_water_len();
+        paint();
     }
 
     /// Returns the bytes from the top of the stack to the deepest word used since the last painting.
     ///
     /// [`MEASURED_STACK_LEN`] means that much or more.
     pub fn high_water_len(&self) -> usize {
-        top().saturating_sub(deepest_used())
+        top().saturating_sub(deepest_used()).max(self.wiped_len)
     }
 
     /// Returns the bytes of stack that `run` used below the frame of this function.
@@ -60,6 +60,19 @@ impl Stack {
             run();
             before.saturating_sub(deepest_used())
         })
+    }
+}
+
+#[inline(never)]
+fn paint() {
+    let mut address = floor();
+    let end = stack_pointer().saturating_sub(MARGIN_LEN);
+    while address < end {
+        let word = ptr::with_exposed_provenance_mut::<u32>(address);
+        // SAFETY: the word lies between the end of the statics and the stack pointer, with a margin for this
+        // function's own frame: nobody owns it. An interrupt that comes meanwhile has left by the next word.
+        unsafe { word.write_volatile(PAINT) };
+        address += WORD_LEN;
     }
 }
 
