@@ -71,6 +71,12 @@ pub const MAX_TICKET_SECONDS: u32 = 86_400;
 /// Most tickets that follow each other without a full handshake (PROTOCOL.md §2.8).
 pub const MAX_TICKET_CHAIN: u8 = 64;
 
+/// Longest payload in bytes that every initiator with an external key takes: no message says it (PROTOCOL.md §2.10).
+pub const EXTERNAL_PAYLOAD_LEN: u16 = 1024;
+
+/// Milliseconds for which a session on an external key lasts at most (PROTOCOL.md §2.10).
+pub const EXTERNAL_MILLIS: u64 = 3_600_000;
+
 /// Milliseconds for which the session lasts in which a newcomer gets its token (PROTOCOL.md §2.9).
 pub const ENROLMENT_MILLIS: u64 = 60_000;
 

@@ -124,6 +124,8 @@ pub enum Reason {
     PublicKey,
     /// The code opens no enrolment: it is wrong, used or over, or no enrolment is open.
     EnrolmentCode,
+    /// The external key is not known, or not good any more.
+    ExternalKey,
     /// The key of a new token is not proved, or proved where none is due.
     KeyProof,
     /// The peer shows tokens too often.

@@ -21,6 +21,8 @@ pub(crate) struct Renewals {
     name: String,
     /// When the token was issued that the session rests on, in seconds since 1970.
     issued_at: u64,
+    /// The external key that the session rests on, until it rests on a token.
+    external: Option<[u8; 16]>,
     given_at: Option<Instant>,
     /// The new key that the last token names.
     next_key: Option<PublicKey>,
@@ -32,6 +34,17 @@ impl Renewals {
         self.name = claims.subject.as_str().into();
         self.issued_at = claims.issued_at;
         self.next_key = None;
+        self.external = None;
+    }
+
+    /// Notes that the session rests on the external key called `identity`.
+    pub(crate) fn note_external(&mut self, identity: [u8; 16]) {
+        self.external = Some(identity);
+    }
+
+    /// Returns the name of the external key that the session rests on.
+    pub(crate) fn external(&self) -> Option<[u8; 16]> {
+        self.external
     }
 
     /// Returns the key that the peer may take up.
@@ -61,8 +74,17 @@ impl Renewals {
             .registry
             .read()
             .unwrap_or_else(PoisonError::into_inner);
-        let peer = registry.find(&self.name).filter(|peer| !peer.revoked);
-        let mut peer = peer.ok_or("the peer is shut out")?.clone();
+        let mut peer = if let Some(identity) = &self.external {
+            let invited = shared.invitations().invited(identity);
+            let (name, peer) = invited.ok_or("the external key is spent")?;
+            key.as_ref()
+                .ok_or("it has no key that a token could name")?;
+            self.name = name;
+            peer
+        } else {
+            let peer = registry.find(&self.name).filter(|peer| !peer.revoked);
+            peer.ok_or("the peer is shut out")?.clone()
+        };
         if let Some(key) = &key {
             peer.key = encode_key(key);
             registry

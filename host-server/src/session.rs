@@ -10,10 +10,13 @@ use moorline_core::connection::{
 };
 use moorline_core::crypto::PublicKey;
 use moorline_core::entropy::EntropyError;
-use moorline_core::handshake::{Admission, Gate, Peer, RespondAs, Responder, TicketRecord};
+use moorline_core::handshake::{
+    Admission, ExternalRecord, Gate, Peer, RespondAs, Responder, TicketRecord,
+};
 use moorline_core::limits::MAX_HANDSHAKE_LEN;
 use moorline_core::message::{Alert, AlertCode, Enrolled, Envelope, FromHub, ToHub};
 use moorline_core::reason::Reason;
+use moorline_core::time::UnixMillis;
 use moorline_core::token::{
     AgentId, Claims, MAX_UNPACKED_LEN, Permissions, Renewal, Role, TrustAnchors, UnpackedToken,
     VerifiedClaims,
@@ -246,6 +249,7 @@ impl<'s, T: Transport> Session<'s, T> {
                 next_key: self.renewals.next_key(),
                 network: self.place.network(),
                 newcomer: None,
+                external: self.renewals.external(),
                 token: Vec::new(),
             };
             let mut context = Context {
@@ -283,6 +287,11 @@ impl<'s, T: Transport> Session<'s, T> {
                 .map(drop);
         }
         match event {
+            Some(Event::Open(Some(Peer::External(identity)))) => {
+                self.enrolling = session;
+                self.renewals.note_external(identity);
+                Ok(())
+            }
             Some(Event::Open(Some(Peer::Newcomer(_)))) => match newcomer {
                 Some(name) => self.give_first_token(&name, session).await,
                 None => Err(End::Refused(Reason::NotAdmitted)),
@@ -323,6 +332,11 @@ impl<'s, T: Transport> Session<'s, T> {
     /// Answers a peer that asks for a newer token.
     async fn give_token(&mut self, key: Option<&[u8]>) -> Result<(), End> {
         let made = self.renewals.make(self.shared, key);
+        if let (Ok(token), Some(identity)) = (&made, self.renewals.external()) {
+            let invited = self.shared.invitations().invited(&identity);
+            let group = invited.and_then(|(_, peer)| peer.group);
+            return self.enrol(token, group.as_deref()).await;
+        }
         let answer = match &made {
             Ok(token) => FromHub::Token { token },
             Err(why) => {
@@ -406,10 +420,14 @@ impl<'s, T: Transport> Session<'s, T> {
             tracing::error!(name, why, "no token for a newcomer");
             End::Refused(Reason::NotAdmitted)
         })?;
+        self.enrol(&first.token, first.group.as_deref()).await
+    }
+
+    async fn enrol(&mut self, token: &[u8], group: Option<&str>) -> Result<(), End> {
         let enrolled = Enrolled {
-            token: &first.token,
+            token,
             issuer_key: &self.shared.keys.issuer.public_key().to_bytes(),
-            group: first.group.as_deref(),
+            group,
         };
         let frame = self
             .connection
@@ -522,6 +540,7 @@ impl<'s, T: Transport> Session<'s, T> {
                 next_key: self.renewals.next_key(),
                 network: self.place.network(),
                 newcomer: None,
+                external: self.renewals.external(),
                 token: Vec::new(),
             };
             let mut context = Context {
@@ -595,8 +614,31 @@ struct Door<'s> {
     network: IpAddr,
     /// The name under which a newcomer was enrolled.
     newcomer: Option<String>,
+    /// The external key that the session rests on.
+    external: Option<[u8; TICKET_ID_LEN]>,
     /// The token of the peer that is about to be admitted.
     token: Vec<u8>,
+}
+
+impl Door<'_> {
+    /// Enrols the holder of the external key called `identity`, under the key that it has proved.
+    fn enrol_by_key(&self, identity: &[u8; TICKET_ID_LEN], key: &PublicKey) -> Option<()> {
+        let spent = self.shared.invitations().spend_key(identity);
+        let (name, mut peer) = spent
+            .inspect_err(|error| tracing::error!(%error, "an external key cannot be spent"))
+            .ok()
+            .flatten()?;
+        peer.key = encode_key(key);
+        let mut registry = self
+            .shared
+            .registry
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        registry
+            .enrol_invited(&name, peer)
+            .inspect_err(|error| tracing::warn!(name, %error, "a newcomer is not enrolled"))
+            .ok()
+    }
 }
 
 impl Gate for Door<'_> {
@@ -606,6 +648,12 @@ impl Gate for Door<'_> {
             .registry
             .read()
             .unwrap_or_else(PoisonError::into_inner);
+        if let Some(identity) = &self.external {
+            // It is not enrolled yet: the hub has just made the token for its key.
+            let invited = self.shared.invitations().invited(identity);
+            let is_invited = invited.is_some_and(|(name, _)| name == claims.subject.as_str());
+            return !is_invited || self.next_key.as_ref() != Some(&claims.key);
+        }
         !registry.admits(claims, self.next_key.as_ref())
     }
 
@@ -644,9 +692,32 @@ impl Gate for Door<'_> {
         Ok(session_id)
     }
 
+    fn find_external(&self, identity: &[u8; TICKET_ID_LEN]) -> Option<ExternalRecord> {
+        let (key, until) = self.shared.invitations().find_key(identity)?;
+        Some(ExternalRecord {
+            key,
+            expires: UnixMillis::from_secs(until),
+        })
+    }
+
+    fn admit_external(&mut self, identity: &[u8; TICKET_ID_LEN]) -> Result<Admission, Refuse> {
+        let session_id = random().map_err(|_| Refuse {
+            code: RefuseCode::Overload,
+            argument: 1_000,
+        })?;
+        self.session = Some(SessionKey(session_id));
+        tracing::debug!(identity = %Hex(identity), "an external key is shown");
+        Ok(Admission {
+            session_id,
+            permissions: Permissions::ENROL,
+        })
+    }
+
     fn renew(&mut self, claims: &VerifiedClaims, renewal: Renewal) -> Option<Permissions> {
         let claims = claims.claims();
-        if renewal == Renewal::NewKey {
+        if let Some(identity) = &self.external {
+            self.enrol_by_key(identity, &claims.key)?;
+        } else if renewal == Renewal::NewKey {
             let mut registry = self
                 .shared
                 .registry

@@ -4,7 +4,8 @@ use heapless::Vec;
 use moorline_core::crypto::{EphemeralKey, Hash, PublicKey, Secret, SigningKey};
 use moorline_core::entropy::{Entropy, EntropyError};
 use moorline_core::handshake::{
-    Admission, Gate, Initiator, Offer, Pins, RespondAs, Responder, Shown, TicketRecord, Wanted,
+    Admission, ExternalKey, ExternalRecord, Gate, Initiator, Offer, Pins, RespondAs, Responder,
+    Shown, TicketRecord, Wanted,
 };
 use moorline_core::time::{Instant, Now, TimeQuality, UnixMillis};
 use moorline_core::token::{
@@ -183,15 +184,20 @@ impl World {
         }
     }
 
-    /// Returns the agent's side.
-    pub fn initiator<'k>(&'k self, token: UnpackedToken<'k>) -> Initiator<'k> {
-        let offer = Offer {
+    /// Returns what the agent offers.
+    pub fn offer(&self) -> Offer {
+        Offer {
             suites: SuiteList::DEFAULT,
             mtu: 1500,
             max_payload_len: 1024,
             no_clock: true,
             wants_ticket: false,
-        };
+        }
+    }
+
+    /// Returns the agent's side.
+    pub fn initiator<'k>(&'k self, token: UnpackedToken<'k>) -> Initiator<'k> {
+        let offer = self.offer();
         Initiator {
             key: &self.agent,
             shows: Shown::Token(token),
@@ -232,6 +238,10 @@ pub struct Door {
     pub renews: bool,
     /// A code that was given out and not used.
     pub code: Option<&'static [u8]>,
+    /// The name and the fixture's name of an external key.
+    pub external: Option<([u8; TICKET_ID_LEN], &'static str)>,
+    /// Until when it is good, in milliseconds after the start of the cases.
+    pub external_until: u64,
     /// Whether another uses the code between the look at it and its use.
     pub spent_meanwhile: bool,
     /// How often a code was shown that is none.
@@ -255,6 +265,30 @@ impl Gate for Door {
 
     fn keep_ticket(&mut self, record: TicketRecord) -> bool {
         self.gives_tickets && self.tickets.push(record).is_ok()
+    }
+
+    fn find_external(&self, identity: &[u8; TICKET_ID_LEN]) -> Option<ExternalRecord> {
+        let (own, name) = self.external.filter(|(own, _)| own == identity)?;
+        Some(ExternalRecord {
+            key: ExternalKey {
+                identity: own,
+                secret: secret(name),
+            },
+            expires: NOW.plus(self.external_until),
+        })
+    }
+
+    fn admit_external(&mut self, _: &[u8; TICKET_ID_LEN]) -> Result<Admission, Refuse> {
+        if self.full {
+            return Err(Refuse {
+                code: RefuseCode::Overload,
+                argument: 1000,
+            });
+        }
+        Ok(Admission {
+            session_id: SESSION_ID,
+            permissions: Permissions::ENROL,
+        })
     }
 
     fn knows_code(&mut self, code: EnrolmentCode<'_>) -> bool {

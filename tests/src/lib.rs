@@ -83,7 +83,11 @@ pub const BATCHES: &[&[&[Case]]] = &[
         session::heartbeat::CASES,
         session::window::CASES,
     ],
-    &[handshake::enrolment::CASES, session::renewal::CASES],
+    &[
+        handshake::enrolment::CASES,
+        handshake::external::CASES,
+        session::renewal::CASES,
+    ],
     &[channel::credentials::CASES, channel::loss::CASES],
     &[channel::table::CASES],
     &[

@@ -13,8 +13,9 @@ use rate::Starts;
 use shelf::{Shelf, ShelvedGate};
 
 use crate::connection::{Context, Event, Facts, Responding, Settings};
-use crate::crypto::{EphemeralKey, Hash};
+use crate::crypto::{EphemeralKey, Hash, PublicKey};
 use crate::datagram::Datagram;
+use crate::handshake::Peer;
 use crate::limits::CHANNEL_IDLE_MILLIS;
 use crate::message::{Alert, AlertCode, ENVELOPE_HEADER_LEN, Envelope};
 use crate::reason::{Error, Reason};
@@ -179,7 +180,7 @@ impl<const N: usize> Channels<N> {
         let event = match outcome.event {
             None | Some(Event::RoundTrip(_) | Event::Enrolled(_)) => None,
             Some(Event::Open(peer)) => {
-                slot.commander = peer.map(|peer| peer.key().hash());
+                slot.commander = peer.as_ref().and_then(Peer::key).map(PublicKey::hash);
                 Some(ChannelEvent::Open)
             }
             Some(Event::Renewed(claims)) => {

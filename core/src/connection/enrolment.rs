@@ -13,10 +13,12 @@ pub(super) enum Standing {
     Holder(Holder),
     /// The holder of this key, by its hash, who gets a token.
     Newcomer(Hash),
+    /// The holder of an external key, who has no key of its own yet.
+    External,
 }
 
 impl Connection<'_> {
-    /// Gives a newcomer its first token, and writes the frame to `out`. The session is a peer's when the newcomer has
+    /// Gives a newcomer, or the holder of an external key, its first token, and writes the frame to `out`. The session is a peer's when the newcomer has
     /// shown it: [`Event::Renewed`](super::Event::Renewed).
     ///
     /// # Errors
@@ -28,7 +30,10 @@ impl Connection<'_> {
         enrolled: &Enrolled<'_>,
         out: &'o mut [u8],
     ) -> Result<&'o [u8], Error> {
-        let is_newcomer = matches!(self.standing, Some(Standing::Newcomer(_)));
+        let is_newcomer = matches!(
+            self.standing,
+            Some(Standing::Newcomer(_) | Standing::External)
+        );
         let session = self.open_session()?;
         if !is_newcomer {
             return Err(Error::NotEnrolling);

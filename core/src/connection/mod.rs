@@ -55,7 +55,7 @@ pub struct Connection<'k> {
     resumed: bool,
     /// Whom the session belongs to, at a responder.
     standing: Option<Standing>,
-    /// Whether this initiator has shown a code, and no token yet.
+    /// Whether this initiator has shown no token yet.
     is_newcomer: bool,
     /// When a token was last judged that is to follow it.
     judged: Option<Instant>,
@@ -233,6 +233,10 @@ impl<'k> Connection<'k> {
             Delivery::Application(_) | Delivery::Envelope(_)
                 if matches!(self.standing, Some(Standing::Newcomer(_))) =>
             {
+                return Err(Reason::OutOfPlace);
+            }
+            // Nobody is behind it whom others could answer.
+            Delivery::Envelope(_) if matches!(self.standing, Some(Standing::External)) => {
                 return Err(Reason::OutOfPlace);
             }
             Delivery::Nothing => None,

@@ -139,6 +139,7 @@ impl Connection<'_> {
                 self.standing = Some(match &peer {
                     Peer::Holder(claims) => Standing::Holder(Holder::of(claims)),
                     Peer::Newcomer(key) => Standing::Newcomer(key.hash()),
+                    Peer::External(_) => Standing::External,
                 });
                 let mut session = self.session_of(established, now.instant);
                 let sent = match sent {

@@ -113,6 +113,8 @@ impl Connection<'_> {
             // Its key is proved by the handshake.
             Standing::Newcomer(key) if *key == candidate.claims().key.hash() => Renewal::SameKey,
             Standing::Newcomer(_) => return Err(Reason::KeyProof),
+            // It has proved no key so far.
+            Standing::External => Renewal::NewKey,
         };
         let claims = candidate.verify_signature()?;
         match (renewal, proof) {

@@ -1,13 +1,14 @@
 //! The initiator's wait for M2.
 
 use super::await_m4::{AwaitM4, AwaitWelcome, Refusals};
-use super::initiator::{Initiator, SingleUse, Wanted};
-use super::key_schedule::{Early, HandshakeSecret};
+use super::external::ExternalKey;
+use super::initiator::{Initiator, Shown, SingleUse, Wanted};
+use super::key_schedule::{Early, HandshakeSecret, RestsOn};
 use super::transcript::{AfterM1, AfterM2, AfterM2Clear, AfterM3, before_binder};
 use super::{Established, Label, Role, Ticket, open_in_place, seal_after_prefix, sign, verify};
 use crate::crypto::{EphemeralKey, Hash, MAC_LEN, PublicKey, SIGNATURE_LEN, Suite, TAG_LEN};
 use crate::entropy::{Entropy, draw};
-use crate::limits::{MAX_PAYLOAD_LEN, MIN_PAYLOAD_LEN};
+use crate::limits::{EXTERNAL_PAYLOAD_LEN, MAX_PAYLOAD_LEN, MIN_PAYLOAD_LEN};
 use crate::reason::{Error, Reason};
 use crate::time::{Now, TimeQuality};
 use crate::token::{Candidate, Policy, Role as TokenRole};
@@ -28,12 +29,14 @@ pub struct AwaitM2<'k> {
     th0: AfterM1,
 }
 
-/// A ticket that is offered.
+/// A secret that is offered in place of signatures.
 #[derive(Debug)]
 struct Offered {
+    rests_on: RestsOn,
     early: Early,
     id: [u8; TICKET_ID_LEN],
-    suite: Suite,
+    /// The suite of a ticket; with an external key the responder chooses.
+    suite: Option<Suite>,
     responder: Hash,
 }
 
@@ -69,18 +72,31 @@ impl<'k> AwaitM2<'k> {
             });
         }
         let line = initiator.wanted.line();
-        if initiator.is_newcomer() && matches!(line, Line::Channel(_)) {
+        if !matches!(initiator.shows, Shown::Token(_)) && matches!(line, Line::Channel(_)) {
             return Err(Error::NotALink);
         }
         let id = draw_id(line.form(), entropy)?;
         let SingleUse { ephemeral, ticket } = single_use;
-        let offered = ticket.and_then(|ticket| initiator.offered(&ticket, now));
+        let offered = match (initiator.shows, initiator.wanted) {
+            (Shown::ExternalKey(key), Wanted::Hub(pins, _)) => {
+                if offer.max_payload_len < EXTERNAL_PAYLOAD_LEN {
+                    return Err(Error::PayloadTooLong {
+                        limit: usize::from(EXTERNAL_PAYLOAD_LEN),
+                    });
+                }
+                Some(Offered::of_external(key, pins.preferred()))
+            }
+            (Shown::Token(_), _) => ticket.and_then(|ticket| initiator.offered(&ticket, now)),
+            _ => None,
+        };
         let m1 = M1 {
             suites: offer.suites,
-            mode: offered.as_ref().map_or(Mode::Full, |_| Mode::Resume),
+            mode: offered
+                .as_ref()
+                .map_or(Mode::Full, |offered| offered.rests_on.mode()),
             flags: Flags {
                 no_clock: offer.no_clock,
-                wants_ticket: offer.wants_ticket && !initiator.is_newcomer(),
+                wants_ticket: offer.wants_ticket && matches!(initiator.shows, Shown::Token(_)),
             },
             mtu: offer.mtu,
             id,
@@ -94,7 +110,8 @@ impl<'k> AwaitM2<'k> {
         };
         let bytes = m1.emit(line, out)?;
         if let Some(offered) = &offered {
-            let binder = offered.early.binder(&before_binder(line, bytes));
+            let before = before_binder(line, bytes);
+            let binder = offered.early.binder(offered.rests_on, &before);
             if let Some(place) = bytes.last_chunk_mut::<MAC_LEN>() {
                 *place = *binder.as_bytes();
             }
@@ -135,8 +152,12 @@ impl<'k> AwaitM2<'k> {
         if !self.initiator.offer.suites.contains(clear.suite) {
             return Err(Reason::Suite);
         }
-        if clear.mode == Mode::Resume && self.offered.is_none() {
-            return Err(Reason::Mode);
+        // A ticket may be passed over; an external key may not.
+        let offered = self.offered.as_ref().map(|offered| offered.rests_on);
+        match (clear.mode, offered) {
+            (Mode::Full, None | Some(RestsOn::Ticket)) => {}
+            (mode, Some(rests_on)) if mode == rests_on.mode() => {}
+            _ => return Err(Reason::Mode),
         }
         clear.check_len(message, line)?;
         let ids = ConnectionIds {
@@ -161,8 +182,8 @@ impl<'k> AwaitM2<'k> {
                 };
                 Ok((M2Answer::Full(next), m3))
             }
-            (Mode::Resume, Some(offered)) => {
-                if clear.suite != offered.suite {
+            (Mode::Resume | Mode::External, Some(offered)) => {
+                if offered.suite.is_some_and(|suite| suite != clear.suite) {
                     return Err(Reason::Suite);
                 }
                 let (next, m3) = self.resume(offered, &clear, ids, message, out)?;
@@ -231,7 +252,7 @@ impl<'k> AwaitM2<'k> {
         entropy: &mut dyn Entropy,
         out: &'o mut [u8],
     ) -> Result<(&'o mut [u8], AfterM3), Reason> {
-        let credential = self.initiator.credential();
+        let credential = self.initiator.credential().ok_or(Reason::Mode)?;
         let len = credential.wire_len();
         if len > usize::from(responder.announcement.limits.max_token_len) {
             return Err(Reason::PeerLimit);
@@ -312,16 +333,28 @@ impl Initiator<'_> {
     /// Returns what is offered of `ticket`, if it may help.
     fn offered(&self, ticket: &Ticket, now: &Now) -> Option<Offered> {
         let is_over = now.quality != TimeQuality::Unknown && ticket.expires <= now.unix;
-        let fits = !self.is_newcomer()
-            && self.wanted.is_of(ticket)
+        let fits = self.wanted.is_of(ticket)
             && self.offer.suites.contains(ticket.suite)
             && self.offer.max_payload_len >= ticket.max_payload_len;
         (fits && !is_over).then(|| Offered {
+            rests_on: RestsOn::Ticket,
             early: Early::of_ticket(&ticket.secret),
             id: ticket.id,
-            suite: ticket.suite,
+            suite: Some(ticket.suite),
             responder: ticket.responder,
         })
+    }
+}
+
+impl Offered {
+    fn of_external(key: &ExternalKey, responder: Hash) -> Self {
+        Self {
+            rests_on: RestsOn::ExternalKey,
+            early: Early::of_external(key, &responder),
+            id: key.identity,
+            suite: None,
+            responder,
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::crypto::{Hash, PublicKey, TAG_LEN};
 use crate::entropy::{Entropy, draw};
-use crate::limits::{ENROLMENT_MILLIS, MAX_TICKET_CHAIN};
+use crate::limits::{ENROLMENT_MILLIS, EXTERNAL_MILLIS, EXTERNAL_PAYLOAD_LEN, MAX_TICKET_CHAIN};
 use crate::reason::Reason;
 use crate::time::{Now, TimeQuality, UnixMillis};
 use crate::token::{Permissions, UnpackedToken, VerifiedClaims};
@@ -30,7 +30,7 @@ pub struct AwaitM3 {
 }
 
 /// What M3 is to prove.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(super) enum Awaited {
     /// Who the initiator is, by a token and a signature.
     Signature {
@@ -38,7 +38,13 @@ pub(super) enum Awaited {
         responder: Hash,
     },
     /// That the initiator holds the secret of this ticket.
-    Confirmation { ticket: [u8; TICKET_ID_LEN] },
+    Ticket { id: [u8; TICKET_ID_LEN] },
+    /// That the initiator holds this external key.
+    ExternalKey {
+        identity: [u8; TICKET_ID_LEN],
+        /// The hash of this end's key, which the external one is bound to.
+        responder: Hash,
+    },
 }
 
 /// What M3 led to.
@@ -98,7 +104,7 @@ impl AwaitM3 {
                 let (prefix, plaintext) = open_after_prefix(&key, 0, &self.th3.0, message)?;
                 self.prove(prefix, plaintext, own, responder, now, gate)
             }
-            Awaited::Confirmation { ticket } => {
+            Awaited::Ticket { .. } | Awaited::ExternalKey { .. } => {
                 let m3 = M3Confirmed::parse(message, self.ids.own)?;
                 let th4 = self.th3.m3_confirmed(&M3Confirmed::prefix(self.ids.own));
                 let fin = self.secret.initiator_fin(&th4);
@@ -106,7 +112,14 @@ impl AwaitM3 {
                     return Err(Reason::Confirmation);
                 }
                 let master = self.secret.to_master(&th4.confirmation(&fin));
-                redeem(ticket, master, responder, now, gate)
+                match &self.awaited {
+                    Awaited::ExternalKey {
+                        identity,
+                        responder: own,
+                    } => find_again(identity, *own, master, now, gate),
+                    Awaited::Ticket { id } => redeem(id, master, responder, now, gate),
+                    Awaited::Signature { .. } => Err(Reason::OutOfPlace.into()),
+                }
             }
         };
         if let Ok(proved) = &proved {
@@ -152,7 +165,7 @@ impl AwaitM3 {
         }
         let m4 = match &self.awaited {
             Awaited::Signature { .. } => Some(self.emit_m4(&proved.master, &terms, out)?),
-            Awaited::Confirmation { .. } => None,
+            Awaited::Ticket { .. } | Awaited::ExternalKey { .. } => None,
         };
         Ok(M3Answer::Open {
             m4,
@@ -185,7 +198,7 @@ impl AwaitM3 {
                 (Peer::Newcomer(key), Proof::Code(code))
             }
         };
-        let key = *peer.key();
+        let key = *peer.key().ok_or(Reason::CredentialKind)?;
         let th4 = self
             .th3
             .m3_signed(prefix, m3.signed_part, &m3.credential.hash(), &key);
@@ -244,15 +257,18 @@ pub enum Peer {
     Holder(VerifiedClaims),
     /// Nobody yet: who has the code that it came with, and this key.
     Newcomer(PublicKey),
+    /// The holder of the external key of this name.
+    External([u8; TICKET_ID_LEN]),
 }
 
 impl Peer {
-    /// Returns the peer's key.
+    /// Returns the key that the peer has proved; the holder of an external key has none.
     #[must_use]
-    pub fn key(&self) -> &PublicKey {
+    pub fn key(&self) -> Option<&PublicKey> {
         match self {
-            Self::Holder(claims) => &claims.claims().key,
-            Self::Newcomer(key) => key,
+            Self::Holder(claims) => Some(&claims.claims().key),
+            Self::Newcomer(key) => Some(key),
+            Self::External(_) => None,
         }
     }
 }
@@ -279,6 +295,8 @@ enum Proof<'m> {
     Ticket(TicketRecord),
     /// A code, and a signature.
     Code(EnrolmentCode<'m>),
+    /// An external key, which is good until then.
+    ExternalKey(UnixMillis),
 }
 
 impl ProvedPeer<'_> {
@@ -291,7 +309,7 @@ impl ProvedPeer<'_> {
                     gate.note_token(&token);
                 }
             }
-            Proof::Code(_) => {}
+            Proof::Code(_) | Proof::ExternalKey(_) => {}
         }
     }
 
@@ -314,7 +332,16 @@ impl ProvedPeer<'_> {
                 permissions: Permissions::NONE,
                 ticket: None,
             }),
-            (Peer::Newcomer(_), _) => Err(Refuse {
+            (Peer::External(identity), Proof::ExternalKey(until)) => {
+                let admission = gate.admit_external(identity)?;
+                Ok(Terms {
+                    session_id: admission.session_id,
+                    expires: now.unix.plus(EXTERNAL_MILLIS).min(*until),
+                    permissions: admission.permissions,
+                    ticket: None,
+                })
+            }
+            (Peer::Newcomer(_) | Peer::External(_), _) => Err(Refuse {
                 code: RefuseCode::BadCredential,
                 argument: 0,
             }),
@@ -331,7 +358,7 @@ impl ProvedPeer<'_> {
                 TicketRecord::of_token(token, &claims.proof(), established, MAX_TICKET_CHAIN)
             }
             Proof::Ticket(record) => record.followed(),
-            Proof::Code(_) => None,
+            Proof::Code(_) | Proof::ExternalKey(_) => None,
         }
     }
 }
@@ -360,6 +387,26 @@ pub(crate) fn give_ticket(
     record.secret = resumption.ticket(&ticket.nonce);
     record.expires = now.unix.plus(u64::from(ticket.life) * 1000);
     gate.keep_ticket(record).then_some(ticket)
+}
+
+/// Looks at the external key again: it may have been withdrawn meanwhile.
+fn find_again<'m>(
+    identity: &[u8; TICKET_ID_LEN],
+    responder: Hash,
+    master: Master,
+    now: &Now,
+    gate: &dyn Gate,
+) -> Result<ProvedPeer<'m>, Refused> {
+    let record = gate.find_external(identity);
+    let record = record.filter(|record| now.unix < record.expires);
+    let record = record.ok_or(Reason::ExternalKey)?;
+    Ok(ProvedPeer {
+        peer: Peer::External(*identity),
+        master,
+        max_payload_len: EXTERNAL_PAYLOAD_LEN,
+        responder,
+        by: Proof::ExternalKey(record.expires),
+    })
 }
 
 /// Takes the ticket out of the shell's store, in one step, and looks at its token again.

@@ -1,6 +1,6 @@
 //! The shell's part in the decision about a peer.
 
-use super::TicketRecord;
+use super::{ExternalRecord, TicketRecord};
 use crate::crypto::PublicKey;
 use crate::token::{Claims, Permissions, Renewal, UnpackedToken, VerifiedClaims};
 use crate::wire::{EnrolmentCode, Refuse, RefuseCode, TICKET_ID_LEN};
@@ -52,6 +52,26 @@ pub trait Gate {
     /// with its prekey (PROTOCOL.md §10.4).
     fn note_token(&mut self, token: &UnpackedToken<'_>) {
         let _ = token;
+    }
+
+    /// Returns the external key called `identity`. A stranger asks: the answer must have no effect. By default there is
+    /// none.
+    fn find_external(&self, identity: &[u8; TICKET_ID_LEN]) -> Option<ExternalRecord> {
+        let _ = identity;
+        None
+    }
+
+    /// Decides about the holder of the external key called `identity`, which has proved that it holds it.
+    ///
+    /// # Errors
+    ///
+    /// The code to refuse it with.
+    fn admit_external(&mut self, identity: &[u8; TICKET_ID_LEN]) -> Result<Admission, Refuse> {
+        let _ = identity;
+        Err(Refuse {
+            code: RefuseCode::BadCredential,
+            argument: 0,
+        })
     }
 
     /// Returns the ticket called `id`. A stranger asks: the answer must have no effect.

@@ -1,6 +1,6 @@
 //! The initiator: an agent or a commander.
 
-use super::{Pins, Ticket};
+use super::{ExternalKey, Pins, Ticket};
 use crate::crypto::{EphemeralKey, SigningKey};
 use crate::token::{AgentId, TrustAnchors, UnpackedToken};
 use crate::wire::{Credential, Enrolment, EnrolmentCode, Form, Line, SuiteList};
@@ -25,23 +25,26 @@ pub enum Shown<'k> {
     Token(UnpackedToken<'k>),
     /// A code with which it is enrolled (PROTOCOL.md §2.9): on links.
     Code(EnrolmentCode<'k>),
+    /// A key that its hub was given too (PROTOCOL.md §2.10): on links. It signs nothing in the handshake.
+    ExternalKey(&'k ExternalKey),
 }
 
 impl<'k> Initiator<'k> {
-    /// Returns what stands in M3.
-    pub(super) fn credential(&self) -> Credential<'k> {
+    /// Returns what stands in M3, unless the handshake has no signatures.
+    pub(super) fn credential(&self) -> Option<Credential<'k>> {
         match self.shows {
-            Shown::Token(token) => Credential::Token(token),
-            Shown::Code(code) => Credential::Enrolment(Enrolment {
+            Shown::Token(token) => Some(Credential::Token(token)),
+            Shown::Code(code) => Some(Credential::Enrolment(Enrolment {
                 code,
                 key: *self.key.public_key(),
-            }),
+            })),
+            Shown::ExternalKey(_) => None,
         }
     }
 
     /// Returns whether it has no token yet.
     pub(crate) fn is_newcomer(&self) -> bool {
-        matches!(self.shows, Shown::Code(_))
+        !matches!(self.shows, Shown::Token(_))
     }
 }
 

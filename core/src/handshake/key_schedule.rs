@@ -12,16 +12,37 @@
 //!                                                                       |  "exp", "res"   exporter, resumption
 //! ```
 
+use super::external::ExternalKey;
 use super::transcript::{
     AfterM1, AfterM2, AfterM2Clear, AfterM3, AtInitiatorProof, AtResponderProof,
 };
 use crate::crypto::{
-    AeadKey, EphemeralKey, Hash, Mac, Secret, Share, Suite, expand_hash, expand_label, extract,
+    AeadKey, EphemeralKey, HASH_LEN, Hash, Mac, Secret, Share, Suite, expand_hash, expand_label,
+    extract,
 };
 use crate::reason::Reason;
+use crate::wire::{Mode, TICKET_ID_LEN};
 
 /// The pre-shared key of a handshake that has none.
 const NO_PSK: [u8; 32] = [0; 32];
+
+/// What a handshake without signatures rests on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum RestsOn {
+    /// A ticket of an earlier session.
+    Ticket,
+    /// A key that both ends were given.
+    ExternalKey,
+}
+
+impl RestsOn {
+    pub(super) fn mode(self) -> Mode {
+        match self {
+            Self::Ticket => Mode::Resume,
+            Self::ExternalKey => Mode::External,
+        }
+    }
+}
 
 /// What there is before the shares.
 #[derive(Debug)]
@@ -38,9 +59,26 @@ impl Early {
         Self(extract(&[0; 32], secret.expose()))
     }
 
-    /// Returns the proof, over all of M1 before it, that the initiator has the ticket's secret.
-    pub(super) fn binder(&self, before_binder: &Hash) -> Mac {
-        let key = expand_label::<32>(&self.0, "res binder", b"");
+    /// Returns the stage of a handshake that rests on an external key. The key is bound to the responder's, so that one
+    /// that a node has in both roles does not let it speak with itself (RFC 9257 §4.1).
+    pub(super) fn of_external(key: &ExternalKey, responder: &Hash) -> Self {
+        let extracted = extract(&[0; 32], key.secret.expose());
+        let mut context = [0; TICKET_ID_LEN + HASH_LEN];
+        let parts = key.identity.iter().chain(responder.as_bytes());
+        for (to, from) in context.iter_mut().zip(parts) {
+            *to = *from;
+        }
+        let psk = expand_label::<32>(&extracted, "ext psk", &context);
+        Self(extract(&[0; 32], psk.expose()))
+    }
+
+    /// Returns the proof, over all of M1 before it, that the initiator has the secret.
+    pub(super) fn binder(&self, rests_on: RestsOn, before_binder: &Hash) -> Mac {
+        let label = match rests_on {
+            RestsOn::Ticket => "res binder",
+            RestsOn::ExternalKey => "ext binder",
+        };
+        let key = expand_label::<32>(&self.0, label, b"");
         Mac::of(key.expose(), &[before_binder.as_bytes()])
     }
 

@@ -11,6 +11,7 @@
 mod await_m2;
 mod await_m3;
 mod await_m4;
+mod external;
 mod gate;
 mod initiator;
 mod key_schedule;
@@ -24,6 +25,7 @@ pub use await_m2::{AwaitM2, M2Answer};
 pub(crate) use await_m3::give_ticket;
 pub use await_m3::{AwaitM3, M3Answer, Peer};
 pub use await_m4::{AwaitM4, AwaitRefusal, AwaitWelcome};
+pub use external::{ExternalKey, ExternalRecord};
 pub use gate::{Admission, Gate};
 pub use initiator::{Initiator, Offer, Shown, SingleUse, Wanted, WantedAgent};
 pub(crate) use key_schedule::ResumptionSecret;

@@ -56,6 +56,11 @@ impl Pins {
         self.first.hash.prefix()
     }
 
+    /// Returns the hash of the preferred key.
+    pub(super) fn preferred(&self) -> Hash {
+        self.first.hash
+    }
+
     /// Returns the pinned key whose hash begins with `key_id`.
     pub(super) fn find(&self, key_id: &[u8; 16]) -> Option<&PublicKey> {
         self.all()

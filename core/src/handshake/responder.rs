@@ -2,9 +2,9 @@
 
 use super::await_m2::draw_id;
 use super::await_m3::{AwaitM3, Awaited};
-use super::key_schedule::Early;
+use super::key_schedule::{Early, RestsOn};
 use super::transcript::{AfterM1, before_binder};
-use super::{Gate, Label, seal_in_place, sign};
+use super::{ExternalRecord, Gate, Label, seal_in_place, sign};
 use crate::crypto::{EphemeralKey, MAC_LEN, SIGNATURE_LEN, SigningKey, Suite, TAG_LEN};
 use crate::entropy::{Entropy, draw};
 use crate::reason::Reason;
@@ -12,7 +12,7 @@ use crate::time::{Now, TimeQuality};
 use crate::token::{AgentId, Candidate, Policy, Role as TokenRole, TrustAnchors, UnpackedToken};
 use crate::wire::{
     Announcement, ConnectionIds, EnrolmentCode, Form, Limits, Line, M1, M2_CLEAR_LEN,
-    M2_PRESHARED_LEN, M2Clear, Mode, ResponderCredential, SuiteList, TICKET_ID_LEN, Writer,
+    M2_PRESHARED_LEN, M2Clear, Mode, Preshared, ResponderCredential, SuiteList, Writer,
 };
 
 /// Who a responder is and whom it takes.
@@ -85,7 +85,11 @@ impl Responder<'_> {
         let line = self.respond_as.line();
         let m1 = M1::parse(message, line)?;
         let suite = m1.suites.choose(&self.suites).ok_or(Reason::Suite)?;
-        let resumed = self.find_ticket(&m1, message, now, gate)?;
+        let resumed = match m1.mode {
+            Mode::Full => None,
+            Mode::Resume => self.find_ticket(&m1, message, now, gate)?,
+            Mode::External => Some(self.find_external(&m1, suite, message, now, gate)?),
+        };
         let ephemeral = match ephemeral.take() {
             Some(ephemeral) => ephemeral,
             None => EphemeralKey::generate(entropy)?,
@@ -133,15 +137,59 @@ impl Responder<'_> {
             return Ok(None);
         }
         let early = Early::of_ticket(&record.secret);
-        let binder = early.binder(&before_binder(self.respond_as.line(), message));
-        if !binder.verifies(&preshared.binder) {
-            return Err(Reason::Binder);
-        }
+        self.check_binder(&early, RestsOn::Ticket, preshared, message)?;
         Ok(Some(Resumed {
             early,
             suite: record.suite,
-            ticket: record.id,
+            awaited: Awaited::Ticket { id: record.id },
         }))
+    }
+
+    /// Returns the external key that M1 rests on: the one of a hub, for its key that the hint names.
+    fn find_external(
+        &self,
+        m1: &M1,
+        suite: Suite,
+        message: &[u8],
+        now: &Now,
+        gate: &dyn Gate,
+    ) -> Result<Resumed, Reason> {
+        let preshared = m1.preshared.as_ref().ok_or(Reason::Mode)?;
+        if matches!(self.respond_as, RespondAs::Agent(_)) {
+            return Err(Reason::Mode);
+        }
+        let record = gate.find_external(&preshared.id);
+        let is_good = |record: &ExternalRecord| {
+            now.quality != TimeQuality::Unknown && now.unix < record.expires
+        };
+        let record = record.filter(is_good).ok_or(Reason::ExternalKey)?;
+        let key = self.key_hinted(&m1.hint).ok_or(Reason::NotPinned)?;
+        let responder = key.public_key().hash();
+        let early = Early::of_external(&record.key, &responder);
+        self.check_binder(&early, RestsOn::ExternalKey, preshared, message)?;
+        Ok(Resumed {
+            early,
+            suite,
+            awaited: Awaited::ExternalKey {
+                identity: preshared.id,
+                responder,
+            },
+        })
+    }
+
+    fn check_binder(
+        &self,
+        early: &Early,
+        rests_on: RestsOn,
+        preshared: &Preshared,
+        message: &[u8],
+    ) -> Result<(), Reason> {
+        let before = before_binder(self.respond_as.line(), message);
+        if early.binder(rests_on, &before).verifies(&preshared.binder) {
+            Ok(())
+        } else {
+            Err(Reason::Binder)
+        }
     }
 
     fn announcement(&self, now: &Now) -> Announcement {
@@ -220,7 +268,7 @@ impl Responder<'_> {
             .agree(resumed.suite, &offer.ephemeral, share, &offer.th0)?;
         let mut writer = Writer::new(out);
         offer
-            .clear(resumed.suite, Mode::Resume)
+            .clear(resumed.suite, offer.m1.mode)
             .emit(M2_PRESHARED_LEN, &mut writer);
         self.announcement(now).emit(&mut writer);
         writer.zeros(MAC_LEN + TAG_LEN);
@@ -246,9 +294,7 @@ impl Responder<'_> {
                 th3: th2.confirmation(&fin),
                 ids: offer.ids,
                 wants_ticket: offer.m1.flags.wants_ticket,
-                awaited: Awaited::Confirmation {
-                    ticket: resumed.ticket,
-                },
+                awaited: resumed.awaited,
             },
             m2,
         ))
@@ -325,11 +371,11 @@ impl Taken {
     }
 }
 
-/// A ticket whose secret the initiator has shown to hold.
+/// What the initiator has shown to hold the secret of.
 struct Resumed {
     early: Early,
     suite: Suite,
-    ticket: [u8; TICKET_ID_LEN],
+    awaited: Awaited,
 }
 
 /// How many sequence numbers a responder's window judges on datagrams (PROTOCOL.md §5.2).

@@ -105,6 +105,8 @@ pub enum Mode {
     Full,
     /// By a ticket of an earlier session; a responder that does not take it answers [`Mode::Full`].
     Resume,
+    /// By a key that both ends were given; nothing else will do.
+    External,
 }
 
 impl Mode {
@@ -114,15 +116,17 @@ impl Mode {
         match self {
             Self::Full => 0,
             Self::Resume => 1,
+            Self::External => 3,
         }
     }
 
-    /// Returns the mode that `code` numbers. 2 has no forward secrecy and does not exist; 3 is not spoken here.
+    /// Returns the mode that `code` numbers. 2 has no forward secrecy and does not exist.
     #[must_use]
     pub fn from_code(code: u8) -> Option<Self> {
         match code {
             0 => Some(Self::Full),
             1 => Some(Self::Resume),
+            3 => Some(Self::External),
             _ => None,
         }
     }
@@ -180,7 +184,7 @@ impl Flags {
 /// The name of a secret that both ends have, and the proof that the initiator has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Preshared {
-    /// The name of the ticket.
+    /// The name of the ticket, or of the key.
     pub id: [u8; TICKET_ID_LEN],
     /// The proof, over all of M1 before it.
     pub binder: [u8; MAC_LEN],
@@ -205,7 +209,7 @@ pub struct M1 {
     pub share: Share,
     /// What the responder gave to prove the initiator's address.
     pub cookie: Option<[u8; COOKIE_LEN]>,
-    /// What mode 1 rests on; absent in mode 0.
+    /// What modes 1 and 3 rest on; absent in mode 0.
     pub preshared: Option<Preshared>,
 }
 
@@ -241,7 +245,7 @@ impl M1 {
         };
         let ticket_id = match mode {
             Mode::Full => None,
-            Mode::Resume => Some(*reader.array()?),
+            Mode::Resume | Mode::External => Some(*reader.array()?),
         };
         if reader
             .bytes(pad_len(mode, line))?
@@ -310,7 +314,7 @@ impl M1 {
 fn pad_len(mode: Mode, line: Line) -> usize {
     let len = match mode {
         Mode::Full => M1_LEN,
-        Mode::Resume => M1_PRESHARED_LEN,
+        Mode::Resume | Mode::External => M1_PRESHARED_LEN,
     };
     match line {
         Line::Datagram => M1_PADDED_LEN.saturating_sub(len),

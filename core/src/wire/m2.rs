@@ -81,7 +81,7 @@ impl M2Clear {
     /// [`Reason::Length`].
     pub fn check_len(&self, message: &[u8], line: Line) -> Result<(), Reason> {
         let fits = match (self.mode, line) {
-            (Mode::Resume, _) => message.len() == M2_PRESHARED_LEN,
+            (Mode::Resume | Mode::External, _) => message.len() == M2_PRESHARED_LEN,
             (Mode::Full, Line::Stream | Line::Datagram) => message.len() == M2_LEN,
             // A token is measured once it is opened.
             (Mode::Full, Line::Channel(_)) => message.len() > M2_LEN,

@@ -50,6 +50,8 @@ pub enum AdminRequest {
         permissions: Vec<String>,
         /// Seconds for which the code is good.
         seconds: u64,
+        /// Whether an external key is given out in place of a code.
+        with_key: bool,
     },
     /// Shuts a peer out and ends its sessions.
     Revoke {
@@ -82,7 +84,7 @@ pub struct Invitation {
     pub hub_key: String,
     /// The name that the newcomer will have.
     pub name: String,
-    /// The code, good once.
+    /// The code, good once; or an external key: its name, a colon, and itself, in base64url.
     pub code: String,
     /// Seconds since 1970 at which the code is no longer good.
     pub expires_at: u64,

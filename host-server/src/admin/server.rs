@@ -4,8 +4,10 @@ use std::path::Path;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use base64ct::{Base64UrlUnpadded, Encoding};
 use futures_lite::io::BufReader;
 use futures_lite::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, future};
+use moorline_core::handshake::ExternalKey;
 use moorline_core::token::AgentId;
 use smol::net::unix::{UnixListener, UnixStream};
 
@@ -104,6 +106,7 @@ async fn handle(request: AdminRequest, shared: &Shared) -> AdminAnswer {
             reach,
             permissions,
             seconds,
+            with_key,
         } => {
             let peer = Peer {
                 role,
@@ -114,7 +117,7 @@ async fn handle(request: AdminRequest, shared: &Shared) -> AdminAnswer {
                 generation: 1,
                 revoked: false,
             };
-            match invite(&name, peer, seconds, shared) {
+            match invite(&name, peer, seconds, with_key, shared) {
                 Ok(invitation) => {
                     tracing::info!(name, ?role, "invited");
                     AdminAnswer::Invited(invitation)
@@ -171,7 +174,13 @@ fn enrol(name: &str, mut peer: Peer, shared: &Shared) -> Result<Credential, Stri
 }
 
 /// What no token can say nobody is invited to.
-fn invite(name: &str, mut peer: Peer, seconds: u64, shared: &Shared) -> Result<Invitation, String> {
+fn invite(
+    name: &str,
+    mut peer: Peer,
+    seconds: u64,
+    with_key: bool,
+    shared: &Shared,
+) -> Result<Invitation, String> {
     if !CODE_SECONDS.contains(&seconds) {
         return Err("a code is good for a minute at least and a day at most".into());
     }
@@ -191,7 +200,14 @@ fn invite(name: &str, mut peer: Peer, seconds: u64, shared: &Shared) -> Result<I
     let identity = identity.ok_or("the hub has no identity")?;
     let now = clock::now().unix.secs();
     let expires_at = now.saturating_add(seconds);
-    let code = shared.invitations().invite(name, peer, now, expires_at);
+    let code = if with_key {
+        let key = shared
+            .invitations()
+            .invite_with_key(name, peer, now, expires_at);
+        key.map(|key| written(&key))
+    } else {
+        shared.invitations().invite(name, peer, now, expires_at)
+    };
     Ok(Invitation {
         url: format!("ws://{}/ws", config.listen),
         hub_key: encode_key(identity.public_key()),
@@ -199,6 +215,13 @@ fn invite(name: &str, mut peer: Peer, seconds: u64, shared: &Shared) -> Result<I
         code: code.map_err(|error| error.to_string())?,
         expires_at,
     })
+}
+
+/// Returns an external key as it is carried by hand.
+fn written(key: &ExternalKey) -> String {
+    let identity = Base64UrlUnpadded::encode_string(&key.identity);
+    let secret = Base64UrlUnpadded::encode_string(key.secret.expose());
+    format!("{identity}:{secret}")
 }
 
 fn check_role(peer: &mut Peer) -> Result<(), String> {

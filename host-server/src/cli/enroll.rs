@@ -36,6 +36,9 @@ pub struct EnrollArguments {
     /// Gives out a code instead, with which the peer enrols itself over the line: `moorline join`.
     #[arg(long)]
     code: bool,
+    /// Gives out an external key in place of a code, for a program that provisions machines.
+    #[arg(long, requires = "code")]
+    external_key: bool,
     /// How many seconds the code is good.
     #[arg(long, default_value_t = 900, requires = "code", value_name = "SECONDS")]
     valid: u64,
@@ -90,6 +93,7 @@ impl EnrollArguments {
                 reach,
                 permissions,
                 seconds: self.valid,
+                with_key: self.external_key,
             };
             return match ask(&data_dir, &request)? {
                 AdminAnswer::Invited(invitation) => output::invited(json, &invitation),

@@ -2,9 +2,11 @@
 
 use std::io::{BufRead, IsTerminal};
 
+use base64ct::{Base64UrlUnpadded, Encoding};
 use clap::Args;
 use futures_lite::future;
-use moorline_core::handshake::Pins;
+use moorline_core::crypto::Secret;
+use moorline_core::handshake::{ExternalKey, Pins};
 use moorline_core::wire::EnrolmentCode;
 use zeroize::Zeroizing;
 
@@ -34,20 +36,57 @@ impl JoinArguments {
             Some(code) => code,
             None => read_code()?,
         });
-        let code = EnrolmentCode::new(code.trim().as_bytes())
-            .ok_or_else(|| Failure::Usage("a code has 8 to 32 characters".into()))?;
+        let code = Opener::read(code.trim())?;
         let key = match profile.key() {
             Err(ProfileError::NoKey(_)) => profile.create_key()?,
             other => other?,
         };
         let pins = Pins::new(hub_key);
         future::block_on(async {
-            let newcomer = Newcomer::join(&self.url, &pins, &hub_key, &key, code).await?;
+            let newcomer = match &code {
+                Opener::Code(code) => {
+                    Newcomer::join(&self.url, &pins, &hub_key, &key, *code).await?
+                }
+                Opener::Key(external) => {
+                    Newcomer::join_with_key(&self.url, &pins, &hub_key, &key, external).await?
+                }
+            };
             profile.store(newcomer.credential())?;
             let credential = newcomer.credential().clone();
             newcomer.finish().await?;
             output::enrolled(json, &credential)
         })
+    }
+}
+
+/// What opens the enrolment.
+enum Opener<'c> {
+    Code(EnrolmentCode<'c>),
+    Key(ExternalKey),
+}
+
+impl<'c> Opener<'c> {
+    /// Reads a code, or an external key as `moorline enroll --external-key` prints it.
+    fn read(text: &'c str) -> Result<Self, Failure> {
+        let Some((identity, secret)) = text.split_once(':') else {
+            let code = EnrolmentCode::new(text.as_bytes());
+            let wrong = || Failure::Usage("a code has 8 to 32 characters".into());
+            return code.map(Self::Code).ok_or_else(wrong);
+        };
+        let mut key = ExternalKey {
+            identity: [0; 16],
+            secret: Secret::new([0; 32]),
+        };
+        let mut bytes = Zeroizing::new([0; 32]);
+        let read = Base64UrlUnpadded::decode(identity, &mut key.identity)
+            .is_ok_and(|identity| identity.len() == 16)
+            && Base64UrlUnpadded::decode(secret, &mut *bytes)
+                .is_ok_and(|secret| secret.len() == 32);
+        if !read {
+            return Err(Failure::Usage("this is no external key".into()));
+        }
+        key.secret = Secret::new(*bytes);
+        Ok(Self::Key(key))
     }
 }
 

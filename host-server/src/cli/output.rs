@@ -52,15 +52,17 @@ pub(super) fn enrolled(json: bool, credential: &Credential) -> Result<(), Failur
 /// Prints a code as people read it to each other, in groups of four.
 pub(super) fn invited(json: bool, invitation: &Invitation) -> Result<(), Failure> {
     let value = serde_json::to_value(invitation).map_err(io::Error::from)?;
-    let letters: Vec<char> = invitation.code.chars().collect();
-    let groups: Vec<String> = letters
-        .chunks(4)
-        .map(|group| group.iter().collect())
-        .collect();
+    let code = if invitation.code.contains(':') {
+        invitation.code.clone()
+    } else {
+        let letters: Vec<char> = invitation.code.chars().collect();
+        let groups = letters.chunks(4).map(|group| group.iter().collect());
+        groups.collect::<Vec<String>>().join("-")
+    };
     let text = format!(
         "code  {}   for {}, good once until {} (seconds since 1970)\n\n\
          where {} is, type:\n  moorline join {} --hub-key {}",
-        groups.join("-"),
+        code,
         invitation.name,
         invitation.expires_at,
         invitation.name,

@@ -1,8 +1,9 @@
-//! Enrolment with a code (PROTOCOL.md §2.9).
+//! Enrolment with a code or an external key (PROTOCOL.md §2.9, §2.10).
 
 use moorline_core::connection::NewToken;
-use moorline_core::crypto::{PublicKey, SigningKey};
-use moorline_core::handshake::{Pins, Shown};
+use moorline_core::crypto::{PUBLIC_KEY_LEN, PublicKey, SigningKey};
+use moorline_core::handshake::{ExternalKey, Pins, Shown};
+use moorline_core::message::ToHub;
 use moorline_core::token::{UnpackedToken, UnverifiedClaims};
 use moorline_core::wire::EnrolmentCode;
 
@@ -16,6 +17,8 @@ use crate::store::{PeerRole, encode_key};
 pub struct Newcomer<'k> {
     link: Link<'k>,
     token: Vec<u8>,
+    /// The key that the token names, when the session has not proved it.
+    proves: Option<&'k SigningKey>,
     credential: Credential,
 }
 
@@ -33,10 +36,46 @@ impl<'k> Newcomer<'k> {
         key: &'k SigningKey,
         code: EnrolmentCode<'k>,
     ) -> Result<Self, ClientError> {
-        let mut link = Link::open_as(url, key, Shown::Code(code), pins, None).await?;
+        let link = Link::open_as(url, key, Shown::Code(code), pins, None).await?;
+        Self::enrolled(link, url, hub_key, None).await
+    }
+
+    /// Enrols the holder of `key` with the hub at `url` as [`Newcomer::join`] does, by an external key that the hub was
+    /// given too. The external key is spent by [`Newcomer::finish`].
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`].
+    pub async fn join_with_key(
+        url: &str,
+        pins: &'k Pins,
+        hub_key: &PublicKey,
+        key: &'k SigningKey,
+        external: &'k ExternalKey,
+    ) -> Result<Self, ClientError> {
+        let shows = Shown::ExternalKey(external);
+        let mut link = Link::open_as(url, key, shows, pins, None).await?;
+        let own = key.public_key().to_bytes();
+        let mut message = [0; PUBLIC_KEY_LEN + 8];
+        let message = ToHub::RenewToken { key: Some(&own) }
+            .encode(&mut message)
+            .map_err(|_| ClientError::TooLong)?;
+        link.send_application(message).await?;
+        Self::enrolled(link, url, hub_key, Some(key)).await
+    }
+
+    /// Waits for the token.
+    async fn enrolled(
+        mut link: Link<'k>,
+        url: &str,
+        hub_key: &PublicKey,
+        proves: Option<&'k SigningKey>,
+    ) -> Result<Self, ClientError> {
         let enrolled = loop {
-            if let Got::Enrolled(enrolled) = link.wait(None).await? {
-                break enrolled;
+            match link.wait(None).await? {
+                Got::Enrolled(enrolled) => break enrolled,
+                Got::Application(_) => return Err(ClientError::RenewalRefused),
+                _ => {}
             }
         };
         let malformed = |_| ClientError::Malformed(moorline_core::reason::Reason::Malformed);
@@ -65,6 +104,7 @@ impl<'k> Newcomer<'k> {
         Ok(Self {
             link,
             token: enrolled.token,
+            proves,
             credential,
         })
     }
@@ -83,7 +123,11 @@ impl<'k> Newcomer<'k> {
     pub async fn finish(mut self) -> Result<(), ClientError> {
         let token = UnpackedToken::parse_exact(&self.token)
             .map_err(|reason| ClientError::Malformed(reason.into()))?;
-        self.link.renew(&NewToken { token, key: None }).await?;
+        let new = NewToken {
+            token,
+            key: self.proves,
+        };
+        self.link.renew(&new).await?;
         while !matches!(self.link.wait(None).await?, Got::Renewed) {}
         self.link.close().await;
         Ok(())

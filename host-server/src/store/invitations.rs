@@ -1,15 +1,18 @@
-//! The codes with which newcomers enrol over the line (PROTOCOL.md §2.9).
+//! The codes and keys with which newcomers enrol over the line (PROTOCOL.md §2.9, §2.10).
 //!
-//! What is stored of a code is its hash. A code is spent on the disk before anybody is enrolled with it.
+//! What is stored of a code is its hash; an external key is stored as the hub's own keys are. Either is spent on the disk
+//! before anybody is enrolled with it.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use base64ct::{Base64UrlUnpadded, Encoding};
-use moorline_core::crypto::Hash;
+use moorline_core::crypto::{Hash, Secret};
+use moorline_core::handshake::ExternalKey;
 use serde::{Deserialize, Serialize};
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
+use zeroize::Zeroizing;
 
 use super::{Peer, StoreError, replace};
 use crate::entropy::random;
@@ -25,12 +28,33 @@ const MAX_WRONG: u32 = 100;
 const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 const CODE_LEN: usize = 12;
 
+/// What an invitation is taken up with.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Opens {
+    /// The hash of a code, in base64url.
+    Code(String),
+    /// An external key: its name and itself, in base64url.
+    Key {
+        identity: String,
+        secret: Zeroizing<String>,
+    },
+}
+
+impl std::fmt::Debug for Opens {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(match self {
+            Self::Code(_) => "Code",
+            Self::Key { .. } => "Key",
+        })
+    }
+}
+
 /// One open invitation.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Invitation {
-    /// The hash of the code, in base64url.
-    code: String,
+    opens: Opens,
     name: String,
     /// What is written of the peer, but for its key.
     peer: Peer,
@@ -99,13 +123,89 @@ impl Invitations {
         }
         let code = new_code()?;
         open.push(Invitation {
-            code: hash(code.as_bytes()),
+            opens: Opens::Code(hash(code.as_bytes())),
             name: name.into(),
             peer,
             expires_at,
         });
         self.commit(open)?;
         Ok(code)
+    }
+
+    /// Invites the holder of a new external key, as [`Invitations::invite`] does; returns the key.
+    pub(crate) fn invite_with_key(
+        &mut self,
+        name: &str,
+        peer: Peer,
+        now: u64,
+        expires_at: u64,
+    ) -> Result<ExternalKey, InvitationError> {
+        let mut open = self.open.clone();
+        open.retain(|known| known.expires_at > now && known.name != name);
+        if open.len() >= MAX_OPEN {
+            return Err(InvitationError::TooMany);
+        }
+        let no_entropy = |_| InvitationError::Entropy;
+        let key = ExternalKey {
+            identity: random().map_err(no_entropy)?,
+            secret: Secret::new(random().map_err(no_entropy)?),
+        };
+        let secret = Base64UrlUnpadded::encode_string(key.secret.expose());
+        open.push(Invitation {
+            opens: Opens::Key {
+                identity: Base64UrlUnpadded::encode_string(&key.identity),
+                secret: Zeroizing::new(secret),
+            },
+            name: name.into(),
+            peer,
+            expires_at,
+        });
+        self.commit(open)?;
+        Ok(key)
+    }
+
+    /// Returns the external key called `identity`, and the second at which it is no longer good.
+    pub(crate) fn find_key(&self, identity: &[u8; 16]) -> Option<(ExternalKey, u64)> {
+        let wanted = Base64UrlUnpadded::encode_string(identity);
+        self.open.iter().find_map(|known| match &known.opens {
+            Opens::Key {
+                identity: own,
+                secret,
+            } if *own == wanted => {
+                let mut bytes = Zeroizing::new([0; 32]);
+                Base64UrlUnpadded::decode(secret.as_bytes(), &mut *bytes).ok()?;
+                let key = ExternalKey {
+                    identity: *identity,
+                    secret: Secret::new(*bytes),
+                };
+                Some((key, known.expires_at))
+            }
+            _ => None,
+        })
+    }
+
+    /// Returns for whom the external key called `identity` is.
+    pub(crate) fn invited(&self, identity: &[u8; 16]) -> Option<(String, Peer)> {
+        let place = self.place_of_key(identity)?;
+        let known = self.open.get(place)?;
+        Some((known.name.clone(), known.peer.clone()))
+    }
+
+    /// Spends the external key called `identity`, as [`Invitations::spend`] does a code.
+    pub(crate) fn spend_key(
+        &mut self,
+        identity: &[u8; 16],
+    ) -> Result<Option<(String, Peer)>, StoreError> {
+        match self.place_of_key(identity) {
+            Some(place) => self.take(place).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    fn place_of_key(&self, identity: &[u8; 16]) -> Option<usize> {
+        let wanted = Base64UrlUnpadded::encode_string(identity);
+        let is_it = |known: &Invitation| matches!(&known.opens, Opens::Key { identity, .. } if *identity == wanted);
+        self.open.iter().position(is_it)
     }
 
     /// Returns whether `code`, shown from `address`, opens an enrolment at `now`. Wrong ones are counted.
@@ -117,17 +217,23 @@ impl Invitations {
         if self.place_of(code, now).is_some() {
             return true;
         }
-        // Who guesses while nothing is open has nothing to win.
-        if self.open.is_empty() {
+        // Who guesses while no code is open has nothing to win.
+        if !self
+            .open
+            .iter()
+            .any(|known| matches!(known.opens, Opens::Code(_)))
+        {
             return false;
         }
         *self.wrong_by_address.entry(address).or_default() += 1;
         self.wrong += 1;
         if self.wrong >= MAX_WRONG {
             tracing::warn!("enrolment is closed: {MAX_WRONG} wrong codes were shown");
-            if let Err(error) = self.commit(Vec::new()) {
-                tracing::error!(%error, "the invitations are over, and still written");
-                self.open.clear();
+            let mut open = self.open.clone();
+            open.retain(|known| matches!(known.opens, Opens::Key { .. }));
+            if let Err(error) = self.commit(open.clone()) {
+                tracing::error!(%error, "the codes are over, and still written");
+                self.open = open;
             }
         }
         false
@@ -142,10 +248,14 @@ impl Invitations {
         let Some(place) = self.place_of(code, now) else {
             return Ok(None);
         };
+        self.take(place).map(Some)
+    }
+
+    fn take(&mut self, place: usize) -> Result<(String, Peer), StoreError> {
         let mut open = self.open.clone();
         let Invitation { name, peer, .. } = open.swap_remove(place);
         self.commit(open)?;
-        Ok(Some((name, peer)))
+        Ok((name, peer))
     }
 
     /// Ends the invitation for `name`, if there is one.
@@ -163,7 +273,11 @@ impl Invitations {
         let code = hash(&normal(code));
         let (mut found, mut place) = (Choice::from(0), 0u64);
         for (candidate, known) in (0u64..).zip(&self.open) {
-            let is_it = known.code.as_bytes().ct_eq(code.as_bytes());
+            let own = match &known.opens {
+                Opens::Code(own) => own.as_str(),
+                Opens::Key { .. } => "",
+            };
+            let is_it = own.as_bytes().ct_eq(code.as_bytes());
             place = u64::conditional_select(&place, &candidate, is_it);
             found |= is_it;
         }
@@ -286,6 +400,29 @@ mod tests {
         assert!(!invitations.knows(code.as_bytes(), address(1000), 1));
         let code = invitations.invite("boiler", peer(), 0, 200).expect("one");
         assert!(invitations.knows(code.as_bytes(), address(1000), 1));
+    }
+
+    #[test]
+    fn a_key_is_found_by_its_name_and_spent_once() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut invitations = Invitations::open(folder.path()).expect("there are none");
+        let key = invitations.invite_with_key("boiler", peer(), 0, 200);
+        let key = key.expect("one");
+        let mut invitations = Invitations::open(folder.path()).expect("it is written");
+        let (found, until) = invitations.find_key(&key.identity).expect("it is there");
+        assert_eq!(found.secret.expose(), key.secret.expose());
+        assert_eq!(until, 200);
+        assert!(invitations.find_key(&[0; 16]).is_none());
+        // It is no code, and a hundred wrong codes do not end it.
+        assert!(!invitations.knows(b"", HERE, 1));
+        let _ = invitations.invite("crane", peer(), 0, 200).expect("one");
+        for number in 0..MAX_WRONG {
+            assert!(!invitations.knows(b"WRONGCODE000", address(number), 1));
+        }
+        assert!(invitations.find_key(&key.identity).is_some());
+        let spent = invitations.spend_key(&key.identity).expect("on the disk");
+        assert_eq!(spent.map(|(name, _)| name).as_deref(), Some("boiler"));
+        assert!(invitations.find_key(&key.identity).is_none());
     }
 
     #[test]

@@ -657,3 +657,52 @@ fn a_person_leaves_commands_for_an_agent_that_is_away_and_fetches_the_replies() 
     at_work.leave();
     assert_eq!(memory.lock().expect("it is idle").ran.len(), 4);
 }
+
+#[test]
+fn a_machine_is_provisioned_with_an_external_key_that_is_good_once() {
+    let world = World::start();
+    let arguments = ["agent", "boiler-9", "--group", "north", "--external-key"];
+    let invitation = invited(&world, &arguments);
+    let home = private_folder();
+    let join = |home: &Path, key: &str| {
+        let arguments = [
+            "join",
+            &invitation.url,
+            "--hub-key",
+            &invitation.hub_key,
+            "--code",
+            key,
+            "--json",
+        ];
+        moorline(home, &home.join("nowhere"), &arguments)
+    };
+    // The right name with another key, another name, and what is none.
+    let (identity, secret) = invitation.code.split_once(':').expect("name and key");
+    let other = "A".repeat(secret.len());
+    for (wrong, code) in [
+        (format!("{identity}:{other}"), 3),
+        (format!("{}:{secret}", "A".repeat(identity.len())), 3),
+        (format!("{identity}:{}", &secret[1..]), 2),
+    ] {
+        let output = join(home.path(), &wrong);
+        assert_eq!(
+            output.status.code(),
+            Some(code),
+            "{wrong}: {}",
+            stderr(&output)
+        );
+    }
+    let joined = json(&join(home.path(), &invitation.code));
+    assert_eq!(joined["name"], "boiler-9");
+    assert_eq!(joined["group"], "north");
+    // The credential works: the agent comes back with its own key and token.
+    let profile = moorline_server::client::Profile::new(home.path());
+    let peer = Peer {
+        key: profile.key().expect("a key"),
+        credential: profile.credential().expect("a credential"),
+    };
+    let _agent = Agent::start(peer, Way::WebSocket(world.http));
+    let second = private_folder();
+    let again = join(second.path(), &invitation.code);
+    assert_eq!(again.status.code(), Some(3), "{}", stderr(&again));
+}

@@ -3,6 +3,7 @@
 pub(crate) mod course;
 pub(crate) mod credential;
 pub(crate) mod enrolment;
+pub(crate) mod external;
 mod forge;
 pub(crate) mod hub;
 pub(crate) mod offer;

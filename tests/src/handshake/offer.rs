@@ -113,10 +113,14 @@ pub(crate) static CASES: &[Case] = &[
             Ok(())
         },
     ),
-    case("modes 2, 3 and unknown ones are refused", || {
-        let modes = [[2], [3], [4], [0x80], [0xFF]];
-        each(&modes, MODE_AT, |_| Some(Reason::Mode))
-    }),
+    case(
+        "mode 2 and unknown ones are refused, and mode 3 without a key",
+        || {
+            let modes = [[2], [4], [0x80], [0xFF]];
+            each(&modes, MODE_AT, |_| Some(Reason::Mode))?;
+            each(&[[3]], MODE_AT, |_| Some(Reason::Length))
+        },
+    ),
     case(
         "an offer of mode 1 is answered in mode 0, its ticket and binder in the transcript",
         resume,
