@@ -62,6 +62,7 @@ pub mod message_mac;
 pub mod offline;
 pub mod provision;
 pub mod reason;
+pub mod revocation;
 pub mod session;
 pub mod time;
 pub mod time_floor;

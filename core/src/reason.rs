@@ -130,6 +130,10 @@ pub enum Reason {
     KeyProof,
     /// The peer shows tokens too often.
     RenewalRate,
+    /// The list of what is revoked is not its issuer's.
+    RevocationSignature,
+    /// The list of what is revoked is not newer than the one that is here.
+    RevocationOld,
     /// The prekey is not signed by the agent.
     PrekeySignature,
     /// The prekey has expired, or lives longer than it may.

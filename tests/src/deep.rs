@@ -94,6 +94,7 @@ pub const DEEP: &[&str] = &[
     "messages of a link are nothing on a channel, and the other way round",
     "two commanders speak with one agent, each on a channel of its own",
     "a frame that the hub carries to another channel is dropped there",
+    "the channel of a commander that a list revokes ends, and no other",
     "of two channels of one commander the newer one stands, and the older is told",
     "over a hostile carrier no command runs twice and every result is the agent's: schedules of the first kind",
     "over a hostile carrier no command runs twice and every result is the agent's: schedules of the second kind",

@@ -22,6 +22,7 @@ pub mod pair;
 mod primitives;
 mod provider;
 pub mod reference;
+mod revocation;
 mod session;
 mod time_floor;
 mod token;
@@ -107,6 +108,7 @@ pub const BATCHES: &[&[&[Case]]] = &[
         message::CASES,
         message_mac::CASES,
         time_floor::CASES,
+        revocation::CASES,
         framing::CASES,
         websocket::CASES,
     ],

@@ -8,6 +8,7 @@ use moorline_core::message::{
 };
 use moorline_core::offline::{MIN_COMMAND_LEN, MIN_REPLY_LEN, SIGNED_PREKEY_LEN};
 use moorline_core::reason::Reason;
+use moorline_core::revocation::MAX_REVOKE_LIST_LEN;
 use moorline_core::token::MAX_UNPACKED_LEN;
 
 use crate::{Case, Failure, ensure};
@@ -111,7 +112,7 @@ pub(crate) static CASES: &[Case] = &[
             ensure!(ToHub::decode(&[1, 1]).err() == Some(Reason::Malformed));
             ensure!(ToHub::decode(&[1, 0, 2]).err() == Some(Reason::Malformed));
             ensure!(ToHub::decode(&[1, 9]).err() == Some(Reason::Malformed));
-            ensure!(FromHub::decode(&[1, 11]).err() == Some(Reason::Malformed));
+            ensure!(FromHub::decode(&[1, 12]).err() == Some(Reason::Malformed));
             Ok(())
         },
     ),
@@ -467,6 +468,10 @@ fn renewal() -> Result<(), Failure> {
     ensure!(FromHub::decode(&given) == Ok(message));
     ensure!(FromHub::decode(&[1, 9, 0]).err() == Some(Reason::Length));
     ensure!(FromHub::decode(&[1, 10]) == Ok(FromHub::TokenRefused));
+    let message = FromHub::Revoked { list: &token };
+    let said = [1, 11, 3, 7, 7, 7];
+    ensure!(message.encode(&mut out).is_ok_and(|bytes| bytes == said));
+    ensure!(FromHub::decode(&said) == Ok(message));
     Ok(())
 }
 
@@ -495,6 +500,7 @@ fn offline_lengths() -> Result<(), Failure> {
         (6, MIN_COMMAND_LEN, MAX_OFFLINE_COMMAND_LEN),
         (7, MIN_REPLY_LEN, MAX_OFFLINE_REPLY_LEN),
         (9, 1, MAX_UNPACKED_LEN),
+        (11, 1, MAX_REVOKE_LIST_LEN),
     ] {
         let step = usize::from(number);
         ensure!(from_hub(number, least).is_none(), step);

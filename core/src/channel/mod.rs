@@ -19,6 +19,7 @@ use crate::handshake::Peer;
 use crate::limits::CHANNEL_IDLE_MILLIS;
 use crate::message::{Alert, AlertCode, ENVELOPE_HEADER_LEN, Envelope};
 use crate::reason::{Error, Reason};
+use crate::revocation::RevokeList;
 use crate::time::Instant;
 use crate::wire::{M1, Reject, RejectCode, is_handshake};
 
@@ -53,8 +54,8 @@ struct Slot {
     heard: Instant,
     /// The hash of the commander's key, once it is proved.
     commander: Option<Hash>,
-    /// Whether the same commander has opened a newer one.
-    superseded: bool,
+    /// Why it is about to end: the same commander has opened a newer one, or is revoked.
+    ending: Option<AlertCode>,
 }
 
 /// What one envelope, or a deadline, led to.
@@ -224,8 +225,8 @@ impl<const N: usize> Channels<N> {
         let now = context.now.instant;
         let due = |slot: &&mut Slot| slot.deadline().is_some_and(|due| now >= due);
         let slot = self.slots.iter_mut().find(due)?;
-        if slot.superseded {
-            let alert = Alert::new(AlertCode::Superseded);
+        if let Some(code) = slot.ending {
+            let alert = Alert::new(code);
             return Some(Carried {
                 route: slot.route,
                 send: slot.datagram.close(alert, out),
@@ -262,6 +263,17 @@ impl<const N: usize> Channels<N> {
             .find(|slot| slot.route == *route)
             .ok_or(Error::NotOpen)?;
         slot.datagram.send_application(message, out)
+    }
+
+    /// Marks the channels of those whom `list` names; [`Channels::handle_deadline`] ends them. Their tickets go when they
+    /// are shown: the gate is asked again then.
+    pub fn revoke(&mut self, list: &RevokeList) {
+        for slot in &mut self.slots {
+            let holder = slot.datagram.connection().holder();
+            if holder.is_some_and(|holder| list.names(holder)) {
+                slot.ending = Some(AlertCode::Revoked);
+            }
+        }
     }
 
     /// Ends all channels and wipes their keys: the hub that carried them is gone.
@@ -307,7 +319,7 @@ impl<const N: usize> Channels<N> {
             datagram: Datagram::respond(ephemeral, answering.settings, now),
             heard: now,
             commander: None,
-            superseded: false,
+            ending: None,
         };
         self.slots.push(slot).map_err(|_| Reason::NotAdmitted)?;
         Ok(self.slots.len() - 1)
@@ -344,7 +356,7 @@ impl<const N: usize> Channels<N> {
         let commander = self.slots.get(newest).and_then(|slot| slot.commander);
         for (place, slot) in self.slots.iter_mut().enumerate() {
             if place != newest && slot.commander.is_some() && slot.commander == commander {
-                slot.superseded = true;
+                slot.ending = Some(AlertCode::Superseded);
             }
         }
     }
@@ -353,7 +365,7 @@ impl<const N: usize> Channels<N> {
 impl Slot {
     fn deadline(&self) -> Option<Instant> {
         let deadline = self.datagram.deadline()?;
-        Some(if self.superseded {
+        Some(if self.ending.is_some() {
             Instant(0)
         } else {
             deadline

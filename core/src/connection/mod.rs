@@ -28,6 +28,7 @@ use crate::message::{Alert, Envelope};
 use crate::reason::{Error, Reason};
 use crate::session::{Delivery, Session};
 use crate::time::{Instant, Now};
+use crate::token::Holder;
 use crate::wire::{Form, FrameType, Reject, RejectCode, TICKET_ID_LEN};
 
 /// A connection, of either form.
@@ -154,6 +155,15 @@ impl<'k> Connection<'k> {
     #[must_use]
     pub fn clock(&self) -> Option<&HubClock> {
         self.clock.as_ref()
+    }
+
+    /// Returns whose token the session rests on, at a responder, while it is open.
+    #[must_use]
+    pub fn holder(&self) -> Option<&Holder> {
+        match (&self.stage, &self.standing) {
+            (Stage::Open(_), Some(Standing::Holder(holder))) => Some(holder),
+            _ => None,
+        }
     }
 
     /// Returns the session, while it is open.

@@ -12,6 +12,8 @@ pub enum Label {
     Initiator,
     /// This key is to follow in this session, with this token.
     TokenUpdate,
+    /// The issuer has revoked this.
+    Revocation,
     /// This prekey is this agent's.
     Prekey,
     /// This commander gives this command.
@@ -26,6 +28,7 @@ impl Label {
             Self::Responder => b"responder",
             Self::Initiator => b"initiator",
             Self::TokenUpdate => b"token update",
+            Self::Revocation => b"revocation",
             Self::Prekey => b"prekey",
             Self::Command => b"command",
             Self::Reply => b"reply",

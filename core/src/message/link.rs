@@ -9,6 +9,7 @@ use crate::crypto::PUBLIC_KEY_LEN;
 use crate::limits::{MAX_OFFLINE_COMMAND_LEN, MAX_OFFLINE_REPLY_LEN};
 use crate::offline::{MIN_COMMAND_LEN, MIN_REPLY_LEN, SIGNED_PREKEY_LEN};
 use crate::reason::Reason;
+use crate::revocation::MAX_REVOKE_LIST_LEN;
 use crate::token::MAX_UNPACKED_LEN;
 use crate::wire::TooSmall;
 
@@ -186,6 +187,11 @@ pub enum FromHub<'a> {
     },
     /// Answers [`ToHub::RenewToken`] when there is no token: it was asked for too soon, or the hub gives none.
     TokenRefused,
+    /// What the issuer has revoked (PROTOCOL.md §7.4): said to agents when their link opens, and when it changes.
+    Revoked {
+        /// The list.
+        list: &'a [u8],
+    },
 }
 
 impl<'a> ToHub<'a> {
@@ -234,6 +240,7 @@ impl<'a> FromHub<'a> {
             Self::Command { frame } => is_command_len(frame),
             Self::Reply { reply } => is_reply_len(reply),
             Self::Token { token } => (1..=MAX_UNPACKED_LEN).contains(&token.len()),
+            Self::Revoked { list } => (1..=MAX_REVOKE_LIST_LEN).contains(&list.len()),
             _ => true,
         };
         fits.then_some(message).ok_or(Reason::Length)

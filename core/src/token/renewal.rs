@@ -1,10 +1,11 @@
 //! Whether a token may follow another within a session.
 
 use super::claims::Claims;
+use super::limits::TOKEN_ID_LEN;
 use super::reason::TokenReason;
 use super::role::Role;
 use super::verify::VerifiedClaims;
-use crate::crypto::Hash;
+use crate::crypto::{HASH_LEN, Hash};
 
 /// What a renewal asks for beyond the new token (PROTOCOL.md §5.7).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +25,7 @@ pub struct Holder {
     generation: u32,
     issued_at: u64,
     key: Hash,
+    jti: [u8; TOKEN_ID_LEN],
     token: Hash,
 }
 
@@ -31,16 +33,43 @@ impl Holder {
     /// Returns what is kept of the token with these claims.
     #[must_use]
     pub fn of(claims: &VerifiedClaims) -> Self {
-        let token = *claims.token_hash();
-        let claims = claims.claims();
+        Self {
+            token: *claims.token_hash(),
+            ..Self::of_claims(claims.claims())
+        }
+    }
+
+    /// Returns what is kept of `claims`, without the token: for looking up revocation.
+    pub(crate) fn of_claims(claims: &Claims) -> Self {
         Self {
             identity: identity(claims),
             role: claims.role,
             generation: claims.generation,
             issued_at: claims.issued_at,
             key: claims.key.hash(),
-            token,
+            jti: claims.jti,
+            token: Hash([0; HASH_LEN]),
         }
+    }
+
+    /// Returns `H(iss | 0x00 | sub)[..16]`.
+    pub(crate) fn identity(&self) -> &[u8; 16] {
+        &self.identity
+    }
+
+    /// Returns the subject's generation.
+    pub(crate) fn generation(&self) -> u32 {
+        self.generation
+    }
+
+    /// Returns the hash of the holder's key.
+    pub(crate) fn key(&self) -> &Hash {
+        &self.key
+    }
+
+    /// Returns the token's id.
+    pub(crate) fn jti(&self) -> &[u8; TOKEN_ID_LEN] {
+        &self.jti
     }
 
     /// Returns the hash of the token (PROTOCOL.md §2.4).

@@ -6,10 +6,11 @@ use moorline_core::handshake::Responder;
 use moorline_core::limits::CHANNEL_IDLE_MILLIS;
 use moorline_core::message::AlertCode;
 use moorline_core::reason::Reason;
+use moorline_core::revocation::{MAX_REVOKE_LIST_LEN, RevokeList, Revoked};
 use moorline_core::token::{MAX_UNPACKED_LEN, UnpackedToken};
 
 use super::site::{Says, Side, Site, envelope};
-use crate::fixture::{Door, FixedEntropy, at, ephemeral_key, signing_key};
+use crate::fixture::{Door, FixedEntropy, ISSUER, KID, at, ephemeral_key, signing_key};
 use crate::pair::{LINE_LEN, Message, Seen, copy, responding};
 use crate::{Case, Failure, ensure};
 
@@ -43,6 +44,11 @@ pub(crate) static CASES: &[Case] = &[
         "of two channels of one commander the newer one stands, and the older is told",
         "PROTOCOL.md §10.2",
         newest_wins,
+    ),
+    case(
+        "the channel of a commander that a list revokes ends, and no other",
+        "PROTOCOL.md §7.4",
+        revoked,
     ),
     case(
         "a commander comes back on a ticket, however often strangers have made the agent sign",
@@ -335,6 +341,39 @@ fn newest_wins() -> Result<(), Failure> {
     ensure!(agent.channels.open_count() == 1 && agent.wait(0).is_none());
     let frame = newer.say(b"still here")?;
     ensure!(matches!(agent.hand(2, &frame, 0).1, Made::Message(_)));
+    Ok(())
+}
+
+fn revoked() -> Result<(), Failure> {
+    let (site, mut tokens, bob_key) = (Site::new()?, Tokens::new(), signing_key("bob")?);
+    let token = site.token(&site.agent_says(), &mut tokens.agent)?;
+    let mut agent = Agent::new(&site, token);
+    let alice = site.initiator(site.token(&site.commander_says(), &mut tokens.alice)?);
+    let mut bob = site.initiator(site.token(&bob_says(&site)?, &mut tokens.bob)?);
+    bob.key = &bob_key;
+    let (mut alice, alice_m1) = Side::commander(alice)?;
+    let (mut bob, bob_m1) = Side::commander(bob)?;
+    ensure!(agent.open(1, &mut alice, &alice_m1, 0));
+    ensure!(agent.open(2, &mut bob, &bob_m1, 0));
+    let mut out = [0; MAX_REVOKE_LIST_LEN];
+    let entries = [Revoked::subject(ISSUER, "bob", u32::MAX)];
+    let list = RevokeList::emit(1, KID, &entries, &site.issuer, &[1; 32], &mut out);
+    let list = list.map(|list| &*list).unwrap_or_default();
+    let list = RevokeList::check(list, &site.anchors);
+    ensure!(list.is_ok());
+    if let Ok(list) = list {
+        agent.channels.revoke(&list);
+    }
+    let (alert, made) = agent.wait(0).unwrap_or((None, Made::Nothing));
+    ensure!(made == Made::Closed);
+    let (_, seen) = bob.hand(&alert.unwrap_or_default(), 0);
+    ensure!(matches!(
+        seen,
+        Seen::Closed(Closure::ByPeer(alert)) if alert.code == AlertCode::Revoked
+    ));
+    ensure!(agent.wait(0).is_none() && agent.channels.open_count() == 1);
+    let frame = alice.say(b"still here")?;
+    ensure!(matches!(agent.hand(1, &frame, 0).1, Made::Message(_)));
     Ok(())
 }
 
