@@ -226,6 +226,9 @@ impl Agent {
                         is_newer = memory.renewal.take(token, &self.identity.own(), &arrived);
                     }
                     Ok(FromHub::TokenRefused) => defmt::warn!("the hub gives no newer token"),
+                    Ok(FromHub::Revoked { list }) => {
+                        memory.exchange.revoke(list, self.identity.own().anchors);
+                    }
                     _ => memory.offline.take(message),
                 },
                 Event::Renewed(_) => defmt::info!("token renewed"),
@@ -276,6 +279,7 @@ impl Agent {
                 entropy: &mut *machine.entropy,
                 devices: &mut self.devices,
                 session: &session,
+                revocations: exchange.revocations(),
             };
             while let Some(message) = memory.offline.step(&mut place) {
                 match link.send_application(message, &mut place.entropy) {

@@ -6,9 +6,11 @@ use moorline_core::entropy::Entropy;
 use moorline_core::handshake::{Admission, Gate, Responder};
 use moorline_core::limits::MAX_HANDSHAKE_LEN;
 use moorline_core::message::{ENVELOPE_HEADER_LEN, Envelope, Reply, Request, Response, Status};
+use moorline_core::reason::Reason;
+use moorline_core::revocation::Revocations;
 use moorline_core::time::{Instant, Now, UnixMillis};
 use moorline_core::time_floor::TimeFloor;
-use moorline_core::token::{Claims, Permissions, VerifiedClaims};
+use moorline_core::token::{Claims, Permissions, Renewal, TrustAnchors, VerifiedClaims};
 use moorline_core::wire::{FRAME_OVERHEAD, Refuse, TooSmall};
 
 use crate::agent::MAX_PAYLOAD_LEN;
@@ -56,10 +58,30 @@ impl Exchange {
             inner: [0; MAX_INNER_LEN],
             desk: Desk {
                 session_count: 0,
+                revocations: Revocations::new(),
                 floor: TimeFloor::NONE,
                 now: Now::without_clock(Instant(0)),
             },
         }
+    }
+
+    /// Takes in what the issuer has revoked, and ends the channels of whom it names.
+    #[inline(never)]
+    pub fn revoke(&mut self, list: &[u8], anchors: &TrustAnchors) {
+        match self.desk.revocations.take(list, anchors) {
+            Ok(list) => {
+                defmt::info!("a newer list of what is revoked");
+                self.channels.revoke(list);
+            }
+            // The hub says it each time that the link opens.
+            Err(Reason::RevocationOld) => {}
+            Err(reason) => defmt::warn!("no list of what is revoked: {}", reason),
+        }
+    }
+
+    /// Returns what is revoked.
+    pub fn revocations(&self) -> &Revocations<ISSUER_COUNT> {
+        &self.desk.revocations
     }
 
     /// Notes what the time is at least: when the device was provisioned.
@@ -231,6 +253,7 @@ fn respond(
 /// The device's part in the decision about a commander: core has judged its token.
 struct Desk {
     session_count: u64,
+    revocations: Revocations<ISSUER_COUNT>,
     /// What the time is at least: commanders' tokens raise it.
     floor: TimeFloor,
     /// The time at which it decides.
@@ -238,9 +261,12 @@ struct Desk {
 }
 
 impl Gate for Desk {
-    /// Nothing revokes a token on the device yet but its end.
-    fn is_revoked(&self, _: &Claims) -> bool {
-        false
+    fn is_revoked(&self, claims: &Claims) -> bool {
+        self.revocations.names(claims)
+    }
+
+    fn renew(&mut self, claims: &VerifiedClaims, _: Renewal) -> Option<Permissions> {
+        Some(claims.claims().permissions)
     }
 
     fn admit(&mut self, claims: &VerifiedClaims) -> Result<Admission, Refuse> {
@@ -258,6 +284,8 @@ impl Gate for Desk {
     }
 }
 
+/// Issuers' keys whose lists of what is revoked are kept.
+pub const ISSUER_COUNT: usize = 2;
 /// How many commanders speak with the device at a time.
 const CHANNEL_COUNT: usize = 4;
 /// Longest payload of a frame on a channel in bytes: what an envelope leaves of one on the link.

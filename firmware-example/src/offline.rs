@@ -11,13 +11,14 @@ use moorline_core::offline::{
     CounterEntry, Counters, Delivery, Inbox, OfflineAgent, OfflineContext, OfflineShell, Post,
     Prekeys, StoreError,
 };
+use moorline_core::revocation::Revocations;
 use moorline_core::time::{Now, TimeQuality, UnixMillis};
 use moorline_core::token::{Claims, Permissions};
 
 use crate::agent::MAX_PAYLOAD_LEN;
 use crate::commands;
 use crate::commands::{Devices, Session};
-use crate::exchange::to_u16;
+use crate::exchange::{ISSUER_COUNT, to_u16};
 
 /// What the device keeps for commands of commanders that are not there, and where it works on one.
 pub struct Offline {
@@ -46,6 +47,8 @@ pub struct Place<'p> {
     pub devices: &'p mut Devices,
     /// The session in which the command came.
     pub session: &'p Session,
+    /// What is revoked.
+    pub revocations: &'p Revocations<ISSUER_COUNT>,
 }
 
 impl Offline {
@@ -133,6 +136,7 @@ impl Offline {
         let mut shell = Shell {
             devices: &mut *place.devices,
             session: place.session,
+            revocations: place.revocations,
         };
         let mut context = OfflineContext {
             now: place.now,
@@ -177,12 +181,12 @@ impl Default for Offline {
 struct Shell<'s> {
     devices: &'s mut Devices,
     session: &'s Session,
+    revocations: &'s Revocations<ISSUER_COUNT>,
 }
 
 impl OfflineShell for Shell<'_> {
-    /// Nothing revokes a token on the device yet but its end.
-    fn is_revoked(&self, _: &Claims) -> bool {
-        false
+    fn is_revoked(&self, claims: &Claims) -> bool {
+        self.revocations.names(claims)
     }
 
     /// The counter lives as long as the private half of every prekey that its commands can be sealed to: in memory.

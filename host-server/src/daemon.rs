@@ -19,7 +19,9 @@ use crate::door::{Budget, serve_http, serve_tcp};
 use crate::hub::{Hub, HubHandle, Input};
 use crate::offline::Offline;
 use crate::session::Shared;
-use crate::store::{HubKeys, Invitations, Registry, StoreError, Tickets, make_private_dir};
+use crate::store::{
+    HubKeys, Invitations, Registry, Revocations, StoreError, Tickets, make_private_dir,
+};
 use crate::{admin, clock};
 
 /// How long sessions may take to say goodbye.
@@ -109,6 +111,7 @@ impl Daemon {
         };
         let shared = Shared {
             invitations: Mutex::new(Invitations::open(&config.data_dir)?),
+            revocations: Mutex::new(Revocations::open(&config.data_dir)?),
             config,
             keys,
             anchors,

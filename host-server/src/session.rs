@@ -16,6 +16,7 @@ use moorline_core::handshake::{
 use moorline_core::limits::MAX_HANDSHAKE_LEN;
 use moorline_core::message::{Alert, AlertCode, Enrolled, Envelope, FromHub, ToHub};
 use moorline_core::reason::Reason;
+use moorline_core::revocation::MAX_REVOKE_LIST_LEN;
 use moorline_core::time::UnixMillis;
 use moorline_core::token::{
     AgentId, Claims, MAX_UNPACKED_LEN, Permissions, Renewal, Role, TrustAnchors, UnpackedToken,
@@ -33,7 +34,7 @@ use crate::entropy::{SystemEntropy, random};
 use crate::hub::{Hex, HubHandle, Identity, Input, Output, RETRY_MILLIS, SessionKey};
 use crate::offline::{Desk, Offline, Said};
 use crate::renewals::{self, Renewals};
-use crate::store::{HubKeys, Invitations, Registry, Tickets, encode_key};
+use crate::store::{HubKeys, Invitations, Registry, Revocations, Tickets, decode_key, encode_key};
 use crate::transport::Transport;
 
 /// How long a peer may take to take one message.
@@ -58,6 +59,7 @@ pub(crate) struct Shared {
     pub(crate) registry: Arc<RwLock<Registry>>,
     pub(crate) tickets: Mutex<Tickets>,
     pub(crate) invitations: Mutex<Invitations>,
+    pub(crate) revocations: Mutex<Revocations>,
     pub(crate) offline: Offline,
     pub(crate) hub: HubHandle,
     pub(crate) budget: Budget,
@@ -69,6 +71,30 @@ impl Shared {
         self.invitations
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns the revocations, for a moment.
+    pub(crate) fn revocations(&self) -> MutexGuard<'_, Revocations> {
+        self.revocations
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns the message that tells agents what is revoked, if anything ever was.
+    pub(crate) fn revoked_message(&self) -> Option<Vec<u8>> {
+        let now = clock::now().unix.secs();
+        let list = self
+            .revocations()
+            .list(&self.config.name, &self.keys, now)?;
+        let mut message = [0; MAX_REVOKE_LIST_LEN + 8];
+        let message = FromHub::Revoked { list: &list }.encode(&mut message);
+        message.ok().map(|message| message.to_vec())
+    }
+
+    /// Returns when every token that commanders have now will have expired, in seconds since 1970.
+    pub(crate) fn tokens_end(&self) -> u64 {
+        let life = self.config.limits.commander_token_seconds;
+        clock::now().unix.secs().saturating_add(life)
     }
 
     /// Returns the tickets, for a moment.
@@ -373,6 +399,11 @@ impl<'s, T: Transport> Session<'s, T> {
             claims.key.hash().prefix(),
             token,
         ));
+        // What it must know before the first commander comes to it.
+        if let (Identity::Agent { .. }, Some(message)) = (&identity, self.shared.revoked_message())
+        {
+            let _ = outbox.try_send(Box::new(Output::Application(message)));
+        }
         let input = Input::Opened {
             session,
             identity,
@@ -390,6 +421,9 @@ impl<'s, T: Transport> Session<'s, T> {
         };
         let identity = identity(claims);
         let rekeyed = self.renewals.next_key().as_ref() == Some(&claims.key);
+        if rekeyed && let Some(message) = self.shared.revoked_message() {
+            self.shared.hub.tell(Input::ToAgents { message }).await;
+        }
         self.renewals.note(claims);
         tracing::info!(
             peer = self.peer,
@@ -723,9 +757,17 @@ impl Gate for Door<'_> {
                 .registry
                 .write()
                 .unwrap_or_else(PoisonError::into_inner);
+            let old = registry.find(&claims.subject);
+            let old = old.and_then(|peer| decode_key(&peer.key));
             if let Err(error) = registry.rekey(&claims.subject, &claims.key) {
                 tracing::warn!(name = %claims.subject, %error, "the new key is not taken");
                 return None;
+            }
+            if let Some(old) = old {
+                let (now, until) = (clock::now().unix.secs(), self.shared.tokens_end());
+                if let Err(error) = self.shared.revocations().revoke_key(&old, now, until) {
+                    tracing::error!(%error, "agents will not hear that a key is gone");
+                }
             }
         }
         Some(claims.permissions)

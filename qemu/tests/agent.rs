@@ -104,6 +104,18 @@ fn what_is_no_request_gets_no_answer_and_does_no_harm() -> Result<(), Error> {
 }
 
 #[test]
+fn a_commander_that_is_revoked_loses_its_channel() -> Result<(), Error> {
+    let mut hub = Hub::listen();
+    let mut device = boot(&hub)?;
+    let mut peer = hub.welcome();
+    assert_eq!(peer.ask("ping", &[]).status, Status::Done);
+    peer.revoke_commander();
+    device.wait_for("a newer list of what is revoked")?;
+    device.wait_for("channel closed")?;
+    stop(device)
+}
+
+#[test]
 fn a_token_is_renewed_when_half_of_its_life_is_over() -> Result<(), Error> {
     const HALF: u64 = 1_800;
     let mut hub = Hub::listen().later((HALF + 60) * 1000);

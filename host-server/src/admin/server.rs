@@ -131,6 +131,9 @@ async fn handle(request: AdminRequest, shared: &Shared) -> AdminAnswer {
                 let id = AgentId::of(&shared.config.name, &name);
                 shared.offline.revoke(name.clone(), id).await;
                 shared.hub.tell(Input::Revoked { name }).await;
+                if let Some(message) = shared.revoked_message() {
+                    shared.hub.tell(Input::ToAgents { message }).await;
+                }
                 AdminAnswer::Revoked
             }
             Ok(false) => AdminAnswer::Refused(format!("nobody called `{name}` is enrolled")),
@@ -237,11 +240,21 @@ fn check_role(peer: &mut Peer) -> Result<(), String> {
 }
 
 fn revoke(name: &str, shared: &Shared) -> Result<bool, RegistryError> {
-    let known = shared
-        .registry
-        .write()
-        .unwrap_or_else(PoisonError::into_inner)
-        .revoke(name)?;
+    let (known, generation) = {
+        let mut registry = shared
+            .registry
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        let known = registry.revoke(name)?;
+        (known, registry.find(name).map(|peer| peer.generation))
+    };
+    if let Some(generation) = generation {
+        let (now, until) = (clock::now().unix.secs(), shared.tokens_end());
+        let least = generation.saturating_add(1);
+        shared
+            .revocations()
+            .revoke_subject(name, least, now, until)?;
+    }
     shared.tickets().revoke(name);
     shared.invitations().withdraw(name)?;
     Ok(known)

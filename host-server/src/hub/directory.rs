@@ -130,6 +130,20 @@ impl Directory {
         }
     }
 
+    /// Hands `message` to every agent. One whose outbox is full is ended: it hears it when it comes back.
+    pub(super) fn tell_agents(&mut self, message: &[u8]) {
+        let agents = self
+            .sessions
+            .iter()
+            .filter(|(_, entry)| matches!(entry.identity, Identity::Agent { .. }));
+        let agents: Vec<SessionKey> = agents.map(|(key, _)| *key).collect();
+        for session in agents {
+            if !self.tell(session, Output::Application(message.to_vec())) {
+                self.end(session, AlertCode::Limit, 0);
+            }
+        }
+    }
+
     /// Returns who a session belongs to.
     pub(super) fn identity(&self, session: SessionKey) -> Option<&Identity> {
         self.sessions.get(&session).map(|entry| &entry.identity)

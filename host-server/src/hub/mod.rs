@@ -88,6 +88,8 @@ pub(crate) enum Input {
     Closed { session: SessionKey },
     /// The peer of this name is shut out.
     Revoked { name: String },
+    /// All agents are to hear this.
+    ToAgents { message: Vec<u8> },
     /// Something is kept for this peer.
     Nudge(Nudged),
     /// The daemon goes away.

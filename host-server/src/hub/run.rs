@@ -151,6 +151,7 @@ impl Hub {
             }
             Input::Application { session, message } => self.answer_peer(session, &message),
             Input::Revoked { name } => self.directory.end_peer(&name, AlertCode::Revoked),
+            Input::ToAgents { message } => self.directory.tell_agents(&message),
             Input::Nudge(whom) => self.directory.nudge(&whom),
             Input::Drain => {}
         }

@@ -6,6 +6,7 @@ mod key_file;
 mod keys;
 mod offline;
 mod registry;
+mod revocations;
 mod tickets;
 
 use std::path::PathBuf;
@@ -18,6 +19,7 @@ use keys::open_or_create as open_or_create_key;
 pub(crate) use offline::{Bundle, OfflineStore, ReplyState};
 pub use registry::{Peer, PeerRole, Reach, Registry, RegistryError};
 pub(crate) use registry::{decode_key, encode_key};
+pub(crate) use revocations::Revocations;
 pub(crate) use tickets::Tickets;
 
 /// Why something could not be stored or read back.

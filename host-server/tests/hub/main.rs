@@ -12,6 +12,7 @@ mod offline_agent;
 mod patience;
 mod refusals;
 mod renewal;
+mod revocation;
 mod routing;
 mod tickets;
 mod world;

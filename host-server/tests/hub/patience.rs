@@ -110,7 +110,7 @@ fn the_place_is_given_back(ask: impl FnOnce(&World, &Peer)) {
     }
 }
 
-fn connect(address: std::net::SocketAddr) -> Stream {
+pub(crate) fn connect(address: std::net::SocketAddr) -> Stream {
     let stream = TcpStream::connect(address).expect("the hub listens");
     stream.set_nodelay(true).expect("a socket option");
     // A hub that holds on to the socket for ever must not hold the test.

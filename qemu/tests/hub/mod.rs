@@ -23,6 +23,7 @@ use moorline_core::message::{
     Alert, Command, ENVELOPE_HEADER_LEN, Envelope, FromHub, Request, Response, Status, ToHub,
 };
 use moorline_core::provision::{MAX_PROVISION_LEN, Provision, Site};
+use moorline_core::revocation::{MAX_REVOKE_LIST_LEN, RevokeList, Revoked};
 use moorline_core::time::Now;
 use moorline_core::token::{
     AgentScope, Claims, MAX_UNPACKED_LEN, NewClaims, Permissions, Renewal, Role, TokenKind,
@@ -330,6 +331,23 @@ impl Peer<'_> {
         let frame = self
             .connection
             .send_application(message.expect("it fits"), &mut out);
+        let frame = frame.expect("the session is open").to_vec();
+        self.send(frame).expect("the line is there");
+    }
+
+    /// Tells the device that all tokens of the commander are revoked.
+    pub(crate) fn revoke_commander(&mut self) {
+        let mut list = [0; MAX_REVOKE_LIST_LEN];
+        let entries = [Revoked::subject(ISSUER, "alice", u32::MAX)];
+        let issuer = signing_key("issuer").expect("the name gives a scalar in range");
+        let list = RevokeList::emit(1, KID, &entries, &issuer, &[1; 32], &mut list);
+        let list = FromHub::Revoked {
+            list: list.expect("one entry fits"),
+        };
+        let mut message = [0; 1024];
+        let message = list.encode(&mut message).expect("it fits").to_vec();
+        let mut out = [0; 1100];
+        let frame = self.connection.send_application(&message, &mut out);
         let frame = frame.expect("the session is open").to_vec();
         self.send(frame).expect("the line is there");
     }

@@ -1,0 +1,165 @@
+//! What the hub, as issuer, has revoked and agents have yet to hear of (PROTOCOL.md §7.4).
+
+use std::path::{Path, PathBuf};
+
+use base64ct::{Base64UrlUnpadded, Encoding};
+use moorline_core::crypto::PublicKey;
+use moorline_core::revocation::{MAX_REVOKE_LIST_LEN, MAX_REVOKED, RevokeList, Revoked};
+use serde::{Deserialize, Serialize};
+
+use super::{HubKeys, StoreError, replace};
+use crate::entropy::random;
+
+/// One entry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    what: What,
+    /// Seconds since 1970 at which every token that it names has expired.
+    until: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum What {
+    /// A subject's tokens below this generation.
+    Subject { name: String, least: u32 },
+    /// All tokens for the key whose name begins so, in base64url.
+    Key(String),
+}
+
+/// The list and its counter.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct State {
+    counter: u32,
+    entries: Vec<Entry>,
+}
+
+/// What is revoked, on the disk.
+#[derive(Debug)]
+pub(crate) struct Revocations {
+    path: PathBuf,
+    state: State,
+}
+
+impl Revocations {
+    /// Reads the list in `data_dir`; without a file it is empty.
+    pub(crate) fn open(data_dir: &Path) -> Result<Self, StoreError> {
+        let path = data_dir.join("revocations.json");
+        let state = match std::fs::read(&path) {
+            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| StoreError::Registry {
+                path: path.clone(),
+                error,
+            })?,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => State::default(),
+            Err(error) => return Err(StoreError::Io { path, error }),
+        };
+        Ok(Self { path, state })
+    }
+
+    /// Revokes the tokens of `name` below the generation `least`, which have all expired at `until`. When it returns,
+    /// that is on the disk.
+    pub(crate) fn revoke_subject(
+        &mut self,
+        name: &str,
+        least: u32,
+        now: u64,
+        until: u64,
+    ) -> Result<(), StoreError> {
+        let name = name.into();
+        self.add(What::Subject { name, least }, now, until)
+    }
+
+    /// Revokes all tokens for `key`, which have all expired at `until`. When it returns, that is on the disk.
+    pub(crate) fn revoke_key(
+        &mut self,
+        key: &PublicKey,
+        now: u64,
+        until: u64,
+    ) -> Result<(), StoreError> {
+        let name = Base64UrlUnpadded::encode_string(&key.hash().prefix::<16>());
+        self.add(What::Key(name), now, until)
+    }
+
+    fn add(&mut self, what: What, now: u64, until: u64) -> Result<(), StoreError> {
+        let mut state = self.state.clone();
+        state
+            .entries
+            .retain(|entry| entry.until > now && entry.what != what);
+        state.entries.push(Entry { what, until });
+        state.counter = state.counter.saturating_add(1);
+        let path = self.path.clone();
+        let bytes = serde_json::to_vec_pretty(&state)
+            .map_err(|error| StoreError::Registry { path, error })?;
+        replace(&self.path, &bytes)?;
+        self.state = state;
+        Ok(())
+    }
+
+    /// Returns the list, signed; nothing when nothing was ever revoked. A list has 16 entries: with more, the oldest are
+    /// left out, whose tokens expire first.
+    pub(crate) fn list(&self, issuer: &str, keys: &HubKeys, now: u64) -> Option<Vec<u8>> {
+        if self.state.counter == 0 {
+            return None;
+        }
+        let standing = self.state.entries.iter().rev();
+        let standing = standing.filter(|entry| entry.until > now);
+        let entries: Vec<Revoked> = standing
+            .filter_map(|entry| match &entry.what {
+                What::Subject { name, least } => Some(Revoked::subject(issuer, name, *least)),
+                What::Key(name) => {
+                    let mut bytes = [0; 16];
+                    Base64UrlUnpadded::decode(name, &mut bytes).ok()?;
+                    Some(Revoked::Key(bytes))
+                }
+            })
+            .take(MAX_REVOKED)
+            .collect();
+        let hedge = random::<32>().ok()?;
+        let mut out = [0; MAX_REVOKE_LIST_LEN];
+        let list = RevokeList::emit(
+            self.state.counter,
+            &keys.issuer_kid(),
+            &entries,
+            &keys.issuer,
+            &hedge,
+            &mut out,
+        );
+        list.ok().map(|list| list.to_vec())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use moorline_core::token::{TrustAnchor, TrustAnchors};
+
+    use super::*;
+
+    #[test]
+    fn the_list_survives_a_restart_and_its_counter_only_rises() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let keys = HubKeys::open(folder.path()).expect("keys");
+        let anchor = TrustAnchor::new("hub", &keys.issuer_kid(), *keys.issuer.public_key());
+        let mut anchors = TrustAnchors::new();
+        anchors.insert(anchor.expect("an anchor")).expect("room");
+        let mut agent = moorline_core::revocation::Revocations::<1>::new();
+
+        let mut revocations = Revocations::open(folder.path()).expect("there are none");
+        assert_eq!(revocations.list("hub", &keys, 0), None);
+        for number in 0..20 {
+            let name = format!("peer-{number}");
+            let revoked = revocations.revoke_subject(&name, 2, 0, 100);
+            revoked.expect("on the disk");
+            let list = revocations.list("hub", &keys, 0).expect("a list");
+            agent.take(&list, &anchors).expect("a newer list");
+        }
+        let revocations = Revocations::open(folder.path()).expect("it is written");
+        let list = revocations.list("hub", &keys, 0).expect("a list");
+        // The same list again is not newer.
+        assert!(agent.take(&list, &anchors).is_err());
+        // What has expired is left out.
+        let later = revocations.list("hub", &keys, 100).expect("a list");
+        assert!(later.len() < list.len());
+    }
+}
