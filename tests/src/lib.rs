@@ -15,6 +15,7 @@ pub mod fuzz;
 mod handshake;
 mod hex;
 mod jws;
+mod link;
 mod message;
 mod message_mac;
 mod offline;
@@ -99,6 +100,7 @@ pub const BATCHES: &[&[&[Case]]] = &[
         offline::post::CASES,
     ],
     &[offline::machine::CASES, channel::schedules::CASES],
+    &[link::offer::CASES, link::course::CASES],
     &[
         message::CASES,
         message_mac::CASES,
