@@ -50,6 +50,7 @@
 
 pub mod channel;
 pub mod connection;
+pub mod cookie;
 pub mod crypto;
 pub mod datagram;
 pub mod driver;

@@ -87,6 +87,13 @@ pub const MAX_RESENDS: u32 = 3;
 /// Milliseconds for which a handshake message that comes again gets the same answer again (PROTOCOL.md §6.3).
 pub const REPEAT_MILLIS: u64 = 30_000;
 
+/// Milliseconds after which a hub makes its cookies under another key; those of the key before still hold (PROTOCOL.md
+/// §2.10).
+pub const COOKIE_MILLIS: u64 = 60_000;
+
+/// How often an initiator sends one M1 again with a cookie (PROTOCOL.md §2.10).
+pub const MAX_COOKIES: u8 = 3;
+
 /// Handshakes of channels that an agent answers at once (PROTOCOL.md §10.2).
 pub const CHANNEL_STARTS: u64 = 4;
 

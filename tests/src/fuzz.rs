@@ -5,6 +5,7 @@
 
 use heapless::Vec;
 use moorline_core::connection::{Connection, Context, Settings};
+use moorline_core::cookie::{Cookies, Screened};
 use moorline_core::crypto::{PublicKey, Secret};
 use moorline_core::framing::{
     Delimited, Framing, MAX_RESPONSE_LEN, Progress, UpgradeKey, WebSocketClient, parse_response,
@@ -20,8 +21,8 @@ use moorline_core::token::{
     AgentId, MAX_COMPACT_LEN, MAX_UNPACKED_LEN, UnpackedToken, UnverifiedClaims,
 };
 use moorline_core::wire::{
-    ConnectionIds, Form, FrameHeader, Line, M1, M2Clear, M2Confirmed, M2Signed, M3Confirmed,
-    M3Sealed, M4Sealed, Refuse, Reject, Starred, Writer,
+    ConnectionIds, Form, FrameHeader, Line, M0, M0_LEN, M1, M2Clear, M2Confirmed, M2Signed,
+    M3Confirmed, M3Sealed, M4Sealed, Refuse, Reject, Starred, Writer,
 };
 
 use crate::fixture::{Door, FixedEntropy, World, at, ephemeral_key};
@@ -38,6 +39,7 @@ pub struct Target {
 
 /// Every target.
 pub static TARGETS: &[Target] = &[
+    target("m0", m0),
     target("m1", m1),
     target("m2", m2),
     target("m3", m3),
@@ -80,6 +82,21 @@ const LINES: [Line; 3] = [
 
 /// Where M1 has its flags.
 const FLAGS_AT: usize = 10;
+
+fn m0(data: &[u8]) {
+    let id = data.get(4..8).and_then(|id| id.try_into().ok());
+    if let Ok(message) = M0::parse(data, id.map_or(0, u32::from_be_bytes)) {
+        let mut out = [0; M0_LEN];
+        let id = id.map_or(0, u32::from_be_bytes);
+        assert_eq!(message.emit(id, &mut out).expect("it is short"), data);
+    }
+    let mut entropy = FixedEntropy::new("cookies");
+    let now = at(0).instant;
+    let mut cookies = Cookies::new(now, &mut entropy).expect("entropy");
+    let mut out = [0; M0_LEN];
+    let screened = cookies.screen(data, b"somebody", true, now, &mut entropy, &mut out);
+    assert_ne!(screened, Ok(Screened::Pass), "nobody has a cookie");
+}
 
 fn m1(data: &[u8]) {
     for line in LINES {

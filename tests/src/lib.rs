@@ -15,7 +15,7 @@ pub mod fuzz;
 mod handshake;
 mod hex;
 mod jws;
-mod link;
+pub mod link;
 mod message;
 mod message_mac;
 mod offline;
@@ -100,7 +100,11 @@ pub const BATCHES: &[&[&[Case]]] = &[
         offline::post::CASES,
     ],
     &[offline::machine::CASES, channel::schedules::CASES],
-    &[link::offer::CASES, link::course::CASES],
+    &[
+        link::offer::CASES,
+        link::course::CASES,
+        link::cookies::CASES,
+    ],
     &[
         message::CASES,
         message_mac::CASES,

@@ -90,6 +90,7 @@ fn seeds() -> Vec<Vec<u8>> {
     );
     let run = vectors::Run::new(&world).expect("the example");
     seeds.push(run.answered.message.to_vec());
+    seeds.extend(moorline_conformance::link::seeds().map(|seed| seed.to_vec()));
     seeds
 }
 

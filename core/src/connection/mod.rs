@@ -138,6 +138,11 @@ impl<'k> Connection<'k> {
         self.ticket.take()
     }
 
+    /// Returns whether this end has sent M1 and nothing since, and still has time for M2.
+    pub(crate) fn awaits_m2(&self, now: Instant) -> bool {
+        matches!(self.stage, Stage::AwaitM2(_)) && self.overdue(now).is_none()
+    }
+
     /// Returns whether application messages may be sent.
     #[must_use]
     pub fn is_open(&self) -> bool {

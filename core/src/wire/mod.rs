@@ -8,6 +8,7 @@ mod enrolment;
 mod form;
 mod frame;
 mod head;
+mod m0;
 mod m1;
 mod m2;
 mod m3;
@@ -24,6 +25,8 @@ pub use frame::{
 };
 pub use head::{HEAD_LEN, MessageType, parse_head};
 pub(crate) use head::{emit_head, is_handshake};
+pub(crate) use m0::is_m0;
+pub use m0::{M0, M0_LEN};
 pub use m1::{
     COOKIE_LEN, Flags, M1, M1_LEN, M1_PRESHARED_LEN, MAX_M1_LEN, Mode, Preshared, Starred,
     SuiteList, TICKET_ID_LEN,

@@ -49,7 +49,7 @@ pub(crate) type Work<'w> =
 pub(crate) type Ends = fn(Work<'_>) -> Result<(), Failure>;
 
 /// Both ends of a channel with their tokens, for `work`.
-fn on_channel(work: Work<'_>) -> Result<(), Failure> {
+pub(crate) fn on_channel(work: Work<'_>) -> Result<(), Failure> {
     let site = Site::new()?;
     let (mut one, mut two) = ([0; MAX_UNPACKED_LEN], [0; MAX_UNPACKED_LEN]);
     let agent_token = site.token(&site.agent_says(), &mut one)?;

@@ -2,10 +2,10 @@
 
 use moorline_core::reason::Reason;
 use moorline_core::token::AgentId;
-use moorline_core::wire::{Line, M1, Mode};
+use moorline_core::wire::{COOKIE_LEN, Line, M0, M1, MAX_M1_LEN, Mode, Starred};
 
 use super::site::{on_link, on_resumed_link};
-use crate::pair::Message;
+use crate::pair::{Message, copy};
 use crate::{Case, Failure, ensure};
 
 pub(crate) static CASES: &[Case] = &[Case {
@@ -63,4 +63,23 @@ fn padded(m1: &Message, mode: Mode, pad: core::ops::Range<usize>) -> Result<(), 
 fn hintless(mut m1: Message) -> Message {
     m1[17..21].fill(0);
     m1
+}
+
+/// Returns an M1 with a cookie, one without, and an M0.
+pub(super) fn seeds() -> heapless::Vec<Message, 3> {
+    let mut seeds = heapless::Vec::new();
+    let mut out = [0; MAX_M1_LEN];
+    let _ = on_link(&mut |_, _, m1| {
+        let id = M1::parse(&m1, Line::Datagram).map_or(0, |m1| m1.id);
+        let with_cookie = Starred::of(&m1).emit_with(&[7; COOKIE_LEN], &mut out);
+        let _ = seeds.push(with_cookie.map(|m1| copy(m1)).unwrap_or_default());
+        let m0 = M0 {
+            cookie: [7; COOKIE_LEN],
+        };
+        let m0 = m0.emit(id, &mut out).map(|m0| copy(m0));
+        let _ = seeds.push(m0.unwrap_or_default());
+        let _ = seeds.push(m1);
+        Ok(())
+    });
+    seeds
 }
