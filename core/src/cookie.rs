@@ -114,13 +114,6 @@ impl Cookies {
     /// Replaces the key when its minute is over.
     fn turn(&mut self, now: Instant, entropy: &mut dyn Entropy) -> Result<(), Reason> {
         let bucket = bucket_of(now);
-        if self
-            .before
-            .as_ref()
-            .is_some_and(|before| before.bucket.wrapping_add(1) != bucket)
-        {
-            self.before = None;
-        }
         if self.current.bucket != bucket {
             let next = Minute::draw(now, entropy)?;
             let left = core::mem::replace(&mut self.current, next);

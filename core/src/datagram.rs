@@ -121,6 +121,11 @@ impl<'k> Datagram<'k> {
         &self.connection
     }
 
+    /// Returns the connection, for what an open session does.
+    pub(crate) fn connection_mut(&mut self) -> &mut Connection<'k> {
+        &mut self.connection
+    }
+
     /// Takes in one message, as [`Connection::handle_message`] does. A handshake message that was answered before gets
     /// the same answer again, byte for byte.
     pub fn handle_message<'m, 'o>(

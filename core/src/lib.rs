@@ -48,6 +48,7 @@
     )
 )]
 
+mod assembly;
 pub mod channel;
 pub mod connection;
 pub mod cookie;
@@ -58,6 +59,7 @@ pub mod entropy;
 pub mod framing;
 pub mod handshake;
 pub mod limits;
+pub mod link;
 pub mod message;
 pub mod message_mac;
 pub mod offline;

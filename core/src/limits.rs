@@ -94,6 +94,10 @@ pub const COOKIE_MILLIS: u64 = 60_000;
 /// How often an initiator sends one M1 again with a cookie (PROTOCOL.md §2.10).
 pub const MAX_COOKIES: u8 = 3;
 
+/// Milliseconds after which a handshake message that is not whole gives way to fragments that do not fit it: as long as
+/// an initiator waits before it sends one again (PROTOCOL.md §2.11).
+pub const FRAGMENT_MILLIS: u64 = RESEND_MILLIS;
+
 /// Handshakes of channels that an agent answers at once (PROTOCOL.md §10.2).
 pub const CHANNEL_STARTS: u64 = 4;
 

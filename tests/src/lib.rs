@@ -104,6 +104,7 @@ pub const BATCHES: &[&[&[Case]]] = &[
         link::offer::CASES,
         link::course::CASES,
         link::cookies::CASES,
+        link::fragments::CASES,
     ],
     &[
         message::CASES,

@@ -107,7 +107,8 @@ fn nothing_panics_and_what_parses_is_written_again_the_same() {
         })
         .collect();
     for target in TARGETS {
-        let is_whole = ["responder", "initiator", "session"].contains(&target.name);
+        let is_whole =
+            ["responder", "initiator", "session", "datagram_link"].contains(&target.name);
         let (seeds, executions) = if is_whole {
             (&framed, EXECUTIONS / 100)
         } else {

@@ -28,7 +28,7 @@ use crate::message::{Alert, Envelope};
 use crate::reason::{Error, Reason};
 use crate::session::{Delivery, Session};
 use crate::time::{Instant, Now};
-use crate::wire::{Form, FrameType, Reject, RejectCode, TICKET_ID_LEN};
+use crate::wire::{ConnectionIds, Form, FrameType, Reject, RejectCode, TICKET_ID_LEN};
 
 /// A connection, of either form.
 #[derive(Debug)]
@@ -141,6 +141,19 @@ impl<'k> Connection<'k> {
     /// Returns whether this end has sent M1 and nothing since, and still has time for M2.
     pub(crate) fn awaits_m2(&self, now: Instant) -> bool {
         matches!(self.stage, Stage::AwaitM2(_)) && self.overdue(now).is_none()
+    }
+
+    /// Returns what is known of the path of a datagram link; nothing before the peer has spoken, and at the end.
+    pub(crate) fn path(&self) -> Option<Path> {
+        let (ids, mtu) = match &self.stage {
+            Stage::AwaitM3(wait) => (wait.ids(), wait.mtu()),
+            Stage::AwaitM4(wait) => (wait.ids(), wait.mtu()),
+            Stage::Open(session) | Stage::AwaitWelcome(session, _) => {
+                (session.ids(), session.mtu()?)
+            }
+            Stage::AwaitM1(_) | Stage::AwaitM2(_) | Stage::Closed => return None,
+        };
+        Some(Path { ids, mtu })
     }
 
     /// Returns whether application messages may be sent.
@@ -388,6 +401,14 @@ impl<'k> Connection<'k> {
 /// Returns the first `len` bytes of `out`, or nothing for none.
 fn written(out: &[u8], len: usize) -> Option<&[u8]> {
     out.get(..len).filter(|bytes| !bytes.is_empty())
+}
+
+/// What is known of the path of a datagram link.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Path {
+    pub(crate) ids: ConnectionIds,
+    /// Longest datagram that both ends take, in bytes.
+    pub(crate) mtu: u16,
 }
 
 /// What one step wrote, and what happened.

@@ -200,6 +200,7 @@ impl Responder<'_> {
                 th1,
                 th3: th2.signature(&signature),
                 ids: offer.ids,
+                mtu: self.limits.mtu.min(offer.m1.mtu),
                 wants_ticket: offer.m1.flags.wants_ticket,
                 awaited: Awaited::Signature { responder },
             },
@@ -245,6 +246,7 @@ impl Responder<'_> {
                 th1,
                 th3: th2.confirmation(&fin),
                 ids: offer.ids,
+                mtu: self.limits.mtu.min(offer.m1.mtu),
                 wants_ticket: offer.m1.flags.wants_ticket,
                 awaited: Awaited::Confirmation {
                     ticket: resumed.ticket,

@@ -21,7 +21,7 @@ use crate::limits::{
 use crate::message::{Alert, Control, Enrolled, TokenResult, Welcome};
 use crate::reason::{Error, Reason};
 use crate::time::Instant;
-use crate::wire::{ConnectionIds, DATAGRAM_OVERHEAD, Form, FrameType, NewTicket};
+use crate::wire::{ConnectionIds, DATAGRAM_OVERHEAD, Form, FrameType, Line, NewTicket};
 
 /// Longest control message in bytes, its frame included.
 pub const MAX_CONTROL_FRAME_LEN: usize = DATAGRAM_OVERHEAD + Control::MAX_LEN;
@@ -58,6 +58,8 @@ pub struct Session {
 struct Shape {
     form: Form,
     ids: ConnectionIds,
+    /// Longest frame in bytes on a datagram link; elsewhere nothing, and there are no fragments.
+    mtu: Option<u16>,
 }
 
 /// What a frame of the peer carried for the layer above.
@@ -120,6 +122,7 @@ impl Session {
             shape: Shape {
                 form,
                 ids: established.ids,
+                mtu: (established.line == Line::Datagram).then_some(established.mtu),
             },
             sealer: Sealer::new(established.suite, send, 0, now),
             opener: Opener::new(established.suite, receive, 0, form),
@@ -140,6 +143,16 @@ impl Session {
     #[must_use]
     pub fn form(&self) -> Form {
         self.shape.form
+    }
+
+    /// Returns both ends' connection ids; 0 on a stream.
+    pub(crate) fn ids(&self) -> ConnectionIds {
+        self.shape.ids
+    }
+
+    /// Returns the longest frame of a datagram link, in bytes.
+    pub(crate) fn mtu(&self) -> Option<u16> {
+        self.shape.mtu
     }
 
     /// Returns the epoch in which this end sends.
@@ -458,10 +471,12 @@ impl Shape {
     const STREAM: Self = Self {
         form: Form::Stream,
         ids: ConnectionIds::NONE,
+        mtu: None,
     };
     const DATAGRAM: Self = Self {
         form: Form::Datagram,
         ids: ConnectionIds { own: 7, peer: 7 },
+        mtu: None,
     };
 }
 

@@ -4,8 +4,10 @@
 //! kind and returns a value that cannot be nonsense; `emit` writes it back to the same bytes. Neither knows keys or
 //! states. Integers are big-endian (PROTOCOL.md §2.1).
 
+mod datagrams;
 mod enrolment;
 mod form;
+mod fragment;
 mod frame;
 mod head;
 mod m0;
@@ -17,8 +19,11 @@ mod reader;
 mod refusal;
 mod writer;
 
+pub use datagrams::datagrams;
 pub use enrolment::{Enrolment, EnrolmentCode, MAX_CODE_LEN, MIN_CODE_LEN};
 pub use form::{ConnectionIds, Form, Line};
+pub use fragment::{CELL_LEN, FRAGMENT_HEAD_LEN, Fragment};
+pub(crate) use fragment::{is_fragment, split_in_place};
 pub use frame::{
     DATAGRAM_HEADER_LEN, DATAGRAM_OVERHEAD, FRAME_HEADER_LEN, FRAME_OVERHEAD, FrameHeader,
     FrameType,
