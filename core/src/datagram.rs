@@ -9,6 +9,7 @@ use crate::handshake::{Initiator, SingleUse, Ticket};
 use crate::limits::{MAX_COOKIES, MAX_HANDSHAKE_LEN, MAX_RESENDS, REPEAT_MILLIS, RESEND_MILLIS};
 use crate::message::Alert;
 use crate::reason::{Error, Reason};
+use crate::session::FrameAssembly;
 use crate::time::{Instant, Now};
 use crate::wire::{Form, Line, M0, M1, MAX_M1_LEN, Starred, is_handshake, is_m0};
 
@@ -134,8 +135,21 @@ impl<'k> Datagram<'k> {
         context: &mut Context<'_>,
         out: &'o mut [u8],
     ) -> Outcome<'m, 'o> {
+        self.handle_message_or_part(message, None, context, out)
+    }
+
+    /// Takes in one message, as [`Datagram::handle_message`] does. The parts of a payload are put together in `assembly`.
+    pub(crate) fn handle_message_or_part<'m, 'o>(
+        &mut self,
+        message: &'m mut [u8],
+        assembly: Option<&'m mut FrameAssembly>,
+        context: &mut Context<'_>,
+        out: &'o mut [u8],
+    ) -> Outcome<'m, 'o> {
         if !is_handshake(message) {
-            return self.connection.handle_message(message, context, out);
+            return self
+                .connection
+                .handle_message_or_part(message, assembly, context, out);
         }
         let now = context.now.instant;
         if is_m0(message) && self.connection.awaits_m2(now) {

@@ -3,6 +3,9 @@
 /// The version that this crate speaks, and the highest one that it knows (PROTOCOL.md §2.2).
 pub const VERSION: u8 = 1;
 
+/// Longest payload in bytes that travels in several frames of a datagram link (PROTOCOL.md §5.8).
+pub const MAX_SPLIT_PAYLOAD_LEN: usize = 4 * 1024;
+
 /// Longest handshake message in bytes, head included (PROTOCOL.md §2.1): M3 with the longest token and full padding
 /// is under it.
 pub const MAX_HANDSHAKE_LEN: usize = 1024;

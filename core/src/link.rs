@@ -9,6 +9,7 @@ use crate::handshake::{Initiator, SingleUse};
 use crate::limits::{MAX_HANDSHAKE_LEN, MIN_MTU};
 use crate::message::{Alert, Envelope};
 use crate::reason::{Error, Reason};
+use crate::session::FrameAssembly;
 use crate::time::{Instant, Now};
 use crate::wire::{FRAGMENT_HEAD_LEN, Fragment, MessageType, is_fragment, split_in_place};
 
@@ -99,17 +100,20 @@ impl<'k, const N: usize> DatagramLink<'k, N> {
         self.own_id
     }
 
-    /// Takes in one datagram, as [`Datagram::handle_message`] does. `out` takes [`MAX_SPLIT_LEN`] bytes.
+    /// Takes in one datagram, as [`Datagram::handle_message`] does. What comes in parts is put together in `frames`, the
+    /// same one each time, which is as long as the payload that this end announced. `out` takes [`MAX_SPLIT_LEN`] bytes.
     pub fn handle_message<'m, 'o>(
         &mut self,
         message: &'m mut [u8],
+        frames: &'m mut FrameAssembly,
         context: &mut Context<'_>,
         out: &'o mut [u8],
     ) -> Outcome<'m, 'o> {
         let outcome = if is_fragment(message) {
             self.take_fragment(message, context, out)
         } else {
-            self.datagram.handle_message(message, context, out)
+            self.datagram
+                .handle_message_or_part(message, Some(frames), context, out)
         };
         let Outcome { send, event } = outcome;
         let len = send.map_or(0, <[u8]>::len);

@@ -18,12 +18,14 @@ use moorline_core::link::{HubLink, MAX_SPLIT_LEN};
 use moorline_core::message::{Alert, Control, Envelope, FromHub, Request, Response, ToHub};
 use moorline_core::offline::CounterEntry;
 use moorline_core::provision::{MAX_PROVISION_LEN, Provision};
+use moorline_core::session::FrameAssembly;
 use moorline_core::token::{
     AgentId, MAX_COMPACT_LEN, MAX_UNPACKED_LEN, UnpackedToken, UnverifiedClaims,
 };
 use moorline_core::wire::{
     ConnectionIds, Form, Fragment, FrameHeader, Line, M0, M0_LEN, M1, M2Clear, M2Confirmed,
-    M2Signed, M3Confirmed, M3Sealed, M4Sealed, Refuse, Reject, Starred, Writer, datagrams,
+    M2Signed, M3Confirmed, M3Sealed, M4Sealed, PART_HEADER_LEN, PartHeader, Refuse, Reject,
+    Starred, Writer, datagrams,
 };
 
 use crate::fixture::{Door, FixedEntropy, World, at, ephemeral_key};
@@ -48,6 +50,7 @@ pub static TARGETS: &[Target] = &[
     target("fragments", fragments),
     target("refusal", refusal),
     target("frame_header", frame_header),
+    target("part_header", part_header),
     target("token", token),
     target("compact_token", compact_token),
     target("public_key", public_key),
@@ -186,6 +189,13 @@ fn frame_header(data: &[u8]) {
         let bytes = writer.finish().expect("it is short");
         assert!(data.starts_with(bytes));
         assert_eq!(data.len(), bytes.len() + usize::from(header.sealed_len));
+    }
+}
+
+fn part_header(data: &[u8]) {
+    if let Ok((header, part)) = PartHeader::parse(data) {
+        assert!(data.starts_with(&header.emit()) && data.ends_with(part));
+        assert_eq!(data.len(), PART_HEADER_LEN + part.len());
     }
 }
 
@@ -391,6 +401,7 @@ fn datagram_link(data: &[u8]) {
     let mut link = HubLink::respond(None, Settings::DEFAULT, at(0).instant);
     let mut m1 = crate::link::seeds().next().expect("an M1");
     let mut door = Door::default();
+    let mut frames = FrameAssembly::<[u8; 1024]>::new();
     let mut rest = data;
     let mut millis = 0;
     let mut out = [0; MAX_SPLIT_LEN];
@@ -402,7 +413,7 @@ fn datagram_link(data: &[u8]) {
             entropy: &mut FixedEntropy::new("fuzz"),
             responding: responding(Some(&hub), &mut door),
         };
-        let outcome = link.handle_message(part, &mut context, &mut out);
+        let outcome = link.handle_message(part, &mut frames, &mut context, &mut out);
         let sent = outcome.send.unwrap_or_default();
         assert!(datagrams(sent).all(|datagram| datagram.len() <= 256));
         let Some((len, after)) = rest.split_first() else {

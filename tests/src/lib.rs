@@ -105,6 +105,8 @@ pub const BATCHES: &[&[&[Case]]] = &[
         link::course::CASES,
         link::cookies::CASES,
         link::fragments::CASES,
+        link::parts::CASES,
+        session::parts::CASES,
     ],
     &[
         message::CASES,

@@ -72,6 +72,7 @@ fn seeds() -> Vec<Vec<u8>> {
         world.agent.public_key().to_bytes().to_vec(),
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n".to_vec(),
         vec![0x82, 4, 1, 2, 3, 4, 0x89, 0, 0x88, 2, 3, 0xE8],
+        vec![0x20, 7, 0, 1, b'a', b'b'],
         vec![0, 5, 1, 2, 3, 4, 0],
         vec![1, 7, 3, b'l', b'e', b'd', 1, 2, b'o', b'n'],
         vec![1, 7, 0, 1, 2, b'o', b'n', 0, 1],

@@ -15,6 +15,7 @@ mod m1;
 mod m2;
 mod m3;
 mod m4;
+mod part;
 mod reader;
 mod refusal;
 mod writer;
@@ -44,6 +45,7 @@ pub use m3::{
     Credential, M3_MIN_LEN, M3_PREFIX_LEN, M3_PRESHARED_LEN, M3Confirmed, M3Sealed, MAX_PAD_LEN,
 };
 pub use m4::{M4_LEN, M4_PREFIX_LEN, M4Sealed, NewTicket, TICKET_NONCE_LEN, Terms};
+pub use part::{PART_HEADER_LEN, PartHeader};
 pub use reader::{Reader, Truncated};
 pub use refusal::{REFUSE_LEN, REJECT_LEN, Refuse, RefuseCode, Reject, RejectCode};
 pub use writer::{TooSmall, Writer};

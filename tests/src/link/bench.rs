@@ -4,6 +4,7 @@ use heapless::Vec;
 use moorline_core::connection::{Closure, Context, Settings};
 use moorline_core::handshake::{Initiator, Responder, SingleUse, Ticket};
 use moorline_core::link::{DatagramLink, HubLink, InitiatorLink, MAX_SPLIT_LEN};
+use moorline_core::session::FrameAssembly;
 use moorline_core::token::MAX_UNPACKED_LEN;
 use moorline_core::wire::datagrams;
 
@@ -25,6 +26,8 @@ pub(super) type Sent = Vec<Short, 8>;
 pub(super) struct Peer<'k, const N: usize> {
     pub(super) link: DatagramLink<'k, N>,
     pub(super) responder: Option<Responder<'k>>,
+    /// Where parts of payloads are put together.
+    pub(super) frames: FrameAssembly<[u8; 1024]>,
     pub(super) entropy: FixedEntropy,
     pub(super) door: Door,
     /// How it ended.
@@ -94,6 +97,7 @@ impl<'k, const N: usize> Peer<'k, N> {
         Self {
             link,
             responder,
+            frames: FrameAssembly::new(),
             entropy,
             door: Door::default(),
             ended: None,
@@ -109,7 +113,9 @@ impl<'k, const N: usize> Peer<'k, N> {
             entropy: &mut self.entropy,
             responding: responding(self.responder.as_ref(), &mut self.door),
         };
-        let outcome = self.link.handle_message(&mut bytes, &mut context, &mut out);
+        let outcome =
+            self.link
+                .handle_message(&mut bytes, &mut self.frames, &mut context, &mut out);
         let (sent, seen) = (sent(outcome.send)?, seen(outcome.event));
         self.note(&seen);
         Ok((sent, seen))
@@ -143,6 +149,15 @@ impl<'k, const N: usize> Peer<'k, N> {
         let (sent, seen) = (sent(outcome.send)?, seen(outcome.event));
         self.note(&seen);
         Ok((sent, seen))
+    }
+
+    /// Seals an application message.
+    pub(super) fn say(&mut self, payload: &[u8]) -> Result<Sent, Failure> {
+        let mut out = [0; MAX_SPLIT_LEN + 128];
+        let sealed = self.link.send_application(payload, &mut out);
+        sent(Some(
+            sealed.map_err(|_| failure("the message can be sealed"))?,
+        ))
     }
 
     fn note(&mut self, seen: &Seen) {

@@ -5,6 +5,7 @@ pub(crate) mod cookies;
 pub(crate) mod course;
 pub(crate) mod fragments;
 pub(crate) mod offer;
+pub(crate) mod parts;
 mod site;
 
 use crate::pair::Message;
