@@ -6,11 +6,12 @@ use crate::connection::{Connection, Context, Event, Outcome, Settings};
 use crate::crypto::{EphemeralKey, Hash};
 use crate::entropy::{Entropy, draw};
 use crate::handshake::{Initiator, SingleUse, Ticket};
-use crate::limits::{MAX_HANDSHAKE_LEN, MAX_RESENDS, REPEAT_MILLIS, RESEND_MILLIS};
+use crate::limits::{MAX_COOKIES, MAX_HANDSHAKE_LEN, MAX_RESENDS, REPEAT_MILLIS, RESEND_MILLIS};
 use crate::message::Alert;
-use crate::reason::Error;
+use crate::reason::{Error, Reason};
+use crate::session::FrameAssembly;
 use crate::time::{Instant, Now};
-use crate::wire::{Form, is_handshake};
+use crate::wire::{Form, Line, M0, M1, MAX_M1_LEN, Starred, is_handshake, is_m0};
 
 /// A connection over datagrams.
 #[derive(Debug)]
@@ -30,6 +31,8 @@ struct Flight {
     resends: u32,
     /// When it does so next; an initiator alone.
     again: Option<Instant>,
+    /// How often M1 was sent again with a cookie.
+    cookies: u8,
 }
 
 impl Flight {
@@ -40,6 +43,7 @@ impl Flight {
             sent: now,
             resends: 0,
             again: None,
+            cookies: 0,
         }
     }
 
@@ -51,6 +55,26 @@ impl Flight {
         self.answers = answers;
         self.sent = now;
         self.resends = 0;
+    }
+
+    /// Puts the cookie of `m0` into M1, which this still is.
+    fn take_cookie(&mut self, m0: &[u8], now: Instant) -> Result<(), Reason> {
+        let m1 = M1::parse(&self.bytes, Line::Datagram).map_err(|_| Reason::OutOfPlace)?;
+        let M0 { cookie } = M0::parse(m0, m1.id)?;
+        if self.cookies >= MAX_COOKIES {
+            return Err(Reason::OutOfPlace);
+        }
+        let mut out = [0; MAX_M1_LEN];
+        let with_cookie = Starred::of(&self.bytes).emit_with(&cookie, &mut out);
+        let with_cookie = with_cookie.map_err(|_| Reason::Length)?;
+        self.bytes.clear();
+        // Every handshake message fits.
+        let _ = self.bytes.extend_from_slice(with_cookie);
+        self.cookies += 1;
+        if self.again.is_some() {
+            self.again = Some(now.plus(RESEND_MILLIS << self.resends.min(MAX_RESENDS)));
+        }
+        Ok(())
     }
 
     /// Copies the message to `out`.
@@ -98,6 +122,11 @@ impl<'k> Datagram<'k> {
         &self.connection
     }
 
+    /// Returns the connection, for what an open session does.
+    pub(crate) fn connection_mut(&mut self) -> &mut Connection<'k> {
+        &mut self.connection
+    }
+
     /// Takes in one message, as [`Connection::handle_message`] does. A handshake message that was answered before gets
     /// the same answer again, byte for byte.
     pub fn handle_message<'m, 'o>(
@@ -106,10 +135,36 @@ impl<'k> Datagram<'k> {
         context: &mut Context<'_>,
         out: &'o mut [u8],
     ) -> Outcome<'m, 'o> {
+        self.handle_message_or_part(message, None, context, out)
+    }
+
+    /// Takes in one message, as [`Datagram::handle_message`] does. The parts of a payload are put together in `assembly`.
+    pub(crate) fn handle_message_or_part<'m, 'o>(
+        &mut self,
+        message: &'m mut [u8],
+        assembly: Option<&'m mut FrameAssembly>,
+        context: &mut Context<'_>,
+        out: &'o mut [u8],
+    ) -> Outcome<'m, 'o> {
         if !is_handshake(message) {
-            return self.connection.handle_message(message, context, out);
+            return self
+                .connection
+                .handle_message_or_part(message, assembly, context, out);
         }
-        let (hash, now) = (Hash::of(&[message]), context.now.instant);
+        let now = context.now.instant;
+        if is_m0(message) && self.connection.awaits_m2(now) {
+            return match self.flight.take_cookie(message, now) {
+                Ok(()) => Outcome {
+                    send: self.flight.emit(out),
+                    event: None,
+                },
+                Err(reason) => Outcome {
+                    send: None,
+                    event: Some(Event::Dropped(reason)),
+                },
+            };
+        }
+        let hash = hash_of(message);
         let repeated = self.flight.answers == Some(hash);
         if repeated && now < self.flight.sent.plus(REPEAT_MILLIS) {
             return Outcome {
@@ -210,5 +265,13 @@ impl<'k> Datagram<'k> {
     pub fn close<'o>(&mut self, alert: Alert, out: &'o mut [u8]) -> Option<&'o [u8]> {
         self.flight.again = None;
         self.connection.close(alert, out)
+    }
+}
+
+/// Returns what a message is known by when it comes again. An M1 is the same with a cookie and without.
+fn hash_of(message: &[u8]) -> Hash {
+    match M1::parse(message, Line::Datagram) {
+        Ok(_) => Starred::of(message).hash(&[]),
+        Err(_) => Hash::of(&[message]),
     }
 }

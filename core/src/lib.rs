@@ -48,8 +48,10 @@
     )
 )]
 
+mod assembly;
 pub mod channel;
 pub mod connection;
+pub mod cookie;
 pub mod crypto;
 pub mod datagram;
 pub mod driver;
@@ -57,6 +59,7 @@ pub mod entropy;
 pub mod framing;
 pub mod handshake;
 pub mod limits;
+pub mod link;
 pub mod message;
 pub mod message_mac;
 pub mod offline;

@@ -3,6 +3,9 @@
 /// The version that this crate speaks, and the highest one that it knows (PROTOCOL.md §2.2).
 pub const VERSION: u8 = 1;
 
+/// Longest payload in bytes that travels in several frames of a datagram link (PROTOCOL.md §5.8).
+pub const MAX_SPLIT_PAYLOAD_LEN: usize = 4 * 1024;
+
 /// Longest handshake message in bytes, head included (PROTOCOL.md §2.1): M3 with the longest token and full padding
 /// is under it.
 pub const MAX_HANDSHAKE_LEN: usize = 1024;
@@ -71,10 +74,10 @@ pub const MAX_TICKET_SECONDS: u32 = 86_400;
 /// Most tickets that follow each other without a full handshake (PROTOCOL.md §2.8).
 pub const MAX_TICKET_CHAIN: u8 = 64;
 
-/// Longest payload in bytes that every initiator with an external key takes: no message says it (PROTOCOL.md §2.10).
+/// Longest payload in bytes that every initiator with an external key takes: no message says it (PROTOCOL.md §2.12).
 pub const EXTERNAL_PAYLOAD_LEN: u16 = 1024;
 
-/// Milliseconds for which a session on an external key lasts at most (PROTOCOL.md §2.10).
+/// Milliseconds for which a session on an external key lasts at most (PROTOCOL.md §2.12).
 pub const EXTERNAL_MILLIS: u64 = 3_600_000;
 
 /// Milliseconds for which the session lasts in which a newcomer gets its token (PROTOCOL.md §2.9).
@@ -92,6 +95,17 @@ pub const MAX_RESENDS: u32 = 3;
 
 /// Milliseconds for which a handshake message that comes again gets the same answer again (PROTOCOL.md §6.3).
 pub const REPEAT_MILLIS: u64 = 30_000;
+
+/// Milliseconds after which a hub makes its cookies under another key; those of the key before still hold (PROTOCOL.md
+/// §2.10).
+pub const COOKIE_MILLIS: u64 = 60_000;
+
+/// How often an initiator sends one M1 again with a cookie (PROTOCOL.md §2.10).
+pub const MAX_COOKIES: u8 = 3;
+
+/// Milliseconds after which a handshake message that is not whole gives way to fragments that do not fit it: as long as
+/// an initiator waits before it sends one again (PROTOCOL.md §2.11).
+pub const FRAGMENT_MILLIS: u64 = RESEND_MILLIS;
 
 /// Handshakes of channels that an agent answers at once (PROTOCOL.md §10.2).
 pub const CHANNEL_STARTS: u64 = 4;

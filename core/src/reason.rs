@@ -36,6 +36,8 @@ pub enum Reason {
     Mtu,
     /// A connection id is wrong for the form or for this end.
     ConnectionId,
+    /// A fragment is malformed, or does not fit what has come before it.
+    Fragment,
     /// The result of the Diffie-Hellman is zero.
     ZeroSharedSecret,
     /// A sealed part does not open.

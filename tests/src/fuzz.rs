@@ -5,23 +5,27 @@
 
 use heapless::Vec;
 use moorline_core::connection::{Connection, Context, Settings};
+use moorline_core::cookie::{Cookies, Screened};
 use moorline_core::crypto::{PublicKey, Secret};
 use moorline_core::framing::{
     Delimited, Framing, MAX_RESPONSE_LEN, Progress, UpgradeKey, WebSocketClient, parse_response,
 };
 use moorline_core::handshake::{
-    MAX_TICKET_RECORD_LEN, Responder, TICKET_LEN, Ticket, TicketRecord,
+    MAX_TICKET_RECORD_LEN, RespondAs, Responder, TICKET_LEN, Ticket, TicketRecord,
 };
 use moorline_core::limits::MAX_HANDSHAKE_LEN;
+use moorline_core::link::{HubLink, MAX_SPLIT_LEN};
 use moorline_core::message::{Alert, Control, Envelope, FromHub, Request, Response, ToHub};
 use moorline_core::offline::CounterEntry;
 use moorline_core::provision::{MAX_PROVISION_LEN, Provision};
+use moorline_core::session::FrameAssembly;
 use moorline_core::token::{
     AgentId, MAX_COMPACT_LEN, MAX_UNPACKED_LEN, UnpackedToken, UnverifiedClaims,
 };
 use moorline_core::wire::{
-    ConnectionIds, Form, FrameHeader, Line, M1, M2Clear, M2Confirmed, M2Signed, M3Confirmed,
-    M3Sealed, M4Sealed, Refuse, Reject, Starred, Writer,
+    ConnectionIds, Form, Fragment, FrameHeader, Line, M0, M0_LEN, M1, M2Clear, M2Confirmed,
+    M2Signed, M3Confirmed, M3Sealed, M4Sealed, PART_HEADER_LEN, PartHeader, Refuse, Reject,
+    Starred, Writer, datagrams,
 };
 
 use crate::fixture::{Door, FixedEntropy, World, at, ephemeral_key};
@@ -38,12 +42,15 @@ pub struct Target {
 
 /// Every target.
 pub static TARGETS: &[Target] = &[
+    target("m0", m0),
     target("m1", m1),
     target("m2", m2),
     target("m3", m3),
     target("m4", m4),
+    target("fragments", fragments),
     target("refusal", refusal),
     target("frame_header", frame_header),
+    target("part_header", part_header),
     target("token", token),
     target("compact_token", compact_token),
     target("public_key", public_key),
@@ -59,6 +66,7 @@ pub static TARGETS: &[Target] = &[
     target("responder", responder),
     target("initiator", initiator),
     target("session", session),
+    target("datagram_link", datagram_link),
 ];
 
 const fn target(name: &'static str, run: fn(&[u8])) -> Target {
@@ -80,6 +88,21 @@ const LINES: [Line; 3] = [
 
 /// Where M1 has its flags.
 const FLAGS_AT: usize = 10;
+
+fn m0(data: &[u8]) {
+    let id = data.get(4..8).and_then(|id| id.try_into().ok());
+    if let Ok(message) = M0::parse(data, id.map_or(0, u32::from_be_bytes)) {
+        let mut out = [0; M0_LEN];
+        let id = id.map_or(0, u32::from_be_bytes);
+        assert_eq!(message.emit(id, &mut out).expect("it is short"), data);
+    }
+    let mut entropy = FixedEntropy::new("cookies");
+    let now = at(0).instant;
+    let mut cookies = Cookies::new(now, &mut entropy).expect("entropy");
+    let mut out = [0; M0_LEN];
+    let screened = cookies.screen(data, b"somebody", true, now, &mut entropy, &mut out);
+    assert_ne!(screened, Ok(Screened::Pass), "nobody has a cookie");
+}
 
 fn m1(data: &[u8]) {
     for line in LINES {
@@ -128,6 +151,18 @@ fn m4(data: &[u8]) {
     }
 }
 
+fn fragments(data: &[u8]) {
+    let id = data.get(4..8).and_then(|id| id.try_into().ok());
+    let id = id.map_or(0, u32::from_be_bytes);
+    if let Ok(fragment) = Fragment::parse(data, id) {
+        assert!(data.ends_with(fragment.bytes) && !fragment.bytes.is_empty());
+        let end = usize::from(fragment.offset) + fragment.bytes.len();
+        assert!(end <= usize::from(fragment.total) && end <= MAX_HANDSHAKE_LEN);
+    }
+    let all: usize = datagrams(data).map(<[u8]>::len).sum();
+    assert_eq!(all, data.len());
+}
+
 fn refusal(data: &[u8]) {
     let _ = Refuse::check_prefix(data, 0);
     if let Ok(refuse) = Refuse::parse(data) {
@@ -154,6 +189,13 @@ fn frame_header(data: &[u8]) {
         let bytes = writer.finish().expect("it is short");
         assert!(data.starts_with(bytes));
         assert_eq!(data.len(), bytes.len() + usize::from(header.sealed_len));
+    }
+}
+
+fn part_header(data: &[u8]) {
+    if let Ok((header, part)) = PartHeader::parse(data) {
+        assert!(data.starts_with(&header.emit()) && data.ends_with(part));
+        assert_eq!(data.len(), PART_HEADER_LEN + part.len());
     }
 }
 
@@ -345,6 +387,51 @@ fn session(data: &[u8]) {
     let mut pair = Pair::open(&world, token, Settings::DEFAULT).expect("a handshake");
     hand(&mut pair.responder.connection, &world.responder(), data);
     hand(&mut pair.initiator.connection, &world.responder(), data);
+}
+
+/// Hands `data` to a hub over datagrams that has sent M2, in parts as [`hand`] has them. The right connection id is put
+/// into all of them: chance does not find it.
+fn datagram_link(data: &[u8]) {
+    let world = World::new().expect("the fixture is sound");
+    let mut hub = Responder {
+        respond_as: RespondAs::Hub(Form::Datagram),
+        ..world.responder()
+    };
+    hub.limits.mtu = 256;
+    let mut link = HubLink::respond(None, Settings::DEFAULT, at(0).instant);
+    let mut m1 = crate::link::seeds().next().expect("an M1");
+    let mut door = Door::default();
+    let mut frames = FrameAssembly::<[u8; 1024]>::new();
+    let mut rest = data;
+    let mut millis = 0;
+    let mut out = [0; MAX_SPLIT_LEN];
+    let mut part = &mut m1[..];
+    let mut buffer;
+    loop {
+        let mut context = Context {
+            now: at(millis),
+            entropy: &mut FixedEntropy::new("fuzz"),
+            responding: responding(Some(&hub), &mut door),
+        };
+        let outcome = link.handle_message(part, &mut frames, &mut context, &mut out);
+        let sent = outcome.send.unwrap_or_default();
+        assert!(datagrams(sent).all(|datagram| datagram.len() <= 256));
+        let Some((len, after)) = rest.split_first() else {
+            break;
+        };
+        let (next, after) = after.split_at((usize::from(*len) * 8).min(after.len()));
+        rest = after;
+        millis += 100;
+        buffer = copy(next);
+        if let Some(id) = buffer.get_mut(4..8) {
+            id.copy_from_slice(&link.id().to_be_bytes());
+        }
+        part = &mut buffer;
+    }
+    assert!(
+        link.id() != 0 && !link.connection().is_open(),
+        "nobody proved anything"
+    );
 }
 
 /// Puts two slices together.

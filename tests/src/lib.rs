@@ -15,6 +15,7 @@ pub mod fuzz;
 mod handshake;
 mod hex;
 mod jws;
+pub mod link;
 mod message;
 mod message_mac;
 mod offline;
@@ -89,6 +90,14 @@ pub const BATCHES: &[&[&[Case]]] = &[
     &[offline::counters::CASES, offline::post::CASES],
     &[offline::machine::CASES],
     &[channel::schedules::CASES],
+    &[
+        link::offer::CASES,
+        link::course::CASES,
+        link::cookies::CASES,
+        link::fragments::CASES,
+        link::parts::CASES,
+        session::parts::CASES,
+    ],
     &[
         message::CASES,
         message_mac::CASES,

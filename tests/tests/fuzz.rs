@@ -72,6 +72,7 @@ fn seeds() -> Vec<Vec<u8>> {
         world.agent.public_key().to_bytes().to_vec(),
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n".to_vec(),
         vec![0x82, 4, 1, 2, 3, 4, 0x89, 0, 0x88, 2, 3, 0xE8],
+        vec![0x20, 7, 0, 1, b'a', b'b'],
         vec![0, 5, 1, 2, 3, 4, 0],
         vec![1, 7, 3, b'l', b'e', b'd', 1, 2, b'o', b'n'],
         vec![1, 7, 0, 1, 2, b'o', b'n', 0, 1],
@@ -90,6 +91,7 @@ fn seeds() -> Vec<Vec<u8>> {
     );
     let run = vectors::Run::new(&world).expect("the example");
     seeds.push(run.answered.message.to_vec());
+    seeds.extend(moorline_conformance::link::seeds().map(|seed| seed.to_vec()));
     seeds
 }
 
@@ -106,7 +108,8 @@ fn nothing_panics_and_what_parses_is_written_again_the_same() {
         })
         .collect();
     for target in TARGETS {
-        let is_whole = ["responder", "initiator", "session"].contains(&target.name);
+        let is_whole =
+            ["responder", "initiator", "session", "datagram_link"].contains(&target.name);
         let (seeds, executions) = if is_whole {
             (&framed, EXECUTIONS / 100)
         } else {

@@ -26,10 +26,10 @@ use crate::handshake::{
 };
 use crate::message::{Alert, Envelope};
 use crate::reason::{Error, Reason};
-use crate::session::{Delivery, Session};
+use crate::session::{Assembled, Delivery, FrameAssembly, Session};
 use crate::time::{Instant, Now};
 use crate::token::Holder;
-use crate::wire::{Form, FrameType, Reject, RejectCode, TICKET_ID_LEN};
+use crate::wire::{ConnectionIds, Form, FrameType, Reject, RejectCode, TICKET_ID_LEN};
 
 /// A connection, of either form.
 #[derive(Debug)]
@@ -139,6 +139,24 @@ impl<'k> Connection<'k> {
         self.ticket.take()
     }
 
+    /// Returns whether this end has sent M1 and nothing since, and still has time for M2.
+    pub(crate) fn awaits_m2(&self, now: Instant) -> bool {
+        matches!(self.stage, Stage::AwaitM2(_)) && self.overdue(now).is_none()
+    }
+
+    /// Returns what is known of the path of a datagram link; nothing before the peer has spoken, and at the end.
+    pub(crate) fn path(&self) -> Option<Path> {
+        let (ids, mtu) = match &self.stage {
+            Stage::AwaitM3(wait) => (wait.ids(), wait.mtu()),
+            Stage::AwaitM4(wait) => (wait.ids(), wait.mtu()),
+            Stage::Open(session) | Stage::AwaitWelcome(session, _) => {
+                (session.ids(), session.mtu()?)
+            }
+            Stage::AwaitM1(_) | Stage::AwaitM2(_) | Stage::Closed => return None,
+        };
+        Some(Path { ids, mtu })
+    }
+
     /// Returns whether application messages may be sent.
     #[must_use]
     pub fn is_open(&self) -> bool {
@@ -183,11 +201,23 @@ impl<'k> Connection<'k> {
         context: &mut Context<'_>,
         out: &'o mut [u8],
     ) -> Outcome<'m, 'o> {
+        self.handle_message_or_part(message, None, context, out)
+    }
+
+    /// Takes in one message, as [`Connection::handle_message`] does. The parts of a payload are put together in
+    /// `assembly`.
+    pub(crate) fn handle_message_or_part<'m, 'o>(
+        &mut self,
+        message: &'m mut [u8],
+        assembly: Option<&'m mut FrameAssembly>,
+        context: &mut Context<'_>,
+        out: &'o mut [u8],
+    ) -> Outcome<'m, 'o> {
         // A shell that was busy, or a read that blocked, must not let a message outrun the deadline before it.
         if let Some(reason) = self.overdue(context.now.instant) {
             return self.fail(reason, out);
         }
-        match self.advance(message, context, out) {
+        match self.advance(message, assembly, context, out) {
             Ok(Step { sent, event }) => {
                 if !matches!(event, Some(Event::Dropped(_))) {
                     self.heard = context.now.instant;
@@ -211,6 +241,7 @@ impl<'k> Connection<'k> {
     fn advance<'m>(
         &mut self,
         message: &'m mut [u8],
+        assembly: Option<&'m mut FrameAssembly>,
         context: &mut Context<'_>,
         out: &mut [u8],
     ) -> Result<Step<'m>, Reason> {
@@ -220,7 +251,7 @@ impl<'k> Connection<'k> {
             Stage::AwaitWelcome(..) => self.handle_welcome(message, context, out),
             Stage::AwaitM1(_) => self.handle_m1(message, context, out),
             Stage::AwaitM3(_) => self.handle_m3(message, context, out),
-            Stage::Open(_) => self.handle_frame(message, context, out),
+            Stage::Open(_) => self.handle_frame(message, assembly, context, out),
             Stage::Closed => Err(Reason::OutOfPlace),
         }
     }
@@ -229,6 +260,7 @@ impl<'k> Connection<'k> {
     fn handle_frame<'m>(
         &mut self,
         message: &'m mut [u8],
+        assembly: Option<&'m mut FrameAssembly>,
         context: &mut Context<'_>,
         out: &mut [u8],
     ) -> Result<Step<'m>, Reason> {
@@ -237,9 +269,26 @@ impl<'k> Connection<'k> {
         };
         let now = context.now.instant;
         let handled = session.handle_frame(message, now, context.entropy, out)?;
-        let sent = handled.send.map_or(0, <[u8]>::len);
+        let mut sent = handled.send.map_or(0, <[u8]>::len);
+        let delivery = match (handled.delivery, assembly) {
+            (Delivery::Part(part), Some(assembly)) => {
+                match assembly.take(&part, session.max_whole_len())? {
+                    Assembled::Begun => Delivery::Nothing,
+                    Assembled::Dropped(reason) => Delivery::Dropped(reason),
+                    Assembled::Whole(kind, payload) => {
+                        let whole = (kind, payload, part.is_late());
+                        let rest = out.get_mut(sent..).unwrap_or_default();
+                        let handled = session.handle_whole(whole, now, context.entropy, rest)?;
+                        sent += handled.send.map_or(0, <[u8]>::len);
+                        handled.delivery
+                    }
+                }
+            }
+            (delivery, _) => delivery,
+        };
         self.ticket_due |= session.take_healed() && self.outstanding.is_some();
-        let event = match handled.delivery {
+        let event = match delivery {
+            Delivery::Part(_) => Some(Event::Dropped(Reason::NoRoom)),
             Delivery::Application(_) | Delivery::Envelope(_)
                 if matches!(self.standing, Some(Standing::Newcomer(_))) =>
             {
@@ -397,6 +446,14 @@ impl<'k> Connection<'k> {
 /// Returns the first `len` bytes of `out`, or nothing for none.
 fn written(out: &[u8], len: usize) -> Option<&[u8]> {
     out.get(..len).filter(|bytes| !bytes.is_empty())
+}
+
+/// What is known of the path of a datagram link.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Path {
+    pub(crate) ids: ConnectionIds,
+    /// Longest datagram that both ends take, in bytes.
+    pub(crate) mtu: u16,
 }
 
 /// What one step wrote, and what happened.

@@ -175,6 +175,7 @@ impl<'k> AwaitM2<'k> {
                         th1: responder.th1,
                         th3: responder.th3,
                     },
+                    mtu: self.mtu(&responder.announcement),
                     announcement: responder.announcement,
                     responder: responder.key,
                     ids,
@@ -191,6 +192,10 @@ impl<'k> AwaitM2<'k> {
             }
             _ => Err(Reason::Mode),
         }
+    }
+
+    fn mtu(&self, announcement: &Announcement) -> u16 {
+        self.initiator.offer.mtu.min(announcement.limits.mtu)
     }
 
     fn open_m2(
@@ -319,6 +324,7 @@ impl<'k> AwaitM2<'k> {
                 ids,
                 line: self.initiator.wanted.line(),
                 secrets: master.traffic(),
+                mtu: self.mtu(&m2.announcement),
                 peer_max_payload_len: m2.announcement.limits.max_payload_len,
                 responder: offered.responder,
             },

@@ -25,6 +25,7 @@ pub struct AwaitM3 {
     pub(super) th1: AfterM2Clear,
     pub(super) th3: AfterM2,
     pub(super) ids: ConnectionIds,
+    pub(super) mtu: u16,
     pub(super) wants_ticket: bool,
     pub(super) awaited: Awaited,
 }
@@ -79,6 +80,12 @@ impl AwaitM3 {
     #[must_use]
     pub fn ids(&self) -> ConnectionIds {
         self.ids
+    }
+
+    /// Returns the largest transport unit that both ends take, in bytes.
+    #[must_use]
+    pub fn mtu(&self) -> u16 {
+        self.mtu
     }
 
     /// Checks M3 in the order of PROTOCOL.md §2.7 and writes M4 or a REFUSE to `out`. `message` is decrypted where it
@@ -147,6 +154,7 @@ impl AwaitM3 {
             ids: self.ids,
             line: responder.respond_as.line(),
             secrets: proved.master.traffic(),
+            mtu: self.mtu,
             peer_max_payload_len: proved.max_payload_len,
             responder: proved.responder,
         };

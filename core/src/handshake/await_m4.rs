@@ -38,6 +38,7 @@ pub struct AwaitM4 {
     pub(super) announcement: Announcement,
     pub(super) responder: Hash,
     pub(super) ids: ConnectionIds,
+    pub(super) mtu: u16,
     pub(super) line: Line,
 }
 
@@ -46,6 +47,18 @@ impl AwaitM4 {
     #[must_use]
     pub fn hub_time(&self) -> (UnixMillis, TimeQuality) {
         (self.announcement.time, self.announcement.quality)
+    }
+
+    /// Returns both ends' connection ids; 0 on a stream.
+    #[must_use]
+    pub fn ids(&self) -> ConnectionIds {
+        self.ids
+    }
+
+    /// Returns the largest transport unit that both ends take, in bytes.
+    #[must_use]
+    pub fn mtu(&self) -> u16 {
+        self.mtu
     }
 
     /// Checks M4 in the order of PROTOCOL.md §2.7. `message` is decrypted where it stands; `now` is the hub's time.
@@ -76,6 +89,7 @@ impl AwaitM4 {
             ids: self.ids,
             line: self.line,
             secrets: self.master.traffic(),
+            mtu: self.mtu,
             peer_max_payload_len: self.announcement.limits.max_payload_len,
             responder: self.responder,
         };

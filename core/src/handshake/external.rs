@@ -1,4 +1,4 @@
-//! A key that both ends were given by hand (PROTOCOL.md §2.10): what a device may have before it has a token.
+//! A key that both ends were given by hand (PROTOCOL.md §2.12): what a device may have before it has a token.
 
 use core::fmt;
 

@@ -25,7 +25,7 @@ pub enum Shown<'k> {
     Token(UnpackedToken<'k>),
     /// A code with which it is enrolled (PROTOCOL.md §2.9): on links.
     Code(EnrolmentCode<'k>),
-    /// A key that its hub was given too (PROTOCOL.md §2.10): on links. It signs nothing in the handshake.
+    /// A key that its hub was given too (PROTOCOL.md §2.12): on links. It signs nothing in the handshake.
     ExternalKey(&'k ExternalKey),
 }
 

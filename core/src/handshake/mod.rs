@@ -67,6 +67,8 @@ pub struct Established {
     pub ids: ConnectionIds,
     /// The secrets of both directions.
     pub secrets: TrafficSecrets,
+    /// Largest transport unit that both ends take, in bytes.
+    pub mtu: u16,
     /// Longest payload of a frame that the peer takes, in bytes.
     pub peer_max_payload_len: u16,
     /// The hash of the responder's key.

@@ -60,5 +60,6 @@ pub fn is_carried(inner: &[u8]) -> bool {
     is_handshake(inner)
         || inner
             .first()
-            .is_some_and(|kind| FrameType::from_code(*kind).is_some())
+            .and_then(|kind| FrameType::from_code(*kind))
+            .is_some_and(|kind| kind != FrameType::Part)
 }

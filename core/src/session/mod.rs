@@ -3,11 +3,14 @@
 mod frame_keys;
 mod key_update;
 mod opener;
+mod parts;
 mod replay;
 mod sealer;
 mod update;
 
 use opener::{Opened, Opener, Place};
+pub(crate) use parts::Assembled;
+pub use parts::{FrameAssembly, Part};
 pub use replay::SlidingWindow;
 use sealer::Sealer;
 use update::Update;
@@ -21,7 +24,7 @@ use crate::limits::{
 use crate::message::{Alert, Control, Enrolled, TokenResult, Welcome};
 use crate::reason::{Error, Reason};
 use crate::time::Instant;
-use crate::wire::{ConnectionIds, DATAGRAM_OVERHEAD, Form, FrameType, NewTicket};
+use crate::wire::{ConnectionIds, DATAGRAM_OVERHEAD, Form, FrameType, Line, NewTicket, PartHeader};
 
 /// Longest control message in bytes, its frame included.
 pub const MAX_CONTROL_FRAME_LEN: usize = DATAGRAM_OVERHEAD + Control::MAX_LEN;
@@ -51,6 +54,8 @@ pub struct Session {
     followed: bool,
     /// Whether a key update with fresh shares has ended since it was last asked.
     healed: bool,
+    /// How many payloads this end has sent in parts, modulo 256.
+    split_count: u8,
 }
 
 /// The form of a session's frames, and the ids in them.
@@ -58,6 +63,8 @@ pub struct Session {
 struct Shape {
     form: Form,
     ids: ConnectionIds,
+    /// Longest frame in bytes on a datagram link; elsewhere nothing, and there are no fragments.
+    mtu: Option<u16>,
 }
 
 /// What a frame of the peer carried for the layer above.
@@ -70,6 +77,8 @@ pub enum Delivery<'m> {
     Application(&'m mut [u8]),
     /// A message that the hub carries.
     Envelope(&'m mut [u8]),
+    /// A part of a payload; on a datagram link.
+    Part(Part<'m>),
     /// The peer's answer to a ping with this number.
     Pong(u32),
     /// The responder's first frame in a resumed session.
@@ -120,6 +129,7 @@ impl Session {
             shape: Shape {
                 form,
                 ids: established.ids,
+                mtu: (established.line == Line::Datagram).then_some(established.mtu),
             },
             sealer: Sealer::new(established.suite, send, 0, now),
             opener: Opener::new(established.suite, receive, 0, form),
@@ -133,6 +143,7 @@ impl Session {
             left_count: 0,
             followed: false,
             healed: false,
+            split_count: 0,
         }
     }
 
@@ -140,6 +151,16 @@ impl Session {
     #[must_use]
     pub fn form(&self) -> Form {
         self.shape.form
+    }
+
+    /// Returns both ends' connection ids; 0 on a stream.
+    pub(crate) fn ids(&self) -> ConnectionIds {
+        self.shape.ids
+    }
+
+    /// Returns the longest frame of a datagram link, in bytes.
+    pub(crate) fn mtu(&self) -> Option<u16> {
+        self.shape.mtu
     }
 
     /// Returns the epoch in which this end sends.
@@ -180,7 +201,8 @@ impl Session {
         &self.exporter
     }
 
-    /// Seals `parts`, one after the other, as one payload into `out` and returns the frame.
+    /// Seals `parts`, one after the other, as one payload into `out` and returns the frame. On a datagram link a payload
+    /// that is too long for one frame makes several, one after the other, up to 4,096 bytes of it.
     ///
     /// # Errors
     ///
@@ -199,7 +221,10 @@ impl Session {
                 limit: self.peer_max_payload_len,
             });
         }
-        self.sealer.seal(kind, parts, self.shape, out)
+        match self.part_len(len) {
+            Some(most) => self.seal_parts(kind, parts, (len, most), out),
+            None => self.sealer.seal(kind, parts, self.shape, out),
+        }
     }
 
     /// Opens `frame` where it stands and acts on it. An answer is written to `out`, which takes
@@ -248,6 +273,30 @@ impl Session {
         Ok(Handled { send, delivery })
     }
 
+    /// Acts on a payload that came in parts, of which the last one is late or not. An answer is written to `out`, as
+    /// [`Session::handle_frame`] does.
+    pub(crate) fn handle_whole<'m, 'o>(
+        &mut self,
+        (kind, payload, is_late): (FrameType, &'m mut [u8], bool),
+        now: Instant,
+        entropy: &mut dyn Entropy,
+        out: &'o mut [u8],
+    ) -> Result<Handled<'m, 'o>, Reason> {
+        let place = if is_late { Place::Before } else { Place::This };
+        let whole = Opened {
+            kind,
+            place,
+            seq: 0,
+            payload,
+        };
+        let (answer, delivery) = self.take(whole, now, entropy)?;
+        let send = match answer {
+            Some(answer) => Some(self.seal_control(&answer, out)?),
+            None => None,
+        };
+        Ok(Handled { send, delivery })
+    }
+
     /// Returns whether the session goes on after a frame that did not open, for `reason`.
     fn survives(&self, reason: Reason) -> bool {
         self.shape.form == Form::Datagram && reason != Reason::Forgeries
@@ -263,6 +312,17 @@ impl Session {
         let delivery = match opened.kind {
             FrameType::Application => Delivery::Application(opened.payload),
             FrameType::Envelope => Delivery::Envelope(opened.payload),
+            FrameType::Part => {
+                let (header, bytes) = PartHeader::parse(opened.payload)?;
+                let is_late = opened.place == Place::Before;
+                Delivery::Part(Part {
+                    header,
+                    epoch: self.opener.epoch().wrapping_sub(u32::from(is_late)),
+                    seq: opened.seq,
+                    is_late,
+                    bytes,
+                })
+            }
             FrameType::Alert => Delivery::Alert(Alert::parse(opened.payload)?),
             FrameType::Control => {
                 let control = Control::decode(&*opened.payload)?;
@@ -458,10 +518,12 @@ impl Shape {
     const STREAM: Self = Self {
         form: Form::Stream,
         ids: ConnectionIds::NONE,
+        mtu: None,
     };
     const DATAGRAM: Self = Self {
         form: Form::Datagram,
         ids: ConnectionIds { own: 7, peer: 7 },
+        mtu: None,
     };
 }
 
@@ -498,6 +560,7 @@ mod tests {
             left_count: 0,
             followed: false,
             healed: false,
+            split_count: 0,
         }
     }
 

@@ -114,6 +114,10 @@ impl Opener {
         next: Option<&Secret<32>>,
         max_payload_len: usize,
     ) -> Result<Opened<'m>, Reason> {
+        // It names no frame but on a datagram link.
+        if shape.mtu.is_none() && frame.first() == Some(&FrameType::Part.code()) {
+            return Err(Reason::UnknownType);
+        }
         let header = FrameHeader::parse(frame, shape.form, shape.ids.own)?;
         let place = self.place(header.epoch, next.is_some())?;
         if usize::from(header.sealed_len) > max_payload_len + TAG_LEN {

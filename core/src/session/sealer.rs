@@ -1,5 +1,7 @@
 //! The sending direction of a session in one epoch: its key, its sequence and its limits (PROTOCOL.md §5.2, §5.3).
 
+use core::ops::Range;
+
 use super::Shape;
 use super::frame_keys::frame_key;
 use crate::crypto::{AeadKey, Secret, Suite, TAG_LEN};
@@ -79,13 +81,38 @@ impl Sealer {
         shape: Shape,
         out: &'o mut [u8],
     ) -> Result<&'o [u8], Error> {
+        let len = parts
+            .iter()
+            .fold(0usize, |sum, part| sum.saturating_add(part.len()));
+        self.seal_window(kind, &[], parts, 0..len, shape, out)
+    }
+
+    /// Seals `header` and then the bytes of `parts`, one after the other, from `window.start` to `window.end`.
+    pub(super) fn seal_part<'o>(
+        &mut self,
+        header: &[u8],
+        parts: &[&[u8]],
+        window: Range<usize>,
+        shape: Shape,
+        out: &'o mut [u8],
+    ) -> Result<&'o [u8], Error> {
+        self.seal_window(FrameType::Part, header, parts, window, shape, out)
+    }
+
+    fn seal_window<'o>(
+        &mut self,
+        kind: FrameType,
+        before: &[u8],
+        parts: &[&[u8]],
+        window: Range<usize>,
+        shape: Shape,
+        out: &'o mut [u8],
+    ) -> Result<&'o [u8], Error> {
         if self.seq >= HARD_SEALS {
             return Err(Error::KeyExhausted);
         }
         let limit = MAX_PAYLOAD_LEN;
-        let len = parts
-            .iter()
-            .fold(0usize, |sum, part| sum.saturating_add(part.len()));
+        let len = before.len().saturating_add(window.len());
         let sealed_len = u16::try_from(len.saturating_add(TAG_LEN))
             .map_err(|_| Error::PayloadTooLong { limit })?;
         let [epoch, ..] = self.epoch.to_le_bytes();
@@ -97,8 +124,13 @@ impl Sealer {
         };
         let mut writer = Writer::new(out);
         header.emit(shape.form, shape.ids.peer, &mut writer);
+        writer.bytes(before);
+        let mut start = 0usize;
         for part in parts {
-            writer.bytes(part);
+            let from = window.start.saturating_sub(start).min(part.len());
+            let to = window.end.saturating_sub(start).min(part.len());
+            writer.bytes(part.get(from..to).unwrap_or_default());
+            start = start.saturating_add(part.len());
         }
         writer.zeros(TAG_LEN);
         let frame = writer.finish()?;

@@ -53,6 +53,8 @@ pub enum FrameType {
     Alert,
     /// A message that the hub carries between a commander and an agent.
     Envelope,
+    /// A part of a payload that is too long for one frame; on datagram links.
+    Part,
 }
 
 impl FrameType {
@@ -64,6 +66,7 @@ impl FrameType {
             Self::Control => 0x21,
             Self::Alert => 0x22,
             Self::Envelope => 0x23,
+            Self::Part => 0x24,
         }
     }
 
@@ -75,6 +78,7 @@ impl FrameType {
             Self::Control,
             Self::Alert,
             Self::Envelope,
+            Self::Part,
         ]
         .into_iter()
         .find(|kind| kind.code() == code)

@@ -347,6 +347,27 @@ impl<'m> Starred<'m> {
         }
     }
 
+    /// Writes this M1 with `cookie`, at most [`MAX_M1_LEN`] bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`TooSmall`] when `out` does not take it.
+    pub fn emit_with<'o>(
+        &self,
+        cookie: &[u8; COOKIE_LEN],
+        out: &'o mut [u8],
+    ) -> Result<&'o mut [u8], TooSmall> {
+        let mut writer = Writer::new(out);
+        let len = M1_LEN + COOKIE_LEN + self.after.len();
+        emit_head(&mut writer, MessageType::M1, len);
+        writer
+            .bytes(self.before)
+            .u8(u8::try_from(COOKIE_LEN).unwrap_or(0))
+            .bytes(cookie)
+            .bytes(self.after);
+        writer.finish()
+    }
+
     /// Returns the hash of `context` and of all of it.
     #[must_use]
     pub fn hash(&self, context: &[&[u8]]) -> Hash {

@@ -1,4 +1,4 @@
-//! Enrolment with a code or an external key (PROTOCOL.md §2.9, §2.10).
+//! Enrolment with a code or an external key (PROTOCOL.md §2.9, §2.12).
 
 use moorline_core::connection::NewToken;
 use moorline_core::crypto::{PUBLIC_KEY_LEN, PublicKey, SigningKey};

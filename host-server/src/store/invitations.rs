@@ -1,4 +1,4 @@
-//! The codes and keys with which newcomers enrol over the line (PROTOCOL.md §2.9, §2.10).
+//! The codes and keys with which newcomers enrol over the line (PROTOCOL.md §2.9, §2.12).
 //!
 //! What is stored of a code is its hash; an external key is stored as the hub's own keys are. Either is spent on the disk
 //! before anybody is enrolled with it.

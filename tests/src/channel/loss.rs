@@ -13,22 +13,22 @@ pub(crate) static CASES: &[Case] = &[
     case(
         "a handshake message that is lost is sent again, the same bytes, and the channel opens",
         "PROTOCOL.md §6.3",
-        lost,
+        || lost(on_channel),
     ),
     case(
         "a handshake message that comes twice is answered twice alike",
         "PROTOCOL.md §6.3",
-        repeated,
+        || repeated(on_channel),
     ),
     case(
         "an initiator that nobody answers asks four times and gives up in time",
         "PROTOCOL.md §6.3",
-        gives_up,
+        || gives_up(on_channel),
     ),
     case(
         "a flipped bit in any handshake message is dropped, and the true message still opens",
         "PROTOCOL.md §6.3",
-        flipped,
+        || flipped(on_channel),
     ),
     case(
         "a recorded handshake played again opens nothing",
@@ -41,10 +41,15 @@ const fn case(name: &'static str, clause: &'static str, run: fn() -> Result<(), 
     Case { name, clause, run }
 }
 
-/// Both ends with their tokens, for `work`.
-fn with_ends(
-    work: impl FnOnce(&mut Side<'_>, &mut Side<'_>, Message) -> Result<(), Failure>,
-) -> Result<(), Failure> {
+/// What is done with an initiator, a responder and the M1 of the first.
+pub(crate) type Work<'w> =
+    &'w mut dyn for<'k> FnMut(&mut Side<'k>, &mut Side<'k>, Message) -> Result<(), Failure>;
+
+/// What makes both ends of a line for some work.
+pub(crate) type Ends = fn(Work<'_>) -> Result<(), Failure>;
+
+/// Both ends of a channel with their tokens, for `work`.
+pub(crate) fn on_channel(work: Work<'_>) -> Result<(), Failure> {
     let site = Site::new()?;
     let (mut one, mut two) = ([0; MAX_UNPACKED_LEN], [0; MAX_UNPACKED_LEN]);
     let agent_token = site.token(&site.agent_says(), &mut one)?;
@@ -54,10 +59,10 @@ fn with_ends(
     work(&mut commander, &mut agent, m1)
 }
 
-fn lost() -> Result<(), Failure> {
+pub(crate) fn lost(ends: Ends) -> Result<(), Failure> {
     // Which of M1, M2, M3, M4 the line loses the first time.
     for which in 1..=4 {
-        with_ends(|commander, agent, m1| {
+        ends(&mut |commander, agent, m1| {
             let mut now = 0;
             let mut to_agent = Some(m1);
             let mut has_lost = false;
@@ -101,8 +106,8 @@ fn lost() -> Result<(), Failure> {
     Ok(())
 }
 
-fn repeated() -> Result<(), Failure> {
-    with_ends(|commander, agent, m1| {
+pub(crate) fn repeated(ends: Ends) -> Result<(), Failure> {
+    ends(&mut |commander, agent, m1| {
         let (m2, _) = agent.hand(&m1, 0);
         let (again, seen) = agent.hand(&m1, 500);
         ensure!(seen == Seen::Nothing && again == m2);
@@ -128,8 +133,8 @@ fn repeated() -> Result<(), Failure> {
     })
 }
 
-fn gives_up() -> Result<(), Failure> {
-    with_ends(|commander, _, m1| {
+pub(crate) fn gives_up(ends: Ends) -> Result<(), Failure> {
+    ends(&mut |commander, _, m1| {
         let mut sent = 1;
         let mut last = 0;
         while let Some(deadline) = commander.datagram.deadline() {
@@ -148,8 +153,8 @@ fn gives_up() -> Result<(), Failure> {
     })
 }
 
-fn flipped() -> Result<(), Failure> {
-    with_ends(|commander, agent, m1| {
+pub(crate) fn flipped(ends: Ends) -> Result<(), Failure> {
+    ends(&mut |commander, agent, m1| {
         // M1 is clear: what a flip changes there is found at M2. One byte in three is enough on a device.
         let (m2, _) = agent.hand(&m1, 0);
         let m2 = m2.unwrap_or_default();

@@ -153,37 +153,37 @@ impl Site {
     }
 }
 
-/// One end of a channel.
-pub(super) struct Side<'k> {
-    pub(super) datagram: Datagram<'k>,
-    /// Who it is, if it is the agent.
-    pub(super) responder: Option<Responder<'k>>,
-    pub(super) entropy: FixedEntropy,
-    pub(super) door: Door,
+/// One end of a channel, or of a link over datagrams.
+pub(crate) struct Side<'k> {
+    pub(crate) datagram: Datagram<'k>,
+    /// Who it is, if it is the responder.
+    pub(crate) responder: Option<Responder<'k>>,
+    pub(crate) entropy: FixedEntropy,
+    pub(crate) door: Door,
     /// Whether it knows the time.
-    pub(super) has_clock: bool,
+    pub(crate) has_clock: bool,
     /// How it ended.
-    pub(super) ended: Option<Closure>,
+    pub(crate) ended: Option<Closure>,
 }
 
 /// What one end takes a session for.
 #[derive(Debug, PartialEq)]
-pub(super) struct View {
+pub(crate) struct View {
     session_id: [u8; 8],
     expires: UnixMillis,
     permissions: Permissions,
     secret: [u8; 32],
-    pub(super) resumed: bool,
+    pub(crate) resumed: bool,
 }
 
 impl<'k> Side<'k> {
-    /// Returns the commander's end and M1, at the time 0.
-    pub(super) fn commander(initiator: Initiator<'k>) -> Result<(Self, Message), Failure> {
+    /// Returns the initiator's end and M1, at the time 0.
+    pub(crate) fn commander(initiator: Initiator<'k>) -> Result<(Self, Message), Failure> {
         Self::resuming(initiator, None)
     }
 
-    /// Returns the commander's end and M1, which offers `ticket`.
-    pub(super) fn resuming(
+    /// Returns the initiator's end and M1, which offers `ticket`.
+    pub(crate) fn resuming(
         initiator: Initiator<'k>,
         ticket: Option<Ticket>,
     ) -> Result<(Self, Message), Failure> {
@@ -218,8 +218,8 @@ impl<'k> Side<'k> {
         Ok((side, m1))
     }
 
-    /// Returns the agent's end.
-    pub(super) fn agent(responder: Responder<'k>, name: &'static str) -> Self {
+    /// Returns the responder's end.
+    pub(crate) fn agent(responder: Responder<'k>, name: &'static str) -> Self {
         let settings = Settings::default();
         Self {
             datagram: Datagram::respond(None, settings, at(0).instant),
@@ -244,7 +244,7 @@ impl<'k> Side<'k> {
     }
 
     /// Hands `message` in at `millis`, and returns what is to be sent and what was seen.
-    pub(super) fn hand(&mut self, message: &[u8], millis: u64) -> (Option<Message>, Seen) {
+    pub(crate) fn hand(&mut self, message: &[u8], millis: u64) -> (Option<Message>, Seen) {
         let mut bytes = copy(message);
         let mut out = [0; LINE_LEN];
         let now = self.now(millis);
@@ -262,7 +262,7 @@ impl<'k> Side<'k> {
     }
 
     /// Lets time come to `millis`, and returns what is to be sent and what was seen.
-    pub(super) fn wait(&mut self, millis: u64) -> (Option<Message>, Seen) {
+    pub(crate) fn wait(&mut self, millis: u64) -> (Option<Message>, Seen) {
         let mut out = [0; LINE_LEN];
         let now = self.now(millis);
         let mut context = Context {
@@ -283,7 +283,7 @@ impl<'k> Side<'k> {
     }
 
     /// Returns what it takes the session for, when that is open.
-    pub(super) fn view(&self) -> Option<View> {
+    pub(crate) fn view(&self) -> Option<View> {
         let connection = self.datagram.connection();
         let secret = connection.session()?.exporter().export("view", b"");
         let facts = connection.facts()?;
@@ -296,8 +296,25 @@ impl<'k> Side<'k> {
         })
     }
 
+    /// Starts a key update.
+    pub(crate) fn update(&mut self, millis: u64) -> Result<Message, Failure> {
+        let mut out = [0; LINE_LEN];
+        let mut context = Context {
+            now: self.now(millis),
+            entropy: &mut self.entropy,
+            responding: None,
+        };
+        let frame = self.datagram.update_keys(&mut context, &mut out).map(copy);
+        frame.map_err(|_| Failure {
+            condition: "a key update can be started",
+            file: file!(),
+            line: line!(),
+            step: 0,
+        })
+    }
+
     /// Seals an application message.
-    pub(super) fn say(&mut self, payload: &[u8]) -> Result<Message, Failure> {
+    pub(crate) fn say(&mut self, payload: &[u8]) -> Result<Message, Failure> {
         let mut out = [0; LINE_LEN];
         let sealed = self.datagram.send_application(payload, &mut out).map(copy);
         sealed.map_err(|_| Failure {

@@ -1,4 +1,4 @@
-//! External keys (PROTOCOL.md §2.10).
+//! External keys (PROTOCOL.md §2.12).
 
 use moorline_core::connection::{Closure, NewToken};
 use moorline_core::handshake::{ExternalKey, Initiator, Pins, Shown, Wanted, WantedAgent};
@@ -16,7 +16,7 @@ use crate::pair::{LINE_LEN, Pair, Seen, copy};
 use crate::session::ending::PATIENT;
 use crate::{Case, Failure, ensure};
 
-const CLAUSE: &str = "PROTOCOL.md §2.10";
+const CLAUSE: &str = "PROTOCOL.md §2.12";
 
 pub(crate) static CASES: &[Case] = &[
     case(

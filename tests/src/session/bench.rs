@@ -51,6 +51,8 @@ pub(super) enum Made {
     Application(Message),
     Envelope(Message),
     Pong(u32),
+    /// A part of a payload.
+    Part,
     /// What a responder says of the session.
     Terms,
     Alert(Alert),
@@ -60,11 +62,16 @@ pub(super) enum Made {
 impl Bench {
     /// Returns both ends of a stream.
     pub(super) fn new() -> Result<Self, Failure> {
-        Self::over(Line::Stream, [ConnectionIds::NONE; 2])
+        Self::over(Line::Stream, [ConnectionIds::NONE; 2], 1500)
     }
 
     /// Returns both ends of a datagram line.
     pub(super) fn over_datagrams() -> Result<Self, Failure> {
+        Self::over_short_datagrams(1500)
+    }
+
+    /// Returns both ends of a datagram line that takes `mtu` bytes at a time.
+    pub(super) fn over_short_datagrams(mtu: u16) -> Result<Self, Failure> {
         let [own, peer] = DATAGRAM_IDS;
         let ids = [
             ConnectionIds { own, peer },
@@ -73,12 +80,13 @@ impl Bench {
                 peer: own,
             },
         ];
-        Self::over(Line::Datagram, ids)
+        Self::over(Line::Datagram, ids, mtu)
     }
 
     fn over(
         line: Line,
         [initiator_ids, responder_ids]: [ConnectionIds; 2],
+        mtu: u16,
     ) -> Result<Self, Failure> {
         let world = World::new()?;
         let secrets = secrets(&world)?;
@@ -86,11 +94,13 @@ impl Bench {
         let established = Established {
             line,
             ids: initiator_ids,
+            mtu,
             ..established
         };
         let responder = Established {
             line,
             ids: responder_ids,
+            mtu,
             ..responder
         };
         Ok(Self {
@@ -184,6 +194,7 @@ impl End {
             Delivery::Application(payload) => Made::Application(copy(payload)),
             Delivery::Envelope(payload) => Made::Envelope(copy(payload)),
             Delivery::Pong(number) => Made::Pong(number),
+            Delivery::Part(_) => Made::Part,
             Delivery::Welcome(_)
             | Delivery::Ticket(_)
             | Delivery::TokenUpdate(..)

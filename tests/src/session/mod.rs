@@ -7,6 +7,7 @@ pub(crate) mod ending;
 pub(crate) mod frames;
 pub(crate) mod heartbeat;
 pub(crate) mod limits;
+pub(crate) mod parts;
 pub(crate) mod renewal;
 mod scene;
 pub(crate) mod schedules;
