@@ -15,6 +15,7 @@ pub mod fuzz;
 mod handshake;
 mod hex;
 mod jws;
+pub mod ledger;
 mod message;
 mod message_mac;
 mod offline;
@@ -30,6 +31,7 @@ mod websocket;
 
 pub use case::{Case, Failure};
 pub use deep::DEEP;
+pub use session::window::{WindowTally, window_model};
 
 /// Every table of cases in the order in which they run, in batches that fit beside core in 256 KiB of flash.
 ///
@@ -84,6 +86,7 @@ pub const BATCHES: &[&[&[Case]]] = &[
         session::window::CASES,
     ],
     &[handshake::enrolment::CASES, session::renewal::CASES],
+    &[ledger::CASES],
     &[channel::credentials::CASES, channel::loss::CASES],
     &[channel::table::CASES],
     &[

@@ -3,5 +3,5 @@
 pub(crate) mod credentials;
 pub(crate) mod loss;
 pub mod schedules;
-mod site;
+pub(crate) mod site;
 pub(crate) mod table;
