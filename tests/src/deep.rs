@@ -93,5 +93,6 @@ pub const DEEP: &[&str] = &[
     "over a hostile carrier no command runs twice and every result is the agent's: schedules of the third kind",
     "over a hostile carrier no command runs twice and every result is the agent's: schedules of the fourth kind",
     "no key and nonce seal two messages, through updates, resumptions and losses of power",
+    "over a stream that flips, cuts, repeats, reorders or drops a handshake ends in one session or in a named refusal",
     "over a line with every fault a handshake ends in one session or in a refusal that has a name",
 ];

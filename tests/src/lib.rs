@@ -12,7 +12,7 @@ mod deep;
 pub mod fixture;
 mod framing;
 pub mod fuzz;
-mod handshake;
+pub mod handshake;
 mod hex;
 mod jws;
 pub mod ledger;
@@ -86,7 +86,7 @@ pub const BATCHES: &[&[&[Case]]] = &[
         session::window::CASES,
     ],
     &[handshake::enrolment::CASES, session::renewal::CASES],
-    &[ledger::CASES],
+    &[ledger::CASES, handshake::schedules::CASES],
     &[channel::credentials::CASES, channel::loss::CASES],
     &[channel::table::CASES],
     &[

@@ -8,6 +8,7 @@ pub(crate) mod hub;
 pub(crate) mod offer;
 pub(crate) mod order;
 pub(crate) mod resume;
+pub mod schedules;
 pub(crate) mod shares;
 pub(crate) mod stages;
 pub(crate) mod tamper;
