@@ -93,6 +93,9 @@ pub const DEEP: &[&str] = &[
     "over a hostile carrier no command runs twice and every result is the agent's: schedules of the third kind",
     "over a hostile carrier no command runs twice and every result is the agent's: schedules of the fourth kind",
     "no key and nonce seal two messages, through updates, resumptions and losses of power",
+    "in a full handshake every message of every mode is taken where it belongs and refused elsewhere",
+    "in a resumption every message of every mode is taken where it belongs and refused elsewhere",
+    "in an enrolment every message of every mode is taken where it belongs and refused elsewhere",
     "over a stream that flips, cuts, repeats, reorders or drops a handshake ends in one session or in a named refusal",
     "over a line with every fault a handshake ends in one session or in a refusal that has a name",
 ];

@@ -86,7 +86,11 @@ pub const BATCHES: &[&[&[Case]]] = &[
         session::window::CASES,
     ],
     &[handshake::enrolment::CASES, session::renewal::CASES],
-    &[ledger::CASES, handshake::schedules::CASES],
+    &[
+        ledger::CASES,
+        handshake::matrix::CASES,
+        handshake::schedules::CASES,
+    ],
     &[channel::credentials::CASES, channel::loss::CASES],
     &[channel::table::CASES],
     &[

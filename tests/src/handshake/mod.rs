@@ -5,6 +5,7 @@ pub(crate) mod credential;
 pub(crate) mod enrolment;
 mod forge;
 pub(crate) mod hub;
+pub(crate) mod matrix;
 pub(crate) mod offer;
 pub(crate) mod order;
 pub(crate) mod resume;
