@@ -24,6 +24,7 @@ pub const DEEP: &[&str] = &[
     "the published example is what the second derivation gives",
     "core sends every message of the published handshake, byte for byte",
     "core sends every frame of the published session and key update, byte for byte",
+    "core sends both messages of the published enrolment, byte for byte",
     "core exports the published secret at both ends",
     "core refuses every published message that must be refused, for its reason",
     "payloads of every type reach who they are for, empty ones too",
