@@ -1,4 +1,5 @@
-//! Plays random schedules of handshakes over a line with every fault, more of them than a test has time for.
+//! Plays random schedules of handshakes, more of them than a test has time for: of channels over a line with every
+//! fault, and of links over a stream that does not keep its word.
 //!
 //! ```sh
 //! cargo run --release -p moorline-conformance --features host --example schedules -- 100000 [SEED]
@@ -6,7 +7,8 @@
 
 use std::process::ExitCode;
 
-use moorline_conformance::channel::schedules::play;
+use moorline_conformance::channel::schedules as channels;
+use moorline_conformance::handshake::schedules as links;
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
@@ -16,14 +18,25 @@ fn main() -> ExitCode {
         eprintln!("usage: schedules [COUNT [SEED]], the seed not 0");
         return ExitCode::from(2);
     };
-    match play(count, seed) {
-        Ok(tally) => {
-            println!("{count} schedules from seed {seed}: {tally:?}");
-            ExitCode::SUCCESS
-        }
+    match channels::play(count, seed) {
+        Ok(tally) => println!("channels, {count} schedules from seed {seed}: {tally:?}"),
         Err(failure) => {
-            eprintln!("schedule {} from seed {seed}: {failure:?}", failure.step);
-            ExitCode::FAILURE
+            eprintln!(
+                "channels, schedule {} from seed {seed}: {failure:?}",
+                failure.step
+            );
+            return ExitCode::FAILURE;
         }
     }
+    match links::play(count, seed) {
+        Ok(tally) => println!("links, {count} schedules from seed {seed}: {tally:?}"),
+        Err(failure) => {
+            eprintln!(
+                "links, schedule {} from seed {seed}: {failure:?}",
+                failure.step
+            );
+            return ExitCode::FAILURE;
+        }
+    }
+    ExitCode::SUCCESS
 }

@@ -162,6 +162,48 @@ class Handshake(unittest.TestCase):
         return "accepted"
 
 
+class Enrolment(unittest.TestCase):
+    """An enrolment (§2.9) after the M2 of the example: a code and a key in the place of the token."""
+
+    def test_values_and_messages(self) -> None:
+        enrolment = VECTORS["enrolment"]
+        code, key = value(enrolment, "code"), holder("initiator_static")
+        credential = bytes([len(code)]) + code + key.public
+        p3 = value(HANDSHAKE, "m3_plaintext")[:3] + b"\x02" + credential
+        length = 8 + len(p3) + 64 + 16
+        head = b"\x03\x01" + (length - 4).to_bytes(2, "big") + bytes(4)
+        hashed = keys.digest(credential)
+        th4 = keys.digest(value(HANDSHAKE, "th3"), head, p3, hashed, key.public)
+        signature = key.sign(keys.signed_content("initiator", th4), value(INPUTS, "initiator_hedge"))
+        m3_key = keys.Sealer(1, value(HANDSHAKE, "m3_key"), value(HANDSHAKE, "m3_iv"))
+        m3 = head + m3_key.seal(0, value(HANDSHAKE, "th3") + head, p3 + signature)
+        th5 = keys.digest(th4, signature)
+        master = keys.extract(keys.labelled(value(HANDSHAKE, "hs"), "derived", th5), bytes(32))
+        fin = keys.mac(keys.labelled(master, "fin", th5), th5)
+        m4_key, m4_iv = keys.labelled(master, "m4 key", th5), keys.labelled(master, "m4 iv", th5, 12)
+        m4_head = value(HANDSHAKE, "m4")[:8]
+        # The session of the example, with no permissions and no ticket, for 60 seconds.
+        session_id = granted().as_m4()[:8]
+        facts = session_id + (NOW_MS + 60_000).to_bytes(8, "big") + bytes(32)
+        m4 = m4_head + keys.Sealer(1, m4_key, m4_iv).seal(0, th5 + m4_head, fin + facts)
+        values = {
+            "code": code,
+            "credential": credential,
+            "m3_plaintext": p3,
+            "token_hash": hashed,
+            "th4": th4,
+            "initiator_signature": signature,
+            "m3": m3,
+            "th5": th5,
+            "master": master,
+            "fin": fin,
+            "m4_key": m4_key,
+            "m4_iv": m4_iv,
+            "m4": m4,
+        }
+        self.assertEqual({name: found.hex() for name, found in values.items()}, enrolment)
+
+
 class Frames(unittest.TestCase):
     """The session of the example: every frame, with one key update and a close."""
 

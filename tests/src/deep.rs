@@ -24,6 +24,7 @@ pub const DEEP: &[&str] = &[
     "the published example is what the second derivation gives",
     "core sends every message of the published handshake, byte for byte",
     "core sends every frame of the published session and key update, byte for byte",
+    "core sends both messages of the published enrolment, byte for byte",
     "core exports the published secret at both ends",
     "core refuses every published message that must be refused, for its reason",
     "payloads of every type reach who they are for, empty ones too",
@@ -110,5 +111,10 @@ pub const DEEP: &[&str] = &[
     "over a hostile carrier no command runs twice and every result is the agent's: schedules of the second kind",
     "over a hostile carrier no command runs twice and every result is the agent's: schedules of the third kind",
     "over a hostile carrier no command runs twice and every result is the agent's: schedules of the fourth kind",
+    "no key and nonce seal two messages, through updates, resumptions and losses of power",
+    "in a full handshake every message of every mode is taken where it belongs and refused elsewhere",
+    "in a resumption every message of every mode is taken where it belongs and refused elsewhere",
+    "in an enrolment every message of every mode is taken where it belongs and refused elsewhere",
+    "over a stream that flips, cuts, repeats, reorders or drops a handshake ends in one session or in a named refusal",
     "over a line with every fault a handshake ends in one session or in a refusal that has a name",
 ];

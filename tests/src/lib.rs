@@ -12,9 +12,10 @@ mod deep;
 pub mod fixture;
 mod framing;
 pub mod fuzz;
-mod handshake;
+pub mod handshake;
 mod hex;
 mod jws;
+pub mod ledger;
 pub mod link;
 mod message;
 mod message_mac;
@@ -32,6 +33,7 @@ mod websocket;
 
 pub use case::{Case, Failure};
 pub use deep::DEEP;
+pub use session::window::{WindowTally, window_model};
 
 /// Every table of cases in the order in which they run, in batches that fit beside core in 256 KiB of flash.
 ///
@@ -77,6 +79,9 @@ pub const BATCHES: &[&[&[Case]]] = &[
     ],
     &[handshake::enrolment::CASES, handshake::external::CASES],
     &[session::renewal::CASES],
+    &[ledger::CASES],
+    &[handshake::matrix::CASES],
+    &[handshake::schedules::CASES],
     &[channel::credentials::CASES],
     &[channel::loss::CASES],
     &[channel::table::CASES],

@@ -50,7 +50,8 @@ pub struct Keys {
 }
 
 impl Keys {
-    fn of(secret: &Block, key: &str, iv: &str, context: &[u8]) -> Self {
+    /// Returns the key and iv that `secret` gives under these labels in `context`.
+    pub fn of(secret: &Block, key: &str, iv: &str, context: &[u8]) -> Self {
         Self {
             key: label(secret, key, context),
             iv: label(secret, iv, context),

@@ -4,6 +4,7 @@
 //! hold the published file, this derivation and core to each other.
 
 mod cases;
+mod enrolment;
 mod json;
 mod refused;
 

@@ -25,16 +25,16 @@ use crate::{Failure, ensure};
 pub(super) const AGENT: &str = "boiler-1";
 
 /// The keys of both ends and of their issuer.
-pub(super) struct Site {
-    pub(super) issuer: SigningKey,
-    pub(super) agent: [SigningKey; 1],
-    pub(super) commander: SigningKey,
-    pub(super) anchors: TrustAnchors,
+pub(crate) struct Site {
+    pub(crate) issuer: SigningKey,
+    pub(crate) agent: [SigningKey; 1],
+    pub(crate) commander: SigningKey,
+    pub(crate) anchors: TrustAnchors,
 }
 
 /// What a token of the cases says.
 #[derive(Clone)]
-pub(super) struct Says<'a> {
+pub(crate) struct Says<'a> {
     pub(super) role: Role,
     pub(super) subject: &'a str,
     pub(super) audience: &'a str,
@@ -43,7 +43,7 @@ pub(super) struct Says<'a> {
 }
 
 impl Site {
-    pub(super) fn new() -> Result<Self, Failure> {
+    pub(crate) fn new() -> Result<Self, Failure> {
         let issuer = signing_key("issuer")?;
         let mut anchors = TrustAnchors::new();
         let anchor = TrustAnchor::new(ISSUER, KID, *issuer.public_key());
@@ -56,12 +56,12 @@ impl Site {
         })
     }
 
-    pub(super) fn id() -> AgentId {
+    pub(crate) fn id() -> AgentId {
         AgentId::of(ISSUER, AGENT)
     }
 
     /// What the agent's token says.
-    pub(super) fn agent_says(&self) -> Says<'static> {
+    pub(crate) fn agent_says(&self) -> Says<'static> {
         Says {
             role: Role::Agent,
             subject: AGENT,
@@ -72,7 +72,7 @@ impl Site {
     }
 
     /// What the commander's token says: that it reaches this agent.
-    pub(super) fn commander_says(&self) -> Says<'static> {
+    pub(crate) fn commander_says(&self) -> Says<'static> {
         Says {
             role: Role::Commander,
             subject: "alice",
@@ -83,7 +83,7 @@ impl Site {
     }
 
     /// Writes the token that says so to `out`.
-    pub(super) fn token<'o>(
+    pub(crate) fn token<'o>(
         &self,
         says: &Says<'_>,
         out: &'o mut [u8; MAX_UNPACKED_LEN],
@@ -117,7 +117,7 @@ impl Site {
     }
 
     /// The agent's side.
-    pub(super) fn responder<'k>(&'k self, token: UnpackedToken<'k>) -> Responder<'k> {
+    pub(crate) fn responder<'k>(&'k self, token: UnpackedToken<'k>) -> Responder<'k> {
         Responder {
             keys: &self.agent,
             anchors: &self.anchors,
@@ -133,7 +133,7 @@ impl Site {
     }
 
     /// The commander's side.
-    pub(super) fn initiator<'k>(&'k self, token: UnpackedToken<'k>) -> Initiator<'k> {
+    pub(crate) fn initiator<'k>(&'k self, token: UnpackedToken<'k>) -> Initiator<'k> {
         Initiator {
             key: &self.commander,
             shows: Shown::Token(token),

@@ -104,7 +104,7 @@ fn enrolment_code(bytes: &[u8]) -> Result<EnrolmentCode<'_>, Failure> {
 }
 
 /// A hub that gave out the code.
-fn door() -> Door {
+pub(crate) fn door() -> Door {
     Door {
         code: Some(CODE),
         renews: true,
@@ -113,7 +113,7 @@ fn door() -> Door {
 }
 
 /// Both ends before the first message is delivered.
-fn pair<'k>(world: &'k World, code: &'k [u8], door: Door) -> Result<Pair<'k>, Failure> {
+pub(crate) fn pair<'k>(world: &'k World, code: &'k [u8], door: Door) -> Result<Pair<'k>, Failure> {
     let newcomer = newcomer(world, code)?;
     Pair::between(newcomer, None, world.responder(), door, PATIENT, 0)
 }

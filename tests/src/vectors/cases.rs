@@ -8,9 +8,11 @@ use moorline_core::message::{Alert, AlertCode};
 use moorline_core::reason::Reason;
 use moorline_core::token::MAX_UNPACKED_LEN;
 
+use super::enrolment::Enrolment;
 use super::refused::At;
 use super::{EXPORT_CONTEXT, PUBLISHED, Run, refused, write};
 use crate::fixture::{Door, World, secret};
+use crate::handshake::enrolment::{CODE, door, pair as newcomers};
 use crate::handshake::stages::{Stages, Verdict, answer};
 use crate::pair::{LINE_LEN, Pair, Seen};
 use crate::reference::label;
@@ -36,6 +38,11 @@ pub(crate) static CASES: &[Case] = &[
         name: "core sends every frame of the published session and key update, byte for byte",
         clause: "PROTOCOL.md §5.4",
         run: session,
+    },
+    Case {
+        name: "core sends both messages of the published enrolment, byte for byte",
+        clause: "PROTOCOL.md §2.9",
+        run: enrolment,
     },
     Case {
         name: "core exports the published secret at both ends",
@@ -88,6 +95,23 @@ fn published() -> Result<(), Failure> {
     let written = write(&mut sink);
     ensure!(written.is_ok(), PUBLISHED.len() - sink.0.len());
     ensure!(sink.0.is_empty());
+    Ok(())
+}
+
+fn enrolment() -> Result<(), Failure> {
+    let world = World::new()?;
+    let run = Run::new(&world)?;
+    let newcomer = Enrolment::new(&world, &run);
+    let mut pair = newcomers(&world, CODE, door())?;
+    ensure!(pair.m1 == run.m1);
+    let (m2, _) = pair.responder.hand(&run.m1, 0);
+    ensure!(m2.is_some_and(|m2| m2 == run.answered.message));
+    let (m3, _) = pair.initiator.hand(&run.answered.message, 0);
+    ensure!(m3.is_some_and(|m3| m3 == newcomer.proved.message));
+    let (m4, _) = pair.responder.hand(&newcomer.proved.message, 0);
+    ensure!(m4.is_some_and(|m4| m4 == newcomer.m4));
+    let (_, seen) = pair.initiator.hand(&newcomer.m4, 0);
+    ensure!(seen == Seen::Open);
     Ok(())
 }
 

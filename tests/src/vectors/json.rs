@@ -2,9 +2,11 @@
 
 use core::fmt::{self, Write};
 
+use super::enrolment::Enrolment;
 use super::{ANSWER, EXPORT_CONTEXT, QUESTION, Refused, Run, refused};
 use crate::Failure;
 use crate::fixture::{HUB, ISSUER, KID, NOW, World};
+use crate::handshake::enrolment::CODE;
 use crate::reference::{Keys, frame_keys};
 
 /// Writes the run and the refused examples of the cases' world to `out`.
@@ -16,7 +18,8 @@ pub fn write(out: &mut dyn Write) -> Result<(), Failure> {
     let world = World::new()?;
     let run = Run::new(&world)?;
     let refused = refused(&world, &run)?;
-    document(&mut Json::new(out), &run, &refused).map_err(|_| Failure {
+    let enrolment = Enrolment::new(&world, &run);
+    document(&mut Json::new(out), &run, &enrolment, &refused).map_err(|_| Failure {
         condition: "the output takes the example",
         file: file!(),
         line: line!(),
@@ -24,17 +27,23 @@ pub fn write(out: &mut dyn Write) -> Result<(), Failure> {
     })
 }
 
-fn document(json: &mut Json<'_>, run: &Run, refused: &[Refused]) -> fmt::Result {
+fn document(
+    json: &mut Json<'_>,
+    run: &Run,
+    newcomer: &Enrolment,
+    refused: &[Refused],
+) -> fmt::Result {
     json.open("", '{')?;
     json.text("name", "moorline-link-v1")?;
     json.text(
         "description",
-        "One link in stream form, mode 0, suite 1, from M1 to the sealed close, with one key update; then messages \
-         that must be refused. Byte strings are in hexadecimal. Section numbers are those of core/PROTOCOL.md.",
+        "One link in stream form, mode 0, suite 1, from M1 to the sealed close, with one key update; then an \
+         enrolment after the same M2; then messages that must be refused. Byte strings are in hexadecimal. Section numbers are those of core/PROTOCOL.md.",
     )?;
     inputs(json, run)?;
     handshake(json, run)?;
     session(json, run)?;
+    enrolment(json, newcomer)?;
     json.open("refused", '[')?;
     for example in refused {
         json.open("", '{')?;
@@ -134,6 +143,23 @@ fn session(json: &mut Json<'_>, run: &Run) -> fmt::Result {
         json.close('}')?;
     }
     json.close(']')?;
+    json.close('}')
+}
+
+fn enrolment(json: &mut Json<'_>, newcomer: &Enrolment) -> fmt::Result {
+    json.open("enrolment", '{')?;
+    json.bytes("code", CODE)?;
+    json.bytes("credential", &newcomer.credential)?;
+    json.bytes("m3_plaintext", &newcomer.m3_signed)?;
+    json.bytes("token_hash", &newcomer.hash)?;
+    json.bytes("th4", &newcomer.proved.th4)?;
+    json.bytes("initiator_signature", &newcomer.proved.signature)?;
+    json.bytes("m3", &newcomer.proved.message)?;
+    json.bytes("th5", &newcomer.proved.th5)?;
+    json.bytes("master", &newcomer.proved.master)?;
+    json.bytes("fin", &newcomer.proved.fin())?;
+    json.keys("m4", &newcomer.proved.m4_keys())?;
+    json.bytes("m4", &newcomer.m4)?;
     json.close('}')
 }
 
