@@ -6,7 +6,7 @@
 
 use std::process::ExitCode;
 
-use moorline_conformance::channel::schedules::play;
+use moorline_conformance::{channel, link};
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
@@ -16,14 +16,24 @@ fn main() -> ExitCode {
         eprintln!("usage: schedules [COUNT [SEED]], the seed not 0");
         return ExitCode::from(2);
     };
-    match play(count, seed) {
-        Ok(tally) => {
-            println!("{count} schedules from seed {seed}: {tally:?}");
-            ExitCode::SUCCESS
+    let played = [
+        ("channel", channel::schedules::play(count, seed)),
+        ("link", link::schedules::play(count, seed)),
+    ];
+    for (line, tally) in &played {
+        match tally {
+            Ok(tally) => println!("{count} schedules of a {line} from seed {seed}: {tally:?}"),
+            Err(failure) => {
+                eprintln!(
+                    "schedule {} of a {line} from seed {seed}: {failure:?}",
+                    failure.step
+                );
+            }
         }
-        Err(failure) => {
-            eprintln!("schedule {} from seed {seed}: {failure:?}", failure.step);
-            ExitCode::FAILURE
-        }
+    }
+    if played.iter().all(|(_, tally)| tally.is_ok()) {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
     }
 }

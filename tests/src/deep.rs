@@ -93,4 +93,5 @@ pub const DEEP: &[&str] = &[
     "over a hostile carrier no command runs twice and every result is the agent's: schedules of the third kind",
     "over a hostile carrier no command runs twice and every result is the agent's: schedules of the fourth kind",
     "over a line with every fault a handshake ends in one session or in a refusal that has a name",
+    "over datagrams of 256 bytes with every fault, with and without cookies, both ends agree or refuse by name",
 ];

@@ -108,6 +108,7 @@ pub const BATCHES: &[&[&[Case]]] = &[
         link::parts::CASES,
         session::parts::CASES,
     ],
+    &[link::schedules::CASES],
     &[
         message::CASES,
         message_mac::CASES,
