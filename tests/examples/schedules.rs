@@ -7,8 +7,7 @@
 
 use std::process::ExitCode;
 
-use moorline_conformance::channel::schedules as channels;
-use moorline_conformance::handshake::schedules as links;
+use moorline_conformance::{channel, handshake, link};
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
@@ -18,25 +17,33 @@ fn main() -> ExitCode {
         eprintln!("usage: schedules [COUNT [SEED]], the seed not 0");
         return ExitCode::from(2);
     };
-    match channels::play(count, seed) {
-        Ok(tally) => println!("channels, {count} schedules from seed {seed}: {tally:?}"),
+    let mut is_sound = true;
+    let mut tell = |line: &str, played: Result<String, moorline_conformance::Failure>| match played
+    {
+        Ok(tally) => println!("{count} schedules of {line} from seed {seed}: {tally}"),
         Err(failure) => {
+            is_sound = false;
             eprintln!(
-                "channels, schedule {} from seed {seed}: {failure:?}",
+                "schedule {} of {line} from seed {seed}: {failure:?}",
                 failure.step
             );
-            return ExitCode::FAILURE;
         }
+    };
+    let channels = channel::schedules::play(count, seed);
+    tell("a channel", channels.map(|tally| format!("{tally:?}")));
+    let streams = handshake::schedules::play(count, seed);
+    tell(
+        "a link over a stream",
+        streams.map(|tally| format!("{tally:?}")),
+    );
+    let datagrams = link::schedules::play(count, seed);
+    tell(
+        "a link over datagrams",
+        datagrams.map(|tally| format!("{tally:?}")),
+    );
+    if is_sound {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
     }
-    match links::play(count, seed) {
-        Ok(tally) => println!("links, {count} schedules from seed {seed}: {tally:?}"),
-        Err(failure) => {
-            eprintln!(
-                "links, schedule {} from seed {seed}: {failure:?}",
-                failure.step
-            );
-            return ExitCode::FAILURE;
-        }
-    }
-    ExitCode::SUCCESS
 }

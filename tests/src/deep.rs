@@ -117,4 +117,5 @@ pub const DEEP: &[&str] = &[
     "in an enrolment every message of every mode is taken where it belongs and refused elsewhere",
     "over a stream that flips, cuts, repeats, reorders or drops a handshake ends in one session or in a named refusal",
     "over a line with every fault a handshake ends in one session or in a refusal that has a name",
+    "over datagrams of 256 bytes with every fault, with and without cookies, both ends agree or refuse by name",
 ];

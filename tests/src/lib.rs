@@ -103,6 +103,7 @@ pub const BATCHES: &[&[&[Case]]] = &[
         link::parts::CASES,
         session::parts::CASES,
     ],
+    &[link::schedules::CASES],
     &[
         message::CASES,
         message_mac::CASES,

@@ -39,7 +39,7 @@ pub struct Tally {
     pub opened: u32,
     /// Of these, those that rest on a ticket.
     pub resumed: u32,
-    /// Handshakes that the agent refused, as it should.
+    /// Handshakes that the responder refused, as it should.
     pub refused: u32,
     /// Handshakes that the line kept from both ends' agreement.
     pub lost: u32,
@@ -305,11 +305,11 @@ impl Scene<'_> {
 
 /// Numbers that are the same for the same seed.
 #[derive(Debug, Clone, Copy)]
-struct Chance(u64);
+pub(crate) struct Chance(pub(crate) u64);
 
 impl Chance {
     /// Draws a number below `count` (xorshift64, Marsaglia 2003).
-    fn below(&mut self, count: usize) -> usize {
+    pub(crate) fn below(&mut self, count: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;

@@ -6,6 +6,7 @@ pub(crate) mod course;
 pub(crate) mod fragments;
 pub(crate) mod offer;
 pub(crate) mod parts;
+pub mod schedules;
 mod site;
 
 use crate::pair::Message;
