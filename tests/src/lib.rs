@@ -95,14 +95,10 @@ pub const BATCHES: &[&[&[Case]]] = &[
     &[offline::counters::CASES, offline::post::CASES],
     &[offline::machine::CASES],
     &[channel::schedules::CASES],
-    &[
-        link::offer::CASES,
-        link::course::CASES,
-        link::cookies::CASES,
-        link::fragments::CASES,
-        link::parts::CASES,
-        session::parts::CASES,
-    ],
+    &[link::offer::CASES, link::course::CASES],
+    &[link::cookies::CASES],
+    &[link::fragments::CASES],
+    &[link::parts::CASES, session::parts::CASES],
     &[link::schedules::CASES],
     &[
         message::CASES,

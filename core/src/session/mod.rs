@@ -532,7 +532,7 @@ mod tests {
     use super::*;
     use crate::crypto::{Secret, Suite};
     use crate::entropy::EntropyError;
-    use crate::limits::{MAX_EPOCH, SOFT_SEALS};
+    use crate::limits::{HARD_SEALS, MAX_EPOCH, SOFT_SEALS};
 
     /// Entropy that no test here draws on.
     struct NoEntropy;
@@ -599,6 +599,23 @@ mod tests {
         assert_eq!(session.deadline(), Instant(SETTLED_MILLIS));
         assert_eq!(wait(&mut session, SETTLED_MILLIS - 1), Ok(false));
         assert_eq!(wait(&mut session, SETTLED_MILLIS), Ok(true));
+    }
+
+    #[test]
+    fn a_payload_of_which_not_every_part_can_be_sealed_is_not_begun() {
+        for (sealed, is_sealed) in [(HARD_SEALS - 2, false), (HARD_SEALS - 3, true)] {
+            let mut session = session_in(0);
+            session.shape = Shape {
+                mtu: Some(256),
+                ..Shape::DATAGRAM
+            };
+            session.sealer.wear(sealed);
+            let mut out = [0; 1024];
+            let parts = session.seal(FrameType::Application, &[&[0; 600]], &mut out);
+            assert_eq!(parts.is_ok(), is_sealed);
+            let count = if is_sealed { HARD_SEALS } else { sealed };
+            assert_eq!(session.sealer.sealed_count(), count);
+        }
     }
 
     #[test]
