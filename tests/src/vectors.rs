@@ -8,7 +8,7 @@ mod enrolment;
 mod json;
 mod refused;
 
-pub(crate) use cases::CASES;
+pub(crate) use cases::{CASES, LABELS};
 use heapless::Vec;
 pub use json::write;
 use moorline_core::crypto::{EphemeralKey, Share};
