@@ -14,8 +14,8 @@ use crate::reason::Reason;
 use crate::time::{Now, TimeQuality, UnixMillis};
 use crate::token::{Permissions, UnpackedToken, VerifiedClaims};
 use crate::wire::{
-    ConnectionIds, Credential, Enrolment, EnrolmentCode, M3Confirmed, M3Sealed, M4_LEN, M4Sealed,
-    NewTicket, REFUSE_LEN, Refuse, RefuseCode, TICKET_ID_LEN, Writer,
+    ConnectionIds, Credential, EnrolmentCode, M3Confirmed, M3Sealed, M4_LEN, M4Sealed, NewTicket,
+    REFUSE_LEN, Refuse, RefuseCode, TICKET_ID_LEN, Writer,
 };
 
 /// The wait for M3.
@@ -201,7 +201,8 @@ impl AwaitM3 {
                     .map_err(Reason::from)?;
                 (Peer::Holder(claims), Proof::Token(token))
             }
-            Credential::Enrolment(Enrolment { code, key }) => {
+            Credential::Enrolment(enrolment) => {
+                let (code, key) = (enrolment.code, enrolment.public_key()?);
                 responder.check_code(code, now, gate)?;
                 (Peer::Newcomer(key), Proof::Code(code))
             }

@@ -36,7 +36,7 @@ impl<'k> Initiator<'k> {
             Shown::Token(token) => Some(Credential::Token(token)),
             Shown::Code(code) => Some(Credential::Enrolment(Enrolment {
                 code,
-                key: *self.key.public_key(),
+                key: self.key.public_key().to_bytes(),
             })),
             Shown::ExternalKey(_) => None,
         }

@@ -15,8 +15,8 @@ pub const MAX_CODE_LEN: usize = 32;
 pub struct Enrolment<'a> {
     /// The code. It is a secret until it is used.
     pub code: EnrolmentCode<'a>,
-    /// The newcomer's key.
-    pub key: PublicKey,
+    /// The newcomer's key as it was written; [`Enrolment::public_key`] reads it.
+    pub key: [u8; PUBLIC_KEY_LEN],
 }
 
 /// A code that is good for one enrolment.
@@ -46,6 +46,15 @@ impl core::fmt::Debug for EnrolmentCode<'_> {
 }
 
 impl<'a> Enrolment<'a> {
+    /// Reads the newcomer's key.
+    ///
+    /// # Errors
+    ///
+    /// [`Reason::PublicKey`] when it is not a point of the curve.
+    pub fn public_key(&self) -> Result<PublicKey, Reason> {
+        PublicKey::from_bytes(&self.key).ok_or(Reason::PublicKey)
+    }
+
     /// Returns how many bytes it has in M3.
     pub(crate) fn wire_len(&self) -> usize {
         1 + self.code.0.len() + PUBLIC_KEY_LEN
@@ -53,20 +62,20 @@ impl<'a> Enrolment<'a> {
 
     /// Returns the hash that stands for it in the transcript.
     pub(crate) fn hash(&self) -> Hash {
-        Hash::of(&[&[self.code_len()], self.code.0, &self.key.to_bytes()])
+        Hash::of(&[&[self.code_len()], self.code.0, &self.key])
     }
 
     pub(crate) fn emit(&self, writer: &mut Writer<'_>) {
         writer
             .u8(self.code_len())
             .bytes(self.code.0)
-            .bytes(&self.key.to_bytes());
+            .bytes(&self.key);
     }
 
     pub(crate) fn parse(reader: &mut Reader<'a>) -> Result<Self, Reason> {
         let len = usize::from(reader.u8()?);
         let code = EnrolmentCode::new(reader.bytes(len)?).ok_or(Reason::Length)?;
-        let key = PublicKey::from_bytes(reader.array()?).ok_or(Reason::PublicKey)?;
+        let key = *reader.array()?;
         Ok(Self { code, key })
     }
 
