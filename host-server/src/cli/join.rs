@@ -11,7 +11,7 @@ use moorline_core::wire::EnrolmentCode;
 use zeroize::Zeroizing;
 
 use super::{Failure, output};
-use crate::client::{Newcomer, Profile, ProfileError};
+use crate::client::{ClientError, Newcomer, Profile, ProfileError};
 use crate::store::decode_key;
 
 /// Which hub is joined.
@@ -43,14 +43,18 @@ impl JoinArguments {
         };
         let pins = Pins::new(hub_key);
         future::block_on(async {
-            let newcomer = match &code {
-                Opener::Code(code) => {
-                    Newcomer::join(&self.url, &pins, &hub_key, &key, *code).await?
-                }
+            let joined = match &code {
+                Opener::Code(code) => Newcomer::join(&self.url, &pins, &hub_key, &key, *code).await,
                 Opener::Key(external) => {
-                    Newcomer::join_with_key(&self.url, &pins, &hub_key, &key, external).await?
+                    Newcomer::join_with_key(&self.url, &pins, &hub_key, &key, external).await
                 }
             };
+            let newcomer = joined.map_err(|error| match error {
+                ClientError::CredentialRefused => {
+                    Failure::Refused("this code is wrong, used, or over".into())
+                }
+                other => other.into(),
+            })?;
             profile.store(newcomer.credential())?;
             let credential = newcomer.credential().clone();
             newcomer.finish().await?;

@@ -486,6 +486,7 @@ fn a_newcomer_joins_with_a_code_and_nothing_else_is_carried_by_hand() {
     };
     let wrong = join("0000-0000-0000");
     assert_eq!(wrong.status.code(), Some(4), "{}", stderr(&wrong));
+    assert!(stderr(&wrong).contains("wrong, used, or over"));
     assert_eq!(run(&["agents"]).status.code(), Some(2), "not enrolled");
     // Another hub's key: what answers there does not learn the code.
     let other = moorline(home.path(), world.folder.path(), &["pubkey"]);
