@@ -128,6 +128,15 @@ impl RevokeList {
     ///
     /// [`Reason`] of the first check that fails.
     pub fn check(bytes: &[u8], anchors: &TrustAnchors) -> Result<Self, Reason> {
+        Self::check_newer(bytes, anchors, |_| false)
+    }
+
+    /// As [`RevokeList::check`]; a list that `is_old` costs no look at its signature.
+    fn check_newer(
+        bytes: &[u8],
+        anchors: &TrustAnchors,
+        is_old: impl FnOnce(&Self) -> bool,
+    ) -> Result<Self, Reason> {
         let (signed, signature) = bytes
             .split_last_chunk::<SIGNATURE_LEN>()
             .ok_or(Reason::Length)?;
@@ -151,6 +160,14 @@ impl RevokeList {
         }
         let kid = core::str::from_utf8(kid).map_err(|_| Reason::Malformed)?;
         let anchor = anchors.find(kid).ok_or(Reason::RevocationSignature)?;
+        let list = Self {
+            counter,
+            issuer: anchor.key().hash(),
+            entries,
+        };
+        if is_old(&list) {
+            return Err(Reason::RevocationOld);
+        }
         let signature = Signature(*signature);
         verify(
             anchor.key(),
@@ -159,11 +176,7 @@ impl RevokeList {
             &signature,
         )
         .map_err(|_| Reason::RevocationSignature)?;
-        Ok(Self {
-            counter,
-            issuer: anchor.key().hash(),
-            entries,
-        })
+        Ok(list)
     }
 
     /// Returns whether it names the holder of a session.
@@ -191,23 +204,19 @@ impl<const N: usize> Revocations<N> {
     /// As [`RevokeList::check`]; [`Reason::RevocationOld`] when its counter is not above that of the list that is
     /// here; [`Reason::NoRoom`].
     pub fn take(&mut self, bytes: &[u8], anchors: &TrustAnchors) -> Result<&RevokeList, Reason> {
-        let list = RevokeList::check(bytes, anchors)?;
-        let place = self.0.iter().position(|own| own.issuer == list.issuer);
-        let place = match place {
-            Some(place) => place,
-            None => {
-                let counter = list.counter;
-                self.0.push(list).map_err(|_| Reason::NoRoom)?;
-                let newest = self.0.last().filter(|own| own.counter == counter);
-                return newest.ok_or(Reason::NoRoom);
-            }
+        let of = |list: &RevokeList| self.0.iter().position(|own| own.issuer == list.issuer);
+        let is_old = |list: &RevokeList| {
+            let own = of(list).and_then(|place| self.0.get(place));
+            own.is_some_and(|own| list.counter <= own.counter)
         };
-        let own = self.0.get_mut(place).ok_or(Reason::NoRoom)?;
-        if list.counter <= own.counter {
-            return Err(Reason::RevocationOld);
+        let list = RevokeList::check_newer(bytes, anchors, is_old)?;
+        if let Some(place) = of(&list) {
+            let own = self.0.get_mut(place).ok_or(Reason::NoRoom)?;
+            *own = list;
+            return Ok(own);
         }
-        *own = list;
-        Ok(own)
+        self.0.push(list).map_err(|_| Reason::NoRoom)?;
+        self.0.last().ok_or(Reason::NoRoom)
     }
 
     /// Returns whether a list names the token with these claims.
