@@ -18,7 +18,7 @@ use crate::config::Config;
 use crate::door::{Budget, serve_http, serve_tcp};
 use crate::hub::{Hub, HubHandle, Input};
 use crate::offline::Offline;
-use crate::session::Shared;
+use crate::shared::Shared;
 use crate::store::{
     HubKeys, Invitations, Registry, Revocations, StoreError, Tickets, make_private_dir,
 };

@@ -6,6 +6,8 @@
 //! issuer      makes tokens for peers that are enrolled
 //! door        how peers come in: HTTP with a WebSocket at /ws, and bare TCP
 //! session     one task a peer; the only module that knows both a connection and a transport
+//! shared      what every session has in common
+//! gate        what is stored and allowed, asked in each handshake
 //! renewals    newer tokens for the peer of a session
 //! hub         the one task that owns the routing table
 //! offline     sealed commands for agents that are away, and the replies to them
@@ -27,10 +29,12 @@ pub mod config;
 pub mod daemon;
 mod door;
 pub mod entropy;
+mod gate;
 mod hub;
 mod issuer;
 mod offline;
 mod renewals;
 mod session;
+mod shared;
 pub mod store;
 mod transport;

@@ -8,7 +8,7 @@ use moorline_core::token::Claims;
 
 use crate::clock;
 use crate::issuer::issue;
-use crate::session::Shared;
+use crate::shared::Shared;
 use crate::store::encode_key;
 
 /// Fewest milliseconds between two tokens for one session.

@@ -1,40 +1,26 @@
 //! One peer's session: the only place that knows both a connection and a transport.
 
-use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use futures_lite::future;
 use moorline_core::connection::{
     Closure, Connection, Context, Event, Heartbeat, Responding, Settings,
 };
-use moorline_core::crypto::PublicKey;
-use moorline_core::entropy::EntropyError;
-use moorline_core::handshake::{
-    Admission, ExternalRecord, Gate, Peer, RespondAs, Responder, TicketRecord,
-};
+use moorline_core::handshake::{Peer, RespondAs, Responder};
 use moorline_core::limits::MAX_HANDSHAKE_LEN;
 use moorline_core::message::{Alert, AlertCode, Enrolled, Envelope, FromHub, ToHub};
 use moorline_core::reason::Reason;
-use moorline_core::revocation::MAX_REVOKE_LIST_LEN;
-use moorline_core::time::UnixMillis;
-use moorline_core::token::{
-    AgentId, Claims, MAX_UNPACKED_LEN, Permissions, Renewal, Role, TrustAnchors, UnpackedToken,
-    VerifiedClaims,
-};
-use moorline_core::wire::{
-    EnrolmentCode, Form, Limits as WireLimits, Refuse, RefuseCode, Reject, RejectCode, SuiteList,
-    TICKET_ID_LEN,
-};
+use moorline_core::token::{AgentId, Claims, MAX_UNPACKED_LEN, Role};
+use moorline_core::wire::{Form, Limits as WireLimits, Reject, RejectCode, SuiteList};
 
 use crate::clock;
-use crate::config::Config;
-use crate::door::{Budget, Place};
-use crate::entropy::{SystemEntropy, random};
-use crate::hub::{Hex, HubHandle, Identity, Input, Output, RETRY_MILLIS, SessionKey};
-use crate::offline::{Desk, Offline, Said};
+use crate::door::Place;
+use crate::entropy::SystemEntropy;
+use crate::gate::Door;
+use crate::hub::{Identity, Input, Output, RETRY_MILLIS, SessionKey};
+use crate::offline::{Desk, Said};
 use crate::renewals::{self, Renewals};
-use crate::store::{HubKeys, Invitations, Registry, Revocations, Tickets, decode_key, encode_key};
+use crate::shared::Shared;
 use crate::transport::Transport;
 
 /// How long a peer may take to take one message.
@@ -49,59 +35,6 @@ const OVERLOAD_SECONDS: u8 = 1;
 
 /// Largest transport unit in bytes: streams have none, so the field has its highest value.
 const STREAM_MTU: u16 = u16::MAX;
-
-/// What every session of a daemon shares.
-#[derive(Debug)]
-pub(crate) struct Shared {
-    pub(crate) config: Config,
-    pub(crate) keys: HubKeys,
-    pub(crate) anchors: TrustAnchors,
-    pub(crate) registry: Arc<RwLock<Registry>>,
-    pub(crate) tickets: Mutex<Tickets>,
-    pub(crate) invitations: Mutex<Invitations>,
-    pub(crate) revocations: Mutex<Revocations>,
-    pub(crate) offline: Offline,
-    pub(crate) hub: HubHandle,
-    pub(crate) budget: Budget,
-}
-
-impl Shared {
-    /// Returns the invitations, for a moment.
-    pub(crate) fn invitations(&self) -> MutexGuard<'_, Invitations> {
-        self.invitations
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Returns the revocations, for a moment.
-    pub(crate) fn revocations(&self) -> MutexGuard<'_, Revocations> {
-        self.revocations
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Returns the message that tells agents what is revoked, if anything ever was.
-    pub(crate) fn revoked_message(&self) -> Option<Vec<u8>> {
-        let now = clock::now().unix.secs();
-        let list = self
-            .revocations()
-            .list(&self.config.name, &self.keys, now)?;
-        let mut message = [0; MAX_REVOKE_LIST_LEN + 8];
-        let message = FromHub::Revoked { list: &list }.encode(&mut message);
-        message.ok().map(|message| message.to_vec())
-    }
-
-    /// Returns when every token that commanders have now will have expired, in seconds since 1970.
-    pub(crate) fn tokens_end(&self) -> u64 {
-        let life = self.config.limits.commander_token_seconds;
-        clock::now().unix.secs().saturating_add(life)
-    }
-
-    /// Returns the tickets, for a moment.
-    pub(crate) fn tickets(&self) -> MutexGuard<'_, Tickets> {
-        self.tickets.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 /// Serves one peer on `transport` until it is over. `peer` says in logs where it comes from; `place` is what it has to
 /// have to be let in.
@@ -636,170 +569,4 @@ async fn write<T: Transport>(transport: &mut T, bytes: &[u8]) -> std::io::Result
         Err(std::io::ErrorKind::TimedOut.into())
     };
     future::or(transport.send(bytes), late).await
-}
-
-/// The shell's part in the decision about a peer.
-struct Door<'s> {
-    shared: &'s Shared,
-    session: Option<SessionKey>,
-    /// A key that the peer may take up in this session.
-    next_key: Option<PublicKey>,
-    /// Where the peer comes from.
-    network: IpAddr,
-    /// The name under which a newcomer was enrolled.
-    newcomer: Option<String>,
-    /// The external key that the session rests on.
-    external: Option<[u8; TICKET_ID_LEN]>,
-    /// The token of the peer that is about to be admitted.
-    token: Vec<u8>,
-}
-
-impl Door<'_> {
-    /// Enrols the holder of the external key called `identity`, under the key that it has proved.
-    fn enrol_by_key(&self, identity: &[u8; TICKET_ID_LEN], key: &PublicKey) -> Option<()> {
-        let spent = self.shared.invitations().spend_key(identity);
-        let (name, mut peer) = spent
-            .inspect_err(|error| tracing::error!(%error, "an external key cannot be spent"))
-            .ok()
-            .flatten()?;
-        peer.key = encode_key(key);
-        let mut registry = self
-            .shared
-            .registry
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
-        registry
-            .enrol_invited(&name, peer)
-            .inspect_err(|error| tracing::warn!(name, %error, "a newcomer is not enrolled"))
-            .ok()
-    }
-}
-
-impl Gate for Door<'_> {
-    fn is_revoked(&self, claims: &Claims) -> bool {
-        let registry = self
-            .shared
-            .registry
-            .read()
-            .unwrap_or_else(PoisonError::into_inner);
-        if let Some(identity) = &self.external {
-            // It is not enrolled yet: the hub has just made the token for its key.
-            let invited = self.shared.invitations().invited(identity);
-            let is_invited = invited.is_some_and(|(name, _)| name == claims.subject.as_str());
-            return !is_invited || self.next_key.as_ref() != Some(&claims.key);
-        }
-        !registry.admits(claims, self.next_key.as_ref())
-    }
-
-    fn knows_code(&mut self, code: EnrolmentCode<'_>) -> bool {
-        let now = clock::now().unix.secs();
-        self.shared
-            .invitations()
-            .knows(code.expose(), self.network, now)
-    }
-
-    fn enrol(&mut self, code: EnrolmentCode<'_>, key: &PublicKey) -> Result<[u8; 8], Refuse> {
-        let refused = || Refuse {
-            code: RefuseCode::BadCredential,
-            argument: 0,
-        };
-        let now = clock::now().unix.secs();
-        let session_id = random().map_err(|_| refused())?;
-        let spent = self.shared.invitations().spend(code.expose(), now);
-        let (name, mut peer) = spent
-            .inspect_err(|error| tracing::error!(%error, "a code cannot be spent"))
-            .ok()
-            .flatten()
-            .ok_or_else(refused)?;
-        peer.key = encode_key(key);
-        let mut registry = self
-            .shared
-            .registry
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
-        registry.enrol_invited(&name, peer).map_err(|error| {
-            tracing::warn!(name, %error, "a newcomer is not enrolled");
-            refused()
-        })?;
-        self.session = Some(SessionKey(session_id));
-        self.newcomer = Some(name);
-        Ok(session_id)
-    }
-
-    fn find_external(&self, identity: &[u8; TICKET_ID_LEN]) -> Option<ExternalRecord> {
-        let (key, until) = self.shared.invitations().find_key(identity)?;
-        Some(ExternalRecord {
-            key,
-            expires: UnixMillis::from_secs(until),
-        })
-    }
-
-    fn admit_external(&mut self, identity: &[u8; TICKET_ID_LEN]) -> Result<Admission, Refuse> {
-        let session_id = random().map_err(|_| Refuse {
-            code: RefuseCode::Overload,
-            argument: 1_000,
-        })?;
-        self.session = Some(SessionKey(session_id));
-        tracing::debug!(identity = %Hex(identity), "an external key is shown");
-        Ok(Admission {
-            session_id,
-            permissions: Permissions::ENROL,
-        })
-    }
-
-    fn renew(&mut self, claims: &VerifiedClaims, renewal: Renewal) -> Option<Permissions> {
-        let claims = claims.claims();
-        if let Some(identity) = &self.external {
-            self.enrol_by_key(identity, &claims.key)?;
-        } else if renewal == Renewal::NewKey {
-            let mut registry = self
-                .shared
-                .registry
-                .write()
-                .unwrap_or_else(PoisonError::into_inner);
-            let old = registry.find(&claims.subject);
-            let old = old.and_then(|peer| decode_key(&peer.key));
-            if let Err(error) = registry.rekey(&claims.subject, &claims.key) {
-                tracing::warn!(name = %claims.subject, %error, "the new key is not taken");
-                return None;
-            }
-            if let Some(old) = old {
-                let (now, until) = (clock::now().unix.secs(), self.shared.tokens_end());
-                if let Err(error) = self.shared.revocations().revoke_key(&old, now, until) {
-                    tracing::error!(%error, "agents will not hear that a key is gone");
-                }
-            }
-        }
-        Some(claims.permissions)
-    }
-
-    fn note_token(&mut self, token: &UnpackedToken<'_>) {
-        self.token = token.as_bytes().to_vec();
-    }
-
-    fn find_ticket(&self, id: &[u8; TICKET_ID_LEN]) -> Option<TicketRecord> {
-        self.shared.tickets().find(id)
-    }
-
-    fn redeem_ticket(&mut self, id: &[u8; TICKET_ID_LEN]) -> Option<TicketRecord> {
-        self.shared.tickets().redeem(id)
-    }
-
-    fn keep_ticket(&mut self, record: TicketRecord) -> bool {
-        self.shared.tickets().keep(record)
-    }
-
-    fn admit(&mut self, claims: &VerifiedClaims) -> Result<Admission, Refuse> {
-        let overload = |_: EntropyError| Refuse {
-            code: RefuseCode::Overload,
-            argument: 1_000,
-        };
-        let session_id = random().map_err(overload)?;
-        self.session = Some(SessionKey(session_id));
-        tracing::debug!(session = %Hex(&session_id), "admitted");
-        Ok(Admission {
-            session_id,
-            permissions: claims.claims().permissions,
-        })
-    }
 }

@@ -15,7 +15,7 @@ use super::{AdminAnswer, AdminRequest, Credential, Invitation, MAX_LINE_LEN, SOC
 use crate::clock;
 use crate::hub::Input;
 use crate::issuer::issue;
-use crate::session::Shared;
+use crate::shared::Shared;
 use crate::store::{Peer, PeerRole, Reach, RegistryError, decode_key, encode_key};
 
 /// Seconds for which a code may be good.

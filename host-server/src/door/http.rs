@@ -22,7 +22,8 @@ use smol::net::{TcpListener, TcpStream};
 
 use super::http_io::HyperIo;
 use super::{Guest, Metered, accept};
-use crate::session::{Shared, serve};
+use crate::session::serve;
+use crate::shared::Shared;
 use crate::transport::{WebSocket, max_message_len};
 
 /// Most bytes of the headers of a request.

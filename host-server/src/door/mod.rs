@@ -18,7 +18,7 @@ pub(crate) use meter::Metered;
 use smol::net::{TcpListener, TcpStream};
 pub(crate) use tcp::serve_tcp;
 
-use crate::session::Shared;
+use crate::shared::Shared;
 
 /// How long the door stays shut after the system refused to give a socket.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

@@ -6,7 +6,8 @@ use moorline_core::limits::MAX_HANDSHAKE_LEN;
 use smol::net::{TcpListener, TcpStream};
 
 use super::{Guest, SentAway, accept};
-use crate::session::{Shared, serve, turn_away};
+use crate::session::{serve, turn_away};
+use crate::shared::Shared;
 use crate::transport::{BareStream, max_message_len};
 
 /// Serves peers on `listener` for ever.

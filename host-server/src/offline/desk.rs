@@ -9,7 +9,7 @@ use moorline_core::token::{AgentId, AgentScope, Permissions};
 
 use crate::clock;
 use crate::hub::{Identity, Input, Nudged, may_command};
-use crate::session::Shared;
+use crate::shared::Shared;
 use crate::store::{Bundle, ReplyState};
 
 /// How far an expiry may be beyond the seven days that a prekey and an offline token live: two clocks differ.

@@ -1,0 +1,183 @@
+//! The hub's part in the decision about a peer: what it has stored, and its policy.
+
+use std::net::IpAddr;
+use std::sync::PoisonError;
+
+use moorline_core::crypto::PublicKey;
+use moorline_core::entropy::EntropyError;
+use moorline_core::handshake::{Admission, ExternalRecord, Gate, TicketRecord};
+use moorline_core::time::UnixMillis;
+use moorline_core::token::{Claims, Permissions, Renewal, UnpackedToken, VerifiedClaims};
+use moorline_core::wire::{EnrolmentCode, Refuse, RefuseCode, TICKET_ID_LEN};
+
+use crate::clock;
+use crate::entropy::random;
+use crate::hub::{Hex, SessionKey};
+use crate::shared::Shared;
+use crate::store::{decode_key, encode_key};
+
+/// The shell's part in the decision about a peer.
+pub(crate) struct Door<'s> {
+    pub(crate) shared: &'s Shared,
+    pub(crate) session: Option<SessionKey>,
+    /// A key that the peer may take up in this session.
+    pub(crate) next_key: Option<PublicKey>,
+    /// Where the peer comes from.
+    pub(crate) network: IpAddr,
+    /// The name under which a newcomer was enrolled.
+    pub(crate) newcomer: Option<String>,
+    /// The external key that the session rests on.
+    pub(crate) external: Option<[u8; TICKET_ID_LEN]>,
+    /// The token of the peer that is about to be admitted.
+    pub(crate) token: Vec<u8>,
+}
+
+impl Door<'_> {
+    /// Enrols the holder of the external key called `identity`, under the key that it has proved.
+    fn enrol_by_key(&self, identity: &[u8; TICKET_ID_LEN], key: &PublicKey) -> Option<()> {
+        let spent = self.shared.invitations().spend_key(identity);
+        let (name, mut peer) = spent
+            .inspect_err(|error| tracing::error!(%error, "an external key cannot be spent"))
+            .ok()
+            .flatten()?;
+        peer.key = encode_key(key);
+        let mut registry = self
+            .shared
+            .registry
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        registry
+            .enrol_invited(&name, peer)
+            .inspect_err(|error| tracing::warn!(name, %error, "a newcomer is not enrolled"))
+            .ok()
+    }
+}
+
+impl Gate for Door<'_> {
+    fn is_revoked(&self, claims: &Claims) -> bool {
+        let registry = self
+            .shared
+            .registry
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(identity) = &self.external {
+            // It is not enrolled yet: the hub has just made the token for its key.
+            let invited = self.shared.invitations().invited(identity);
+            let is_invited = invited.is_some_and(|(name, _)| name == claims.subject.as_str());
+            return !is_invited || self.next_key.as_ref() != Some(&claims.key);
+        }
+        !registry.admits(claims, self.next_key.as_ref())
+    }
+
+    fn knows_code(&mut self, code: EnrolmentCode<'_>) -> bool {
+        let now = clock::now().unix.secs();
+        self.shared
+            .invitations()
+            .knows(code.expose(), self.network, now)
+    }
+
+    fn enrol(&mut self, code: EnrolmentCode<'_>, key: &PublicKey) -> Result<[u8; 8], Refuse> {
+        let refused = || Refuse {
+            code: RefuseCode::BadCredential,
+            argument: 0,
+        };
+        let now = clock::now().unix.secs();
+        let session_id = random().map_err(|_| refused())?;
+        let spent = self.shared.invitations().spend(code.expose(), now);
+        let (name, mut peer) = spent
+            .inspect_err(|error| tracing::error!(%error, "a code cannot be spent"))
+            .ok()
+            .flatten()
+            .ok_or_else(refused)?;
+        peer.key = encode_key(key);
+        let mut registry = self
+            .shared
+            .registry
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        registry.enrol_invited(&name, peer).map_err(|error| {
+            tracing::warn!(name, %error, "a newcomer is not enrolled");
+            refused()
+        })?;
+        self.session = Some(SessionKey(session_id));
+        self.newcomer = Some(name);
+        Ok(session_id)
+    }
+
+    fn find_external(&self, identity: &[u8; TICKET_ID_LEN]) -> Option<ExternalRecord> {
+        let (key, until) = self.shared.invitations().find_key(identity)?;
+        Some(ExternalRecord {
+            key,
+            expires: UnixMillis::from_secs(until),
+        })
+    }
+
+    fn admit_external(&mut self, identity: &[u8; TICKET_ID_LEN]) -> Result<Admission, Refuse> {
+        let session_id = random().map_err(|_| Refuse {
+            code: RefuseCode::Overload,
+            argument: 1_000,
+        })?;
+        self.session = Some(SessionKey(session_id));
+        tracing::debug!(identity = %Hex(identity), "an external key is shown");
+        Ok(Admission {
+            session_id,
+            permissions: Permissions::ENROL,
+        })
+    }
+
+    fn renew(&mut self, claims: &VerifiedClaims, renewal: Renewal) -> Option<Permissions> {
+        let claims = claims.claims();
+        if let Some(identity) = &self.external {
+            self.enrol_by_key(identity, &claims.key)?;
+        } else if renewal == Renewal::NewKey {
+            let mut registry = self
+                .shared
+                .registry
+                .write()
+                .unwrap_or_else(PoisonError::into_inner);
+            let old = registry.find(&claims.subject);
+            let old = old.and_then(|peer| decode_key(&peer.key));
+            if let Err(error) = registry.rekey(&claims.subject, &claims.key) {
+                tracing::warn!(name = %claims.subject, %error, "the new key is not taken");
+                return None;
+            }
+            if let Some(old) = old {
+                let (now, until) = (clock::now().unix.secs(), self.shared.tokens_end());
+                if let Err(error) = self.shared.revocations().revoke_key(&old, now, until) {
+                    tracing::error!(%error, "agents will not hear that a key is gone");
+                }
+            }
+        }
+        Some(claims.permissions)
+    }
+
+    fn note_token(&mut self, token: &UnpackedToken<'_>) {
+        self.token = token.as_bytes().to_vec();
+    }
+
+    fn find_ticket(&self, id: &[u8; TICKET_ID_LEN]) -> Option<TicketRecord> {
+        self.shared.tickets().find(id)
+    }
+
+    fn redeem_ticket(&mut self, id: &[u8; TICKET_ID_LEN]) -> Option<TicketRecord> {
+        self.shared.tickets().redeem(id)
+    }
+
+    fn keep_ticket(&mut self, record: TicketRecord) -> bool {
+        self.shared.tickets().keep(record)
+    }
+
+    fn admit(&mut self, claims: &VerifiedClaims) -> Result<Admission, Refuse> {
+        let overload = |_: EntropyError| Refuse {
+            code: RefuseCode::Overload,
+            argument: 1_000,
+        };
+        let session_id = random().map_err(overload)?;
+        self.session = Some(SessionKey(session_id));
+        tracing::debug!(session = %Hex(&session_id), "admitted");
+        Ok(Admission {
+            session_id,
+            permissions: claims.claims().permissions,
+        })
+    }
+}
