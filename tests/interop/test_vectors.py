@@ -31,14 +31,15 @@ NOW_MS = INPUTS["responder_time_ms"]
 TOKEN = value(INPUTS, "token")
 
 
-def initiator() -> Initiator:
-    """The initiator of the example. What it offers is read off its M1 and M3."""
+def initiator(code: bytes | None = None) -> Initiator:
+    """The initiator of the example, or a newcomer in its place. What it offers is read off its M1 and M3."""
     m1, m3 = value(HANDSHAKE, "m1"), value(HANDSHAKE, "m3_plaintext")
     offer = Offer(suites=(1,), mtu=int.from_bytes(m1[11:13], "big"), payload=int.from_bytes(m3[1:3], "big"))
     return Initiator(
         place=LINK,
         key=holder("initiator_static"),
         unpacked=TOKEN,
+        code=code,
         pins=(holder("responder_static").public,),
         offer=offer,
         flags=NO_CLOCK,
@@ -168,6 +169,9 @@ class Enrolment(unittest.TestCase):
     def test_values_and_messages(self) -> None:
         enrolment = VECTORS["enrolment"]
         code, key = value(enrolment, "code"), holder("initiator_static")
+        newcomer = initiator(code)
+        self.assertEqual(newcomer.on_m2(value(HANDSHAKE, "m2")).hex(), enrolment["m3"])
+        self.assertEqual(newcomer.schedule.values["th4"].hex(), enrolment["th4"])
         credential = bytes([len(code)]) + code + key.public
         p3 = value(HANDSHAKE, "m3_plaintext")[:3] + b"\x02" + credential
         length = 8 + len(p3) + 64 + 16

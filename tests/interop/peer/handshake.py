@@ -153,7 +153,8 @@ class Initiator:
         *,
         place: Place,
         key: keys.SigningKey,
-        unpacked: bytes,
+        unpacked: bytes = b"",
+        code: bytes | None = None,
         pins: tuple[bytes, ...] = (),
         judge: Callable[[bytes], bytes] | None = None,
         offer: Offer = Offer(),
@@ -167,7 +168,10 @@ class Initiator:
         self.mode = 0
         self.grant: Grant | None = None
         self.session: Session | None = None
-        self._key, self._token = key, unpacked
+        self._key = key
+        # A newcomer shows a code and its key where others show a token (§2.9).
+        self._is_newcomer = code is not None
+        self._credential = unpacked if code is None else bytes([len(code)]) + code + key.public
         self._pins, self._judge = pins, judge
         self._offer, self._ticket = offer, ticket
         self._scalar = scalar or secrets.token_bytes(32)
@@ -258,13 +262,14 @@ class Initiator:
         schedule.responder(p2, public)
         signed = keys.signed_content("responder", schedule.th2)
         check(keys.verify(public, signed, signature), "ResponderSignature")
-        check(len(self._token) <= token_limit, "TokenTooLong")
+        check(len(self._credential) <= token_limit, "TokenTooLong")
         schedule.values["responder_signature"] = signature
         schedule.responder_proved(signature)
         self._responder = public
-        p3 = b"\0" + uint(offer.payload, 2) + b"\0" + self._token
+        kind = b"\2" if self._is_newcomer else b"\0"
+        p3 = b"\0" + uint(offer.payload, 2) + kind + self._credential
         head = with_head(M3, self._form.peer_cid + p3 + bytes(64 + keys.TAG))[:8]
-        schedule.initiator(head, p3, self._token, self._key.public)
+        schedule.initiator(head, p3, self._credential, self._key.public)
         signature = self._key.sign(keys.signed_content("initiator", schedule.th4), self._hedge)
         schedule.values["initiator_signature"] = signature
         schedule.values["m3_plaintext"] = p3
@@ -303,7 +308,9 @@ class Initiator:
 
     def _open(self) -> Session:
         own, peer = self._offer.payload, self._peer_payload
-        return self.schedule.session(self._suite, True, self._form, own, peer, self._responder)
+        session = self.schedule.session(self._suite, True, self._form, own, peer, self._responder)
+        session.is_newcomer = self._is_newcomer
+        return session
 
     def _on_refuse(self, message: bytes) -> None:
         """Checks REFUSE in the order of §2.7."""

@@ -14,7 +14,7 @@ from websockets.typing import Subprotocol
 from . import keys, token
 from .errors import Refused, check
 from .handshake import LINK, Initiator, Offer, Time
-from .session import Session, Ticket
+from .session import Enrolled, Session, Terms, Ticket
 from .wire import APPLICATION, ENVELOPE
 
 SUBPROTOCOL = Subprotocol("moorline.v1")
@@ -79,20 +79,28 @@ class Link:
         unpacked: bytes | None = None,
     ) -> Link:
         """Connects and proves both ends; `pins` and `unpacked` take the place of what the enrolment said."""
-        connecting = connect(
-            identity.url, subprotocols=[SUBPROTOCOL], compression=None, proxy=None, open_timeout=PATIENCE
+        opening = Initiator(
+            place=LINK,
+            key=identity.key,
+            unpacked=unpacked or identity.unpacked,
+            pins=pins or (identity.hub_key,),
+            offer=offer,
+            ticket=ticket,
         )
+        return cls._shake_hands(identity.url, opening)
+
+    @classmethod
+    def enrol(cls, url: str, hub_key: bytes, code: bytes, key: keys.SigningKey) -> Link:
+        """Connects as a newcomer that has a code (§2.9); the token is still to come."""
+        opening = Initiator(place=LINK, key=key, code=code, pins=(hub_key,), flags=0)
+        return cls._shake_hands(url, opening)
+
+    @classmethod
+    def _shake_hands(cls, url: str, opening: Initiator) -> Link:
+        connecting = connect(url, subprotocols=[SUBPROTOCOL], compression=None, proxy=None, open_timeout=PATIENCE)
         with ExitStack() as stack:
             socket = stack.enter_context(connecting)
             check(socket.subprotocol == SUBPROTOCOL, "Subprotocol")
-            opening = Initiator(
-                place=LINK,
-                key=identity.key,
-                unpacked=unpacked or identity.unpacked,
-                pins=pins or (identity.hub_key,),
-                offer=offer,
-                ticket=ticket,
-            )
             socket.send(opening.m1)
             socket.send(opening.on_m2(_message(socket)))
             answer = _message(socket)
@@ -139,6 +147,23 @@ class Link:
         while number not in self.session.pongs:
             self.turn(until)
         self.session.pongs.clear()
+
+    def wait_for_token(self) -> Enrolled:
+        """Waits for what a newcomer gets (§2.9)."""
+        until = time.monotonic() + PATIENCE
+        while not self.session.enrolled:
+            self.turn(until)
+        return self.session.enrolled
+
+    def show_token(self, unpacked: bytes, key: keys.SigningKey | None = None) -> Terms | None:
+        """Shows a newer token, and waits for what the session grants from now on; nothing when it is refused (§5.7)."""
+        token_hash = keys.digest(unpacked)
+        self.session.results.pop(token_hash, None)
+        self._socket.send(self.session.show_token(unpacked, key))
+        until = time.monotonic() + PATIENCE
+        while token_hash not in self.session.results:
+            self.turn(until)
+        return self.session.results[token_hash]
 
     def close(self) -> None:
         """Says goodbye under seal (§5.5) and waits until the hub has closed the transport."""

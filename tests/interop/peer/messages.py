@@ -125,23 +125,47 @@ class NotPermitted:
     """The hub does not do what was asked (§10.4)."""
 
 
+@dataclass(frozen=True)
+class Token:
+    """A newer token for this peer (§10.4)."""
+
+    unpacked: bytes
+
+
+@dataclass(frozen=True)
+class TokenRefused:
+    """There is no newer token now (§10.4)."""
+
+
+HubMessage = Agents | RouteRefused | NotPermitted | Token | TokenRefused
+
+
+def renew_token(key: bytes | None = None) -> bytes:
+    """RenewToken (§10.4)."""
+    return bytes([MESSAGE_VERSION]) + varint(8) + option(None if key is None else string(key))
+
+
 def list_agents(after: bytes | None = None) -> bytes:
     """ListAgents (§10.4)."""
     return bytes([MESSAGE_VERSION]) + varint(0) + option(after)
 
 
-def parse_hub_message(data: bytes) -> Agents | RouteRefused | NotPermitted:
+def parse_hub_message(data: bytes) -> HubMessage:
     """A message of the hub (§10.4)."""
     reader = _versioned(data)
     number = reader.varint()
     if number == 0:
         entries = reader.list(lambda: Agent(reader.take(16), reader.text(), reader.truth()), 8)
-        message: Agents | RouteRefused | NotPermitted = Agents(tuple(entries), reader.truth())
+        message: HubMessage = Agents(tuple(entries), reader.truth())
     elif number == 1:
         message = RouteRefused(reader.varint(), reader.varint())
         check(message.refusal <= 4, "Malformed")
     elif number == 2:
         message = NotPermitted()
+    elif number == 9:
+        message = Token(reader.bytes())
+    elif number == 10:
+        message = TokenRefused()
     else:
         raise Refused("Malformed")
     reader.end()

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 
 from . import keys
 from .errors import Closed, Refused, check
-from .wire import ALERT, APPLICATION, CONTROL, ENVELOPE, Reader, option, uint, varint
+from .wire import ALERT, APPLICATION, CONTROL, ENVELOPE, Reader, option, string, uint, varint
 
-KEY_UPDATE, KEY_ACK, KEY_DONE, PING, PONG, WELCOME, TICKET_NEW = range(7)
+KEY_UPDATE, KEY_ACK, KEY_DONE, PING, PONG, WELCOME, TICKET_NEW, TOKEN_UPDATE, TOKEN_RESULT, ENROLLED = range(10)
 ALERT_CODES = frozenset({0, 1, 2, 3, 4, 5, 7, 8, 9})
 PROTOCOL_BROKEN = 4
 WINDOW = 64
@@ -81,6 +81,23 @@ def _read_ticket(reader: Reader) -> tuple[bytes, bytes, int]:
     ticket = (reader.take(16), reader.take(8), reader.varint())
     check(ticket[2] >= 1, "Reserved")
     return ticket
+
+
+@dataclass(frozen=True)
+class Enrolled:
+    """What a newcomer gets (§2.9)."""
+
+    unpacked: bytes
+    issuer_key: bytes
+    group: str | None
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What a session that rests on a newer token grants (§5.7)."""
+
+    session_exp_ms: int
+    permissions: int
 
 
 class Window:
@@ -195,7 +212,10 @@ class Session:
         self.grant: Grant | None = None
         self.ticket: Ticket | None = None
         self.updates = 0
+        self.is_newcomer = False
         self.pongs: list[int] = []
+        self.enrolled: Enrolled | None = None
+        self.results: dict[bytes, Terms | None] = {}
         self.closed = False
         self._exporter = exporter
         self._responder = responder
@@ -256,6 +276,15 @@ class Session:
     def ping(self, number: int) -> bytes:
         """A Ping (§5.6)."""
         return self.seal(CONTROL, varint(PING) + varint(number))
+
+    def show_token(self, unpacked: bytes, key: keys.SigningKey | None = None, hedge: bytes | None = None) -> bytes:
+        """TokenUpdate (§5.7), with the proof of a new key where there is one."""
+        proof = None
+        if key:
+            token_hash = keys.digest(unpacked)
+            bound = keys.digest(self.export("token", token_hash), token_hash)
+            proof = key.sign(keys.signed_content("token update", bound), hedge)
+        return self.seal(CONTROL, varint(TOKEN_UPDATE) + string(unpacked) + option(proof))
 
     def may_update(self) -> bool:
         """Says whether this end is settled for 2 seconds (§5.4)."""
@@ -400,8 +429,21 @@ class Session:
             check(self.is_initiator, "OutOfPlace")
             if not is_late and self._tx.number == epoch.number:
                 self._keep_ticket(ticket, epoch.secrets.res)
+        elif number == TOKEN_RESULT:
+            token_hash = reader.take(32)
+            terms = reader.option(lambda: Terms(reader.varint(64), reader.varint()))
+            reader.end()
+            check(self.is_initiator, "OutOfPlace")
+            check(terms is None or terms.permissions < 1 << 15, "Reserved")
+            self.results[token_hash] = terms
+        elif number == ENROLLED:
+            enrolled = Enrolled(reader.bytes(), reader.bytes(), reader.option(reader.text))
+            reader.end()
+            check(self.is_newcomer and not self.enrolled, "OutOfPlace")
+            check(len(enrolled.issuer_key) == 65, "Malformed")
+            self.enrolled = enrolled
         else:
-            raise Refused("OutOfPlace" if number == WELCOME else "ControlNumber")
+            raise Refused("OutOfPlace" if number in (WELCOME, TOKEN_UPDATE) else "ControlNumber")
 
     def _on_key_update(self, following: int, share: bytes | None, content: bytes) -> None:
         """Steps 2, 6 and 7 of §5.4."""
