@@ -461,3 +461,11 @@ struct Step<'m> {
     sent: usize,
     event: Option<Event<'m>>,
 }
+
+impl Step<'_> {
+    /// An initiator's session is open.
+    const OPEN: Self = Self {
+        sent: 0,
+        event: Some(Event::Open(None)),
+    };
+}

@@ -2,11 +2,13 @@
 
 use super::enrolment::Standing;
 use super::{Closure, Connection, Context, Event, Facts, HubClock, Responding, Stage, Step};
-use crate::handshake::{Established, M2Answer, M3Answer, Peer, Role, Terms, TicketOrigin};
+use crate::handshake::{
+    AwaitWelcome, Established, M2Answer, M3Answer, Peer, Role, Terms, TicketOrigin,
+};
 use crate::message::{Control, Welcome};
 use crate::reason::Reason;
 use crate::session::{Delivery, Session};
-use crate::time::{Instant, TimeQuality, UnixMillis};
+use crate::time::{Instant, Now, TimeQuality, UnixMillis};
 use crate::token::Holder;
 use crate::wire::{Line, MessageType, Reject};
 
@@ -33,15 +35,18 @@ impl Connection<'_> {
                 self.note_time(next.hub_time(), now);
                 self.stage = Stage::AwaitM4(next);
             }
-            M2Answer::Resumed(next) => {
-                self.note_time(next.hub_time(), now);
-                let (established, refusal) = next.into_session();
-                self.resumed = true;
-                let session = self.session_of(established, now);
-                self.stage = Stage::AwaitWelcome(session, refusal);
-            }
+            M2Answer::Resumed(next) => self.await_welcome(next, now),
         }
         Ok(Step { sent, event: None })
+    }
+
+    #[inline(never)]
+    fn await_welcome(&mut self, next: AwaitWelcome, now: Instant) {
+        self.note_time(next.hub_time(), now);
+        let (established, refusal) = next.into_session();
+        self.resumed = true;
+        let session = self.session_of(established, now);
+        self.stage = Stage::AwaitWelcome(session, refusal);
     }
 
     #[inline(never)]
@@ -56,7 +61,8 @@ impl Connection<'_> {
         let (established, terms) =
             wait.handle_m4(message, self.clock.unwrap_or_default().at(now))?;
         let session = self.session_of(established, now);
-        Ok(self.open(session, &terms, now, None))
+        self.open(session, &terms, now);
+        Ok(Step::OPEN)
     }
 
     /// The first frame of a resumed session says what M4 says in others; a REFUSE may come in its place.
@@ -83,7 +89,10 @@ impl Connection<'_> {
         let terms = welcome.terms()?;
         terms.check(self.clock.unwrap_or_default().at(now))?;
         match core::mem::replace(&mut self.stage, Stage::Closed) {
-            Stage::AwaitWelcome(session, _) => Ok(self.open(session, &terms, now, None)),
+            Stage::AwaitWelcome(session, _) => {
+                self.open(session, &terms, now);
+                Ok(Step::OPEN)
+            }
             _ => Err(Reason::OutOfPlace),
         }
     }
@@ -128,29 +137,13 @@ impl Connection<'_> {
                 peer,
             } => {
                 let sent = m4.map(|m4| m4.len());
+                self.note_peer(&peer, &terms, &now);
                 self.resumed = sent.is_none();
-                self.clock = Some(HubClock {
-                    time: now.unix,
-                    quality: now.quality,
-                    at: now.instant,
-                    error: 0,
-                });
-                self.outstanding = terms.ticket.map(|ticket| ticket.id);
-                self.standing = Some(match &peer {
-                    Peer::Holder(claims) => Standing::Holder(Holder::of(claims)),
-                    Peer::Newcomer(key) => Standing::Newcomer(key.hash()),
-                    Peer::External(_) => Standing::External,
-                });
-                let mut session = self.session_of(established, now.instant);
-                let sent = match sent {
-                    Some(sent) => sent,
-                    None => {
-                        let welcome = Control::Welcome(Welcome::new(&terms));
-                        session.seal_control(&welcome, out)?.len()
-                    }
-                };
-                let step = self.open(session, &terms, now.instant, Some(peer));
-                Ok(Step { sent, ..step })
+                self.begin_session(established, sent, &terms, &now, out)
+                    .map(|sent| Step {
+                        sent,
+                        event: Some(Event::Open(Some(peer))),
+                    })
             }
             M3Answer::Refused { refuse, reason } => {
                 let sent = refuse.len();
@@ -159,6 +152,44 @@ impl Connection<'_> {
                 Ok(Step { sent, event })
             }
         }
+    }
+
+    fn note_peer(&mut self, peer: &Peer, terms: &Terms, now: &Now) {
+        self.clock = Some(HubClock {
+            time: now.unix,
+            quality: now.quality,
+            at: now.instant,
+            error: 0,
+        });
+        self.outstanding = terms.ticket.map(|ticket| ticket.id);
+        self.standing = Some(match peer {
+            Peer::Holder(claims) => Standing::Holder(Holder::of(claims)),
+            Peer::Newcomer(key) => Standing::Newcomer(key.hash()),
+            Peer::External(_) => Standing::External,
+        });
+    }
+
+    /// Opens a responder's session, whose first frame is a Welcome where no M4 has been written; returns the length of
+    /// what is in `out`.
+    #[inline(never)]
+    fn begin_session(
+        &mut self,
+        established: Established,
+        m4_len: Option<usize>,
+        terms: &Terms,
+        now: &Now,
+        out: &mut [u8],
+    ) -> Result<usize, Reason> {
+        let mut session = self.session_of(established, now.instant);
+        let sent = match m4_len {
+            Some(len) => len,
+            None => {
+                let welcome = Control::Welcome(Welcome::new(terms));
+                session.seal_control(&welcome, out)?.len()
+            }
+        };
+        self.open(session, terms, now.instant);
+        Ok(sent)
     }
 
     /// Returns the session that `established` leads to, and notes what its tickets have in common.
@@ -180,13 +211,7 @@ impl Connection<'_> {
     }
 
     #[inline(never)]
-    pub(super) fn open<'m>(
-        &mut self,
-        session: Session,
-        terms: &Terms,
-        now: Instant,
-        peer: Option<Peer>,
-    ) -> Step<'m> {
+    pub(super) fn open(&mut self, session: Session, terms: &Terms, now: Instant) {
         let clock = self.clock.unwrap_or_default();
         let left = terms.expires.0.saturating_sub(clock.at(now).0);
         self.facts = Some(Facts {
@@ -199,10 +224,6 @@ impl Connection<'_> {
         self.stage = Stage::Open(session);
         if let Some(new) = &terms.ticket {
             self.note_ticket(new, now);
-        }
-        Step {
-            sent: 0,
-            event: Some(Event::Open(peer)),
         }
     }
 

@@ -86,6 +86,7 @@ impl Connection<'_> {
         }
     }
 
+    #[inline(never)]
     fn judge(
         &mut self,
         token: &[u8],
@@ -132,6 +133,7 @@ impl Connection<'_> {
     }
 
     /// Lets the session rest on the token with `claims`; returns its new end and permissions.
+    #[inline(never)]
     fn take_up(
         &mut self,
         token: &[u8],

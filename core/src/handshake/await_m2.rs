@@ -198,6 +198,7 @@ impl<'k> AwaitM2<'k> {
         self.initiator.offer.mtu.min(announcement.limits.mtu)
     }
 
+    #[inline(never)]
     fn open_m2(
         &self,
         clear: &M2Clear,
@@ -226,6 +227,7 @@ impl<'k> AwaitM2<'k> {
     }
 
     /// Returns the key of the responder, if it is the one that is wanted.
+    #[inline(never)]
     fn responder_key(
         &self,
         credential: &ResponderCredential<'_>,
@@ -250,6 +252,7 @@ impl<'k> AwaitM2<'k> {
         }
     }
 
+    #[inline(never)]
     fn emit_m3<'o>(
         &self,
         responder: &ProvedResponder,
@@ -287,6 +290,7 @@ impl<'k> AwaitM2<'k> {
         Ok((m3, th4.signature(&signature)))
     }
 
+    #[inline(never)]
     fn resume<'o>(
         &self,
         offered: &Offered,

@@ -95,6 +95,7 @@ impl AwaitM3 {
     ///
     /// [`Reason`] of what fails before M3 is opened: nothing may be answered then. After that a failure is
     /// [`M3Answer::Refused`]. An `out` that does not take the answer is [`Reason::Length`].
+    #[inline(never)]
     pub fn handle_m3<'o>(
         &self,
         message: &mut [u8],
@@ -104,19 +105,36 @@ impl AwaitM3 {
         entropy: &mut dyn Entropy,
         out: &'o mut [u8],
     ) -> Result<M3Answer<'o>, Reason> {
+        match self.open_m3(message, responder, now, gate) {
+            Ok(proved) => self.answer(proved, responder, now, gate, entropy, out),
+            Err(Denied::Dropped(reason)) => Err(reason),
+            Err(Denied::Refused(refused)) => self.refuse(&refused, out),
+        }
+    }
+
+    /// Returns the peer that M3 proves, or why it is refused.
+    #[inline(never)]
+    fn open_m3<'m>(
+        &self,
+        message: &'m mut [u8],
+        responder: &Responder<'_>,
+        now: &Now,
+        gate: &mut dyn Gate,
+    ) -> Result<ProvedPeer<'m>, Denied> {
         let proved = match &self.awaited {
             Awaited::Signature { responder: own } => {
-                M3Sealed::check_prefix(message, self.ids.own)?;
+                M3Sealed::check_prefix(message, self.ids.own).map_err(Denied::Dropped)?;
                 let key = self.secret.initiator_key(&self.th3);
-                let (prefix, plaintext) = open_after_prefix(&key, 0, &self.th3.0, message)?;
+                let (prefix, plaintext) =
+                    open_after_prefix(&key, 0, &self.th3.0, message).map_err(Denied::Dropped)?;
                 self.prove(prefix, plaintext, own, responder, now, gate)
             }
             Awaited::Ticket { .. } | Awaited::ExternalKey { .. } => {
-                let m3 = M3Confirmed::parse(message, self.ids.own)?;
+                let m3 = M3Confirmed::parse(message, self.ids.own).map_err(Denied::Dropped)?;
                 let th4 = self.th3.m3_confirmed(&M3Confirmed::prefix(self.ids.own));
                 let fin = self.secret.initiator_fin(&th4);
                 if !fin.verifies(&m3.fin) {
-                    return Err(Reason::Confirmation);
+                    return Err(Denied::Dropped(Reason::Confirmation));
                 }
                 let master = self.secret.to_master(&th4.confirmation(&fin));
                 match &self.awaited {
@@ -129,23 +147,26 @@ impl AwaitM3 {
                 }
             }
         };
-        if let Ok(proved) = &proved {
-            proved.tell_token(gate);
-        }
-        let admitted = proved.and_then(|proved| match proved.admit(now, gate) {
-            Ok(admitted) => Ok((proved, admitted)),
-            Err(refuse) => Err(Refused {
-                refuse,
-                reason: Reason::NotAdmitted,
-            }),
-        });
-        let (proved, mut terms) = match admitted {
-            Ok(admitted) => admitted,
-            Err(Refused { refuse, reason }) => {
-                return Ok(M3Answer::Refused {
-                    refuse: self.emit_refuse(&refuse, out)?,
-                    reason,
-                });
+        proved.map_err(Denied::Refused)
+    }
+
+    /// Asks the shell whether the peer comes in, and writes M4 to `out` when it does.
+    #[inline(never)]
+    fn answer<'o>(
+        &self,
+        proved: ProvedPeer<'_>,
+        responder: &Responder<'_>,
+        now: &Now,
+        gate: &mut dyn Gate,
+        entropy: &mut dyn Entropy,
+        out: &'o mut [u8],
+    ) -> Result<M3Answer<'o>, Reason> {
+        proved.tell_token(gate);
+        let mut terms = match proved.admit(now, gate) {
+            Ok(terms) => terms,
+            Err(refuse) => {
+                let reason = Reason::NotAdmitted;
+                return self.refuse(&Refused { refuse, reason }, out);
             }
         };
         let established = Established {
@@ -159,16 +180,10 @@ impl AwaitM3 {
             responder: proved.responder,
         };
         if self.wants_ticket {
+            let resumption = &established.secrets.resumption;
             let record = proved.ticket_record(&established);
             terms.ticket = record.and_then(|record| {
-                give_ticket(
-                    record,
-                    &established.secrets.resumption,
-                    terms.expires,
-                    now,
-                    gate,
-                    entropy,
-                )
+                give_ticket(record, resumption, terms.expires, now, gate, entropy)
             });
         }
         let m4 = match &self.awaited {
@@ -183,6 +198,14 @@ impl AwaitM3 {
         })
     }
 
+    fn refuse<'o>(&self, refused: &Refused, out: &'o mut [u8]) -> Result<M3Answer<'o>, Reason> {
+        Ok(M3Answer::Refused {
+            refuse: self.emit_refuse(&refused.refuse, out)?,
+            reason: refused.reason,
+        })
+    }
+
+    #[inline(never)]
     fn prove<'m>(
         &self,
         prefix: &[u8],
@@ -193,20 +216,11 @@ impl AwaitM3 {
         gate: &mut dyn Gate,
     ) -> Result<ProvedPeer<'m>, Refused> {
         let m3 = M3Sealed::parse(plaintext)?;
-        let (peer, by) = match m3.credential {
-            Credential::Token(token) => {
-                let claims = responder
-                    .check_token(&token, now, gate)?
-                    .verify_signature()
-                    .map_err(Reason::from)?;
-                (Peer::Holder(claims), Proof::Token(token))
-            }
-            Credential::Enrolment(enrolment) => {
-                let (code, key) = (enrolment.code, enrolment.public_key()?);
-                responder.check_code(code, now, gate)?;
-                (Peer::Newcomer(key), Proof::Code(code))
-            }
+        let by = match m3.credential {
+            Credential::Token(token) => Proof::Token(token),
+            Credential::Enrolment(enrolment) => Proof::Code(enrolment.code),
         };
+        let peer = judge(&m3.credential, responder, now, gate)?;
         let key = *peer.key().ok_or(Reason::CredentialKind)?;
         let th4 = self
             .th3
@@ -222,6 +236,7 @@ impl AwaitM3 {
         })
     }
 
+    #[inline(never)]
     fn emit_m4<'o>(
         &self,
         master: &Master,
@@ -242,6 +257,7 @@ impl AwaitM3 {
         Ok(m4)
     }
 
+    #[inline(never)]
     fn emit_refuse<'o>(&self, refuse: &Refuse, out: &'o mut [u8]) -> Result<&'o mut [u8], Reason> {
         let mut writer = Writer::new(out);
         Refuse::emit_prefix(self.ids.peer, &mut writer);
@@ -398,7 +414,31 @@ pub(crate) fn give_ticket(
     gate.keep_ticket(record).then_some(ticket)
 }
 
+/// Returns whom `credential` speaks of, if it is good.
+#[inline(never)]
+fn judge(
+    credential: &Credential<'_>,
+    responder: &Responder<'_>,
+    now: &Now,
+    gate: &mut dyn Gate,
+) -> Result<Peer, Refused> {
+    match credential {
+        Credential::Token(token) => {
+            let candidate = responder.check_token(token, now, gate)?;
+            Ok(Peer::Holder(
+                candidate.verify_signature().map_err(Reason::from)?,
+            ))
+        }
+        Credential::Enrolment(enrolment) => {
+            let key = enrolment.public_key()?;
+            responder.check_code(enrolment.code, now, gate)?;
+            Ok(Peer::Newcomer(key))
+        }
+    }
+}
+
 /// Looks at the external key again: it may have been withdrawn meanwhile.
+#[inline(never)]
 fn find_again<'m>(
     identity: &[u8; TICKET_ID_LEN],
     responder: Hash,
@@ -419,6 +459,7 @@ fn find_again<'m>(
 }
 
 /// Takes the ticket out of the shell's store, in one step, and looks at its token again.
+#[inline(never)]
 fn redeem<'m>(
     ticket: &[u8; TICKET_ID_LEN],
     master: Master,
@@ -442,6 +483,14 @@ fn redeem<'m>(
         responder: record.responder,
         by: Proof::Ticket(record),
     })
+}
+
+/// Why M3 proves nobody.
+enum Denied {
+    /// It was not opened: nothing may be answered.
+    Dropped(Reason),
+    /// It was opened.
+    Refused(Refused),
 }
 
 /// A refusal, and why.

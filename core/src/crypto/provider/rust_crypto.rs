@@ -6,8 +6,9 @@ use aes_gcm::{Aes256Gcm, KeyInit, Nonce, Tag};
 use chacha20poly1305::ChaCha20Poly1305;
 use ecdsa::hazmat::{sign_prehashed_rfc6979, verify_prehashed};
 use hmac::{Hmac, Mac};
+use p256::elliptic_curve::point::AffineCoordinates;
 use p256::elliptic_curve::sec1::ToSec1Point;
-use p256::{NistP256, ProjectivePoint, SecretKey};
+use p256::{AffinePoint, NistP256, ProjectivePoint, SecretKey};
 use sha2::{Digest, Sha256};
 use x25519_dalek::{PublicKey, StaticSecret};
 use zeroize::Zeroizing;
@@ -30,13 +31,23 @@ impl Provider for RustCrypto {
     type Mac = HmacSha256;
 }
 
+/// The first byte of a point in SEC 1's uncompressed form.
+const UNCOMPRESSED: u8 = 4;
+
 /// A point that is not infinity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct P256Public(p256::PublicKey);
 
 impl Verifying for P256Public {
     fn from_point(point: &[u8; PUBLIC_KEY_LEN]) -> Option<Self> {
-        p256::PublicKey::from_sec1_bytes(point).ok().map(Self)
+        // Without SEC 1's compressed form: no square root has to be in flash for it.
+        let [UNCOMPRESSED, coordinates @ ..] = point else {
+            return None;
+        };
+        let (x, y) = coordinates.split_at(32);
+        let (x, y) = (x.try_into().ok()?, y.try_into().ok()?);
+        let point = AffinePoint::from_coordinates(x, y).into_option()?;
+        p256::PublicKey::from_affine(point).ok().map(Self)
     }
 
     fn to_point(&self) -> [u8; PUBLIC_KEY_LEN] {
