@@ -307,7 +307,8 @@ pub const SETTINGS: Settings = Settings {
     clippy::as_conversions,
     reason = "checked here; `try_from` is not const"
 )]
-pub(crate) const fn to_u16(len: usize) -> u16 {
+/// Returns `len`, which is known to fit.
+pub const fn to_u16(len: usize) -> u16 {
     assert!(len <= 0xFFFF);
     len as u16
 }
