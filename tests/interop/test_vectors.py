@@ -8,8 +8,8 @@ from pathlib import Path
 
 from peer import keys, token
 from peer.errors import Closed, Refused
-from peer.handshake import LINK, NO_CLOCK, Initiator, Offer, Responder
-from peer.session import Grant, Secrets, Session, update_transcript
+from peer.handshake import LINK, NO_CLOCK, WANTS_TICKET, Initiator, Offer, Responder
+from peer.session import Grant, Secrets, Session, Ticket, update_transcript
 from peer.wire import ALERT, APPLICATION, Reader
 
 VECTORS = json.loads((Path(__file__).parents[2] / "core/vectors/link-v1.json").read_text())
@@ -31,8 +31,11 @@ NOW_MS = INPUTS["responder_time_ms"]
 TOKEN = value(INPUTS, "token")
 
 
-def initiator(code: bytes | None = None) -> Initiator:
-    """The initiator of the example, or a newcomer in its place. What it offers is read off its M1 and M3."""
+def initiator(code: bytes | None = None, ticket: Ticket | None = None) -> Initiator:
+    """The initiator of the example; with a code a newcomer, with a ticket one that resumes and wants another.
+
+    What it offers is read off its M1 and M3.
+    """
     m1, m3 = value(HANDSHAKE, "m1"), value(HANDSHAKE, "m3_plaintext")
     offer = Offer(suites=(1,), mtu=int.from_bytes(m1[11:13], "big"), payload=int.from_bytes(m3[1:3], "big"))
     return Initiator(
@@ -42,7 +45,8 @@ def initiator(code: bytes | None = None) -> Initiator:
         code=code,
         pins=(holder("responder_static").public,),
         offer=offer,
-        flags=NO_CLOCK,
+        ticket=ticket,
+        flags=NO_CLOCK | (WANTS_TICKET if ticket else 0),
         scalar=value(INPUTS, "initiator_ephemeral_scalar"),
         hedge=value(INPUTS, "initiator_hedge"),
     )
@@ -206,6 +210,73 @@ class Enrolment(unittest.TestCase):
             "m4": m4,
         }
         self.assertEqual({name: found.hex() for name, found in values.items()}, enrolment)
+
+
+class Resumption(unittest.TestCase):
+    """A handshake in mode 1 on a ticket (§2.8), up to the Welcome."""
+
+    def test_values_and_messages(self) -> None:
+        expected = VECTORS["resumption"]
+        secret = value(expected, "ticket_secret")
+        ticket = Ticket(value(expected, "ticket_id"), secret, 1, holder("responder_static").public, 3600)
+        i = initiator(ticket=ticket)
+        schedule = i.schedule
+        m3 = i.on_m2(value(expected, "m2"))
+        session = i.on_welcome(value(expected, "frame"))
+        assert session.grant
+        self.assertEqual(session.grant.permissions, 0)
+        values = schedule.values | {"ticket_id": ticket.id, "ticket_secret": secret, "m1": i.m1, "m3": m3}
+        early = keys.extract(keys.ZEROS, secret)
+        hashed = keys.digest(b"ML1 link v1\0", i.m1[:-32])
+        # The first frame, opened by hand.
+        frame = value(expected, "frame")
+        sealer = keys.Sealer.labelled(1, session.secrets.r, "")
+        values |= {
+            "early": early,
+            "binder": keys.mac(keys.labelled(early, "res binder"), hashed),
+            "m2_clear": value(expected, "m2")[:46],
+            "m2_plaintext": value(HANDSHAKE, "m2_plaintext")[:17],
+            "responder_fin": keys.mac(keys.labelled(values["hs"], "r fin", values["th2"]), values["th2"]),
+            "initiator_fin": m3[8:],
+            "m2": value(expected, "m2"),
+            "welcome": sealer.open(0, frame[:8], frame[8:]),
+            "frame": frame,
+        }
+        self.assertEqual({name: values[name].hex() for name in expected}, expected)
+
+    def test_other_secret_confirms_nothing(self) -> None:
+        expected = VECTORS["resumption"]
+        ticket = Ticket(value(expected, "ticket_id"), bytes(32), 1, holder("responder_static").public, 3600)
+        with self.assertRaises(Refused) as refused:
+            initiator(ticket=ticket).on_m2(value(expected, "m2"))
+        self.assertEqual(refused.exception.reason, "Unsealed")
+
+
+class Renewal(unittest.TestCase):
+    """A newer token that names a new key, as the first frames of the session of the example (§5.7)."""
+
+    def test_values_and_frames(self) -> None:
+        expected = VECTORS["renewal"]
+        case = Handshake()
+        case.setUp()
+        session, unpacked = case.i_session, value(expected, "token")
+        key = keys.SigningKey(value(expected, "new_scalar"))
+        now = expected["time_ms"] // 1000
+        claims = token.verify(unpacked, issuers=ISSUERS, audience=INPUTS["audience"], role="agent", now=now)
+        self.assertEqual(claims.public, key.public)
+        update = session.show_token(unpacked, key, value(expected, "hedge"))
+        self.assertEqual(update.hex(), expected["update"])
+        session.open(value(expected, "result"))
+        token_hash = keys.digest(unpacked)
+        terms = session.results[token_hash]
+        assert terms
+        self.assertEqual((terms.session_exp_ms, terms.permissions), (claims.exp * 1000, 0))
+        exported = session.export("token", token_hash)
+        statement = keys.digest(exported, token_hash)
+        proof = value(expected, "proof")
+        self.assertTrue(keys.verify(key.public, keys.signed_content("token update", statement), proof))
+        found = {"token_hash": token_hash, "exported": exported, "statement": statement}
+        self.assertEqual({name: expected[name] for name in found}, {name: v.hex() for name, v in found.items()})
 
 
 class Frames(unittest.TestCase):

@@ -7,6 +7,8 @@ mod cases;
 mod enrolment;
 mod json;
 mod refused;
+mod renewal;
+mod resumption;
 
 pub(crate) use cases::{CASES, LABELS};
 use heapless::Vec;

@@ -2,20 +2,23 @@
 
 use core::fmt;
 
-use moorline_core::connection::Settings;
+use moorline_core::connection::{NewToken, Settings};
 use moorline_core::crypto::expand_label;
 use moorline_core::message::{Alert, AlertCode};
 use moorline_core::reason::Reason;
-use moorline_core::token::MAX_UNPACKED_LEN;
+use moorline_core::token::{MAX_UNPACKED_LEN, UnpackedToken};
 
 use super::enrolment::Enrolment;
 use super::refused::At;
+use super::renewal::{LATER, Renewal, new_key, newer_token};
+use super::resumption::{Resumption, between, ticket};
 use super::{EXPORT_CONTEXT, PUBLISHED, Run, refused, write};
 use crate::fixture::{Door, World, secret};
 use crate::handshake::enrolment::{CODE, door, pair as newcomers};
 use crate::handshake::stages::{Stages, Verdict, answer};
-use crate::pair::{LINE_LEN, Pair, Seen};
+use crate::pair::{End, LINE_LEN, Pair, Seen};
 use crate::reference::label;
+use crate::session::ending::PATIENT;
 use crate::{Case, Failure, ensure};
 
 /// The case that needs no example.
@@ -45,6 +48,21 @@ pub(crate) static CASES: &[Case] = &[
         name: "core sends both messages of the published enrolment, byte for byte",
         clause: "PROTOCOL.md §2.9",
         run: enrolment,
+    },
+    Case {
+        name: "core sends every message of the published resumption, byte for byte",
+        clause: "PROTOCOL.md §2.8",
+        run: resumption,
+    },
+    Case {
+        name: "core sends both frames of the published renewal, byte for byte",
+        clause: "PROTOCOL.md §5.7",
+        run: renewal,
+    },
+    Case {
+        name: "a proof that was made in another session is refused in this one",
+        clause: "PROTOCOL.md §5.7",
+        run: proof_of_another_session,
     },
     Case {
         name: "core exports the published secret at both ends",
@@ -115,6 +133,86 @@ fn enrolment() -> Result<(), Failure> {
     let (_, seen) = pair.initiator.hand(&newcomer.m4, 0);
     ensure!(seen == Seen::Open);
     Ok(())
+}
+
+fn resumption() -> Result<(), Failure> {
+    let world = World::new()?;
+    let mut buffer = [0; MAX_UNPACKED_LEN];
+    let token = world.agent_token(&mut buffer)?;
+    let (ticket, door) = ticket(&world, token)?;
+    let published = Resumption::new(&world, &ticket)?;
+    let mut pair = between(&world, token, Some(&ticket), door)?;
+    ensure!(pair.m1 == published.m1);
+    let (m2, _) = pair.responder.hand(&published.m1, 0);
+    ensure!(m2.is_some_and(|m2| m2 == published.m2));
+    let (m3, _) = pair.initiator.hand(&published.m2, 0);
+    ensure!(m3.is_some_and(|m3| m3 == published.m3));
+    let (welcome, seen) = pair.responder.hand(&published.m3, 0);
+    ensure!(seen == Seen::Open);
+    ensure!(welcome.is_some_and(|frame| frame == published.frame));
+    let (_, seen) = pair.initiator.hand(&published.frame, 0);
+    ensure!(seen == Seen::Open);
+    Ok(())
+}
+
+/// Hands `run` a session of the example at a hub that renews, the newer token and the example's run.
+fn with_newer_token(
+    play: fn(Pair<'_>, UnpackedToken<'_>, &World, &Run) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let world = World::new()?;
+    let run = Run::new(&world)?;
+    let (mut first, mut second) = ([0; MAX_UNPACKED_LEN], [0; MAX_UNPACKED_LEN]);
+    let token = world.agent_token(&mut first)?;
+    let newer = newer_token(&world, &mut second)?;
+    let mut pair = Pair::start(&world, token, PATIENT)?;
+    pair.responder.door.renews = true;
+    pair.finish(0)?;
+    play(pair, newer, &world, &run)
+}
+
+fn renewal() -> Result<(), Failure> {
+    with_newer_token(|mut pair, newer, _, run| {
+        let published = Renewal::new(run, &newer, run)?;
+        let key = new_key()?;
+        let new = NewToken {
+            token: newer,
+            key: Some(&key),
+        };
+        let mut out = [0; LINE_LEN];
+        let End {
+            connection,
+            entropy,
+            ..
+        } = &mut pair.initiator;
+        let update = connection.renew(&new, entropy, &mut out);
+        ensure!(update.is_ok_and(|update| *update == *published.update));
+        let (result, seen) = pair.responder.hand(&published.update, LATER * 1000);
+        ensure!(seen == Seen::Renewed);
+        ensure!(result.is_some_and(|result| result == published.result));
+        let (_, seen) = pair.initiator.hand(&published.result, LATER * 1000);
+        ensure!(seen == Seen::Renewed);
+        Ok(())
+    })
+}
+
+fn proof_of_another_session() -> Result<(), Failure> {
+    with_newer_token(|mut pair, newer, world, run| {
+        // The same ends in the same order, and another session.
+        let mut other = run.clone();
+        let hash = other.token_hash;
+        other.proved = other.answered.m3(
+            &other.m3_signed,
+            &hash,
+            &world.agent.public_key().to_bytes(),
+            &world.agent,
+            b"another hedge",
+        );
+        let forged = Renewal::new(run, &newer, &other)?;
+        let (answer, seen) = pair.responder.hand(&forged.update, LATER * 1000);
+        ensure!(seen == Seen::RenewalRefused(Reason::KeyProof));
+        ensure!(answer.is_some());
+        Ok(())
+    })
 }
 
 fn handshake() -> Result<(), Failure> {

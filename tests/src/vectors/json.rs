@@ -2,7 +2,11 @@
 
 use core::fmt::{self, Write};
 
+use moorline_core::token::MAX_UNPACKED_LEN;
+
 use super::enrolment::Enrolment;
+use super::renewal::{LATER, Renewal, newer_token};
+use super::resumption::{Resumption, ticket};
 use super::{ANSWER, EXPORT_CONTEXT, QUESTION, Refused, Run, refused};
 use crate::Failure;
 use crate::fixture::{HUB, ISSUER, KID, NOW, World};
@@ -19,7 +23,19 @@ pub fn write(out: &mut dyn Write) -> Result<(), Failure> {
     let run = Run::new(&world)?;
     let refused = refused(&world, &run)?;
     let enrolment = Enrolment::new(&world, &run);
-    document(&mut Json::new(out), &run, &enrolment, &refused).map_err(|_| Failure {
+    let mut buffer = [0; MAX_UNPACKED_LEN];
+    let (ticket, _) = ticket(&world, world.agent_token(&mut buffer)?)?;
+    let resumption = Resumption::new(&world, &ticket)?;
+    let newer = newer_token(&world, &mut buffer)?;
+    let renewal = Renewal::new(&run, &newer, &run)?;
+    let document = Document {
+        run: &run,
+        enrolment: &enrolment,
+        resumption: &resumption,
+        renewal: &renewal,
+        refused: &refused,
+    };
+    document.write(&mut Json::new(out)).map_err(|_| Failure {
         condition: "the output takes the example",
         file: file!(),
         line: line!(),
@@ -27,35 +43,45 @@ pub fn write(out: &mut dyn Write) -> Result<(), Failure> {
     })
 }
 
-fn document(
-    json: &mut Json<'_>,
-    run: &Run,
-    newcomer: &Enrolment,
-    refused: &[Refused],
-) -> fmt::Result {
-    json.open("", '{')?;
-    json.text("name", "moorline-link-v1")?;
-    json.text(
-        "description",
-        "One link in stream form, mode 0, suite 1, from M1 to the sealed close, with one key update; then an \
-         enrolment after the same M2; then messages that must be refused. Byte strings are in hexadecimal. Section numbers are those of core/PROTOCOL.md.",
-    )?;
-    inputs(json, run)?;
-    handshake(json, run)?;
-    session(json, run)?;
-    enrolment(json, newcomer)?;
-    json.open("refused", '[')?;
-    for example in refused {
+/// All that is in the file.
+struct Document<'d> {
+    run: &'d Run,
+    enrolment: &'d Enrolment,
+    resumption: &'d Resumption,
+    renewal: &'d Renewal,
+    refused: &'d [Refused],
+}
+
+impl Document<'_> {
+    fn write(&self, json: &mut Json<'_>) -> fmt::Result {
         json.open("", '{')?;
-        json.text("name", example.name)?;
-        json.text("at", example.at.name())?;
-        json.bytes("message", &example.message)?;
-        json.debug("reason", &example.reason)?;
+        json.text("name", "moorline-link-v1")?;
+        json.text(
+            "description",
+            "One link in stream form, mode 0, suite 1, from M1 to the sealed close, with one key update; then an \
+             enrolment after the same M2; a handshake in mode 1 on a ticket; a newer token as the first frames of the \
+             session; then messages that must be refused. Byte strings are in hexadecimal. Section numbers are those of \
+             core/PROTOCOL.md.",
+        )?;
+        inputs(json, self.run)?;
+        handshake(json, self.run)?;
+        session(json, self.run)?;
+        enrolment(json, self.enrolment)?;
+        resumption(json, self.resumption)?;
+        renewal(json, self.renewal)?;
+        json.open("refused", '[')?;
+        for example in self.refused {
+            json.open("", '{')?;
+            json.text("name", example.name)?;
+            json.text("at", example.at.name())?;
+            json.bytes("message", &example.message)?;
+            json.debug("reason", &example.reason)?;
+            json.close('}')?;
+        }
+        json.close(']')?;
         json.close('}')?;
+        json.out.write_char('\n')
     }
-    json.close(']')?;
-    json.close('}')?;
-    json.out.write_char('\n')
 }
 
 fn inputs(json: &mut Json<'_>, run: &Run) -> fmt::Result {
@@ -160,6 +186,47 @@ fn enrolment(json: &mut Json<'_>, newcomer: &Enrolment) -> fmt::Result {
     json.bytes("fin", &newcomer.proved.fin())?;
     json.keys("m4", &newcomer.proved.m4_keys())?;
     json.bytes("m4", &newcomer.m4)?;
+    json.close('}')
+}
+
+fn resumption(json: &mut Json<'_>, of: &Resumption) -> fmt::Result {
+    json.open("resumption", '{')?;
+    json.bytes("ticket_id", &of.id)?;
+    json.bytes("ticket_secret", &of.secret)?;
+    json.bytes("early", &of.early)?;
+    json.bytes("binder", &of.binder)?;
+    json.bytes("m1", &of.m1)?;
+    json.bytes("th0", &of.th[0])?;
+    json.bytes("m2_clear", &of.clear)?;
+    json.bytes("th1", &of.th[1])?;
+    json.bytes("hs", &of.hs)?;
+    json.bytes("m2_plaintext", &of.m2_confirmed)?;
+    json.bytes("th2", &of.th[2])?;
+    json.bytes("responder_fin", &of.fins[0])?;
+    json.bytes("m2", &of.m2)?;
+    json.bytes("th3", &of.th[3])?;
+    json.bytes("th4", &of.th[4])?;
+    json.bytes("initiator_fin", &of.fins[1])?;
+    json.bytes("m3", &of.m3)?;
+    json.bytes("th5", &of.th[5])?;
+    json.bytes("master", &of.master)?;
+    json.bytes("welcome", &of.welcome)?;
+    json.bytes("frame", &of.frame)?;
+    json.close('}')
+}
+
+fn renewal(json: &mut Json<'_>, of: &Renewal) -> fmt::Result {
+    json.open("renewal", '{')?;
+    json.number("time_ms", NOW.0 + LATER * 1000)?;
+    json.bytes("new_scalar", &of.scalar)?;
+    json.bytes("hedge", &of.hedge)?;
+    json.bytes("token", &of.token)?;
+    json.bytes("token_hash", &of.token_hash)?;
+    json.bytes("exported", &of.exported)?;
+    json.bytes("statement", &of.statement)?;
+    json.bytes("proof", &of.proof)?;
+    json.bytes("update", &of.update)?;
+    json.bytes("result", &of.result)?;
     json.close('}')
 }
 
