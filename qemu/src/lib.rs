@@ -18,6 +18,7 @@
 
 pub mod bench;
 pub mod conformance;
+pub mod constant_time;
 pub mod image;
 pub mod interop;
 pub mod monitor;
@@ -29,6 +30,7 @@ pub mod wasm;
 mod emulator;
 mod error;
 mod log;
+mod reporting;
 mod running;
 
 pub use emulator::Qemu;
