@@ -21,6 +21,7 @@ pub mod conformance;
 pub mod constant_time;
 pub mod image;
 pub mod interop;
+pub mod interpreted;
 pub mod monitor;
 pub mod setup;
 pub mod site;

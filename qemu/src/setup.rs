@@ -53,6 +53,26 @@ pub fn need_valgrind() -> Result<(), Error> {
     ensure_program(VALGRIND, &VALGRIND_PACKAGES, missing).map_err(skipped)
 }
 
+/// Sees to Miri, which comes with a toolchain of its own.
+///
+/// # Errors
+///
+/// [`Error::Skipped`] when it is missing and cannot be installed from here.
+pub fn need_miri() -> Result<(), Error> {
+    let mut check = Command::new("rustup");
+    check.args(["run", "nightly", "cargo", "miri", "--version"]);
+    if let Some(version) = first_line(&mut check)? {
+        eprintln!("setup: {version}");
+        return Ok(());
+    }
+    run(Command::new("rustup").args(MIRI_ARGUMENTS)).map_err(|_| Error::Skipped {
+        reason: format!(
+            "Miri is not installed; type: rustup {}",
+            MIRI_ARGUMENTS.join(" ")
+        ),
+    })
+}
+
 /// Finds `program`, or installs the packages that have it; `missing` says what to type where that cannot be done.
 fn ensure_program(program: &str, packages: &[&str], missing: Error) -> Result<(), Error> {
     if let Some(version) = first_line(Command::new(program).arg("--version"))? {
@@ -193,6 +213,16 @@ fn shown(command: &Command) -> String {
 pub(crate) const VALGRIND: &str = "valgrind";
 const VALGRIND_PACKAGES: [&str; 2] = [VALGRIND, "gcc"];
 const VALGRIND_COMMAND: &str = "sudo apt-get install valgrind gcc";
+const MIRI_ARGUMENTS: [&str; 8] = [
+    "toolchain",
+    "install",
+    "nightly",
+    "--profile=minimal",
+    "--component",
+    "miri",
+    "--component",
+    "rust-src",
+];
 const COMPILER: &str = "arm-none-eabi-gcc";
 const COMPILER_PACKAGES: [&str; 2] = ["gcc-arm-none-eabi", "libnewlib-arm-none-eabi"];
 const COMPILER_NAME: &str = "the C compiler arm-none-eabi-gcc";

@@ -11,7 +11,7 @@ use crate::bench::Budget;
 use crate::conformance::{Batch, Report, Verdict};
 use crate::error::Error;
 use crate::image::{Board, Profile, Provider, cargo, workspace_root};
-use crate::{bench, conformance, constant_time, setup, wasm};
+use crate::{bench, conformance, constant_time, interpreted, setup, wasm};
 
 /// How many checks passed and failed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -192,6 +192,26 @@ pub fn constant_time() -> Result<Tally, Error> {
         sum += tally(&constant_time::run(profile, |line| {
             println!("{}", line.message)
         })?);
+    }
+    Ok(sum)
+}
+
+/// Interprets conformance cases with Miri in both byte orders; each is one check in either. Those that there is no time
+/// for are counted with the reason, and count as nothing.
+///
+/// # Errors
+///
+/// [`Error::Skipped`] where this machine has no Miri; otherwise as [`device_conformance`].
+pub fn interpreted_conformance() -> Result<Tally, Error> {
+    let mut sum = Tally::default();
+    for target in interpreted::TARGETS {
+        println!("interpreted for {target}:");
+        sum += tally(&interpreted::run(target, |line| {
+            println!("{}", line.message)
+        })?);
+    }
+    for (count, reason) in moorline_conformance::interpreted::left_out() {
+        println!("left out under Miri: {count} cases: {reason}");
     }
     Ok(sum)
 }
