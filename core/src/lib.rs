@@ -48,6 +48,10 @@
     )
 )]
 
+// What is recorded for Miri is kept in memory until it is written.
+#[cfg(all(moorline_record, not(miri)))]
+extern crate std;
+
 mod assembly;
 pub mod channel;
 pub mod connection;

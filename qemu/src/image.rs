@@ -196,6 +196,27 @@ pub fn build_program(package: &str, bin: &str) -> Result<PathBuf, Error> {
     build(bin, &["--package", package])
 }
 
+/// Builds the operations on secrets for this machine, on the portable arithmetic that the device has, and returns the
+/// path.
+///
+/// # Errors
+///
+/// As [`build_image`].
+pub fn build_watched(profile: Profile) -> Result<PathBuf, Error> {
+    let place = [
+        "--package",
+        "moorline-constant-time",
+        "--features",
+        "valgrind",
+        "--profile",
+        profile.name(),
+        // Of its own: the flags are no other program's.
+        "--target-dir",
+        "target/constant-time",
+    ];
+    build_with("constant-time", &place, &[("RUSTFLAGS", PORTABLE)])
+}
+
 /// As [`build_program`], for the target that is called `target`.
 ///
 /// # Errors
@@ -250,6 +271,11 @@ fn executable(line: &str, bin: &str) -> Option<PathBuf> {
     let wanted = message.reason == "compiler-artifact" && message.target?.name == bin;
     if wanted { message.executable } else { None }
 }
+
+/// Keeps the libraries from what this machine does in hardware and a microcontroller in software.
+const PORTABLE: &str = "--cfg aes_backend=\"soft\" --cfg chacha20_backend=\"soft\" --cfg sha2_backend=\"soft\" \
+                        --cfg polyval_backend=\"soft\" --cfg poly1305_backend=\"soft\" \
+                        --cfg curve25519_dalek_backend=\"serial\"";
 
 /// Images of the same libraries, of which only what differs is compiled again.
 const PARTS_PROFILE: &str = "device-parts";

@@ -18,8 +18,10 @@
 
 pub mod bench;
 pub mod conformance;
+pub mod constant_time;
 pub mod image;
 pub mod interop;
+pub mod interpreted;
 pub mod monitor;
 pub mod setup;
 pub mod site;
@@ -29,6 +31,7 @@ pub mod wasm;
 mod emulator;
 mod error;
 mod log;
+mod reporting;
 mod running;
 
 pub use emulator::Qemu;

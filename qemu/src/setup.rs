@@ -37,6 +37,42 @@ pub fn ensure_compiler() -> Result<(), Error> {
     ensure_program(COMPILER, &COMPILER_PACKAGES, missing)
 }
 
+/// As [`ensure`], for valgrind with its headers and the C compiler that they are for.
+///
+/// # Errors
+///
+/// [`Error::Skipped`] when it is missing and cannot be installed from here.
+pub fn need_valgrind() -> Result<(), Error> {
+    let skipped = |_| Error::Skipped {
+        reason: format!("valgrind is not installed; type: {VALGRIND_COMMAND}"),
+    };
+    let missing = Error::Missing {
+        what: VALGRIND,
+        command: VALGRIND_COMMAND,
+    };
+    ensure_program(VALGRIND, &VALGRIND_PACKAGES, missing).map_err(skipped)
+}
+
+/// Sees to Miri, which comes with a toolchain of its own.
+///
+/// # Errors
+///
+/// [`Error::Skipped`] when it is missing and cannot be installed from here.
+pub fn need_miri() -> Result<(), Error> {
+    let mut check = Command::new("rustup");
+    check.args(["run", "nightly", "cargo", "miri", "--version"]);
+    if let Some(version) = first_line(&mut check)? {
+        eprintln!("setup: {version}");
+        return Ok(());
+    }
+    run(Command::new("rustup").args(MIRI_ARGUMENTS)).map_err(|_| Error::Skipped {
+        reason: format!(
+            "Miri is not installed; type: rustup {}",
+            MIRI_ARGUMENTS.join(" ")
+        ),
+    })
+}
+
 /// Finds `program`, or installs the packages that have it; `missing` says what to type where that cannot be done.
 fn ensure_program(program: &str, packages: &[&str], missing: Error) -> Result<(), Error> {
     if let Some(version) = first_line(Command::new(program).arg("--version"))? {
@@ -173,6 +209,20 @@ fn shown(command: &Command) -> String {
     words.join(" ")
 }
 
+/// What watches a program's use of its memory.
+pub(crate) const VALGRIND: &str = "valgrind";
+const VALGRIND_PACKAGES: [&str; 2] = [VALGRIND, "gcc"];
+const VALGRIND_COMMAND: &str = "sudo apt-get install valgrind gcc";
+const MIRI_ARGUMENTS: [&str; 8] = [
+    "toolchain",
+    "install",
+    "nightly",
+    "--profile=minimal",
+    "--component",
+    "miri",
+    "--component",
+    "rust-src",
+];
 const COMPILER: &str = "arm-none-eabi-gcc";
 const COMPILER_PACKAGES: [&str; 2] = ["gcc-arm-none-eabi", "libnewlib-arm-none-eabi"];
 const COMPILER_NAME: &str = "the C compiler arm-none-eabi-gcc";

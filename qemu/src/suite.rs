@@ -10,8 +10,8 @@ use moorline_conformance::DEEP;
 use crate::bench::Budget;
 use crate::conformance::{Batch, Report, Verdict};
 use crate::error::Error;
-use crate::image::{Board, Provider, cargo, workspace_root};
-use crate::{bench, conformance, setup, wasm};
+use crate::image::{Board, Profile, Provider, cargo, workspace_root};
+use crate::{bench, conformance, constant_time, interpreted, setup, wasm};
 
 /// How many checks passed and failed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -177,6 +177,43 @@ pub fn device_wycheproof(provider: Provider) -> Result<Tally, Error> {
 /// [`Error::Skipped`] where this machine has no Node or no target for it; otherwise as [`device_conformance`].
 pub fn wasm_conformance() -> Result<Tally, Error> {
     wasm::run(|line| println!("{}", line.message)).map(|report| tally(&report))
+}
+
+/// Runs what core does with secrets under valgrind, at the sizes that devices ship and at full speed; each operation and
+/// each control is one check.
+///
+/// # Errors
+///
+/// [`Error::Skipped`] where this machine has no valgrind; otherwise as [`device_conformance`].
+pub fn constant_time() -> Result<Tally, Error> {
+    let mut sum = Tally::default();
+    for profile in [Profile::Device, Profile::DeviceFast] {
+        println!("optimised as {profile}:");
+        sum += tally(&constant_time::run(profile, |line| {
+            println!("{}", line.message)
+        })?);
+    }
+    Ok(sum)
+}
+
+/// Interprets conformance cases with Miri in both byte orders; each is one check in either. Those that there is no time
+/// for are counted with the reason, and count as nothing.
+///
+/// # Errors
+///
+/// [`Error::Skipped`] where this machine has no Miri; otherwise as [`device_conformance`].
+pub fn interpreted_conformance() -> Result<Tally, Error> {
+    let mut sum = Tally::default();
+    for target in interpreted::TARGETS {
+        println!("interpreted for {target}:");
+        sum += tally(&interpreted::run(target, |line| {
+            println!("{}", line.message)
+        })?);
+    }
+    for (count, reason) in moorline_conformance::interpreted::left_out() {
+        println!("left out under Miri: {count} cases: {reason}");
+    }
+    Ok(sum)
 }
 
 /// Prints what became of the conformance cases on `board`.

@@ -14,6 +14,7 @@ mod framing;
 pub mod fuzz;
 pub mod handshake;
 mod hex;
+pub mod interpreted;
 mod jws;
 pub mod ledger;
 pub mod link;

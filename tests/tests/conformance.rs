@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::process::ExitCode;
 
 use libtest_mimic::{Arguments, Failed, Trial};
-use moorline_conformance::{Case, DEEP, cases};
+use moorline_conformance::{Case, DEEP, cases, interpreted};
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
@@ -16,6 +16,10 @@ fn main() -> ExitCode {
     trials.push(Trial::test(
         "every case that is left out on a small board is one",
         deep_cases_exist,
+    ));
+    trials.push(Trial::test(
+        "every case that is left out under Miri is one",
+        long_cases_exist,
     ));
     libtest_mimic::run(&arguments, trials).exit_code()
 }
@@ -32,8 +36,16 @@ fn trial(case: &'static Case) -> Trial {
 }
 
 fn deep_cases_exist() -> Result<(), Failed> {
+    are_cases(DEEP)
+}
+
+fn long_cases_exist() -> Result<(), Failed> {
+    are_cases(interpreted::LONG)
+}
+
+fn are_cases(list: &[&str]) -> Result<(), Failed> {
     let mut names = HashSet::new();
-    for name in DEEP {
+    for name in list {
         if !names.insert(name) || !cases().any(|case| case.name == *name) {
             return Err(format!("no case of its own: {name}").into());
         }

@@ -91,6 +91,14 @@ const STAGES: &[Stage] = &[
         run: suite::wasm_conformance,
     },
     Stage {
+        name: "conformance under Miri, in both byte orders",
+        run: suite::interpreted_conformance,
+    },
+    Stage {
+        name: "constant time, under valgrind",
+        run: suite::constant_time,
+    },
+    Stage {
         name: "conformance on the device",
         run: || suite::device_conformance(Provider::Default),
     },

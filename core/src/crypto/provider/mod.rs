@@ -11,6 +11,9 @@
 //! | `host` | `AwsLc` | where there is an operating system |
 //! | `accelerated` | `CortexM4` | Cortex-M4 and Cortex-M7 |
 //!
+//! Under Miri alone, which takes minutes for one operation on a curve, a provider looks such operations up in a recording;
+//! no feature leads to it.
+//!
 //! Every provider that is compiled is public, so that one test runs over all of them and lets them work together.
 //! What the traits promise is what the tests hold each of them to; none may be weaker than another.
 
@@ -18,12 +21,18 @@
 mod aws_lc;
 #[cfg(feature = "accelerated")]
 mod cortex_m4;
+#[cfg(any(miri, moorline_record))]
+mod recorded;
 mod rust_crypto;
 
 #[cfg(feature = "host")]
 pub use aws_lc::AwsLc;
 #[cfg(feature = "accelerated")]
 pub use cortex_m4::CortexM4;
+#[cfg(all(moorline_record, not(miri)))]
+pub use recorded::RECORDING;
+#[cfg(any(miri, moorline_record))]
+pub use recorded::Recorded;
 pub use rust_crypto::RustCrypto;
 
 use super::{Hash, PUBLIC_KEY_LEN, SHARE_LEN, Secret, Signature, Suite, TAG_LEN};
@@ -44,8 +53,11 @@ pub type Active = AwsLc;
 #[cfg(feature = "accelerated")]
 pub type Active = CortexM4;
 /// The provider that this build of the crate runs on.
-#[cfg(not(any(feature = "host", feature = "accelerated")))]
+#[cfg(not(any(feature = "host", feature = "accelerated", miri, moorline_record)))]
 pub type Active = RustCrypto;
+/// The provider that Miri runs on.
+#[cfg(any(miri, moorline_record))]
+pub type Active = Recorded;
 
 /// The arithmetic of the protocol.
 pub trait Provider: 'static {

@@ -1,0 +1,68 @@
+//! Which cases Miri runs, and why the others not.
+
+use crate::{
+    Case, framing, handshake, jws, message, message_mac, session, time_floor, token, vectors,
+    websocket,
+};
+
+/// The tables that are interpreted, but for [`LONG`]: what is parsed, framed, counted and derived, and the published
+/// example of a handshake, a session, a key update and an enrolment.
+const TABLES: &[&[Case]] = &[
+    framing::CASES,
+    websocket::CASES,
+    message::CASES,
+    message_mac::CASES,
+    time_floor::CASES,
+    session::window::CASES,
+    token::accepted::CASES,
+    token::header::CASES,
+    token::kid::CASES,
+    token::json::CASES,
+    token::numbers::CASES,
+    token::claims::CASES,
+    token::encoding::CASES,
+    token::mint::CASES,
+    jws::CASES,
+    vectors::LABELS,
+    vectors::CASES,
+    handshake::course::CASES,
+];
+
+/// The names of the cases of [`TABLES`] that are left out: each goes through every length, every bit, or 100,000 steps.
+pub const LONG: &[&str] = &[
+    "messages of every length and content come back as they were",
+    "after garbage of every kind the next message is whole again",
+    "every flipped bit of a message is dropped and counted, or splits it",
+    "a prekey, command, reply or bundle of a length that none has is refused",
+    "a window of 64 agrees with a list of all numbers over 100,000 steps",
+    "a window of 1,024 agrees with a list of all numbers over 100,000 steps",
+    "a window of 2,048 agrees with a list of all numbers over 100,000 steps",
+    "every truncation of the compact form is refused",
+    "a buffer that is too short is the caller's fault and named so",
+    "claims that we do not know are ignored",
+    "the generic layer ignores header parameters that it does not know",
+    "the published example is what the second derivation gives",
+    "core refuses every published message that must be refused, for its reason",
+];
+
+/// Iterates over the cases that are interpreted, in the order in which they run.
+pub fn cases() -> impl Iterator<Item = &'static Case> {
+    let tables = TABLES.iter().copied().flatten();
+    tables.filter(|case| !LONG.contains(&case.name))
+}
+
+/// Returns how many cases are left out, for each reason.
+#[must_use]
+pub fn left_out() -> [(usize, &'static str); 2] {
+    let table_len: usize = TABLES.iter().map(|table| table.len()).sum();
+    [
+        (
+            LONG.len(),
+            "every length, every bit or 100,000 steps, which take minutes each",
+        ),
+        (
+            crate::cases().count() - table_len,
+            "the primitives alone, and whole connections, which seal and hash for hours",
+        ),
+    ]
+}
