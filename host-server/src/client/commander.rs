@@ -7,6 +7,7 @@ use futures_lite::future;
 use moorline_core::connection::NewToken;
 use moorline_core::crypto::{PUBLIC_KEY_LEN, PublicKey, SigningKey};
 use moorline_core::handshake::{Pins, Ticket};
+use moorline_core::limits::RESEND_MILLIS;
 use moorline_core::message::{
     Command, ENVELOPE_HEADER_LEN, Envelope, FromHub, Reply, Request, Response, RouteRefusal, ToHub,
 };
@@ -18,6 +19,10 @@ use super::again::Again;
 use super::channel::{Channel, Step};
 use super::link::{Got, Link, PATIENCE, PAYLOAD_LEN};
 use crate::clock;
+
+/// Milliseconds after which a channel over datagrams that is not open is begun again: by then all its messages have been
+/// sent as often as they are (PROTOCOL.md §6.3).
+const CHANNEL_MILLIS: u64 = 8 * RESEND_MILLIS;
 
 /// Who a commander is, and whom it trusts.
 #[derive(Debug, Clone, Copy)]
@@ -222,6 +227,7 @@ impl<'k> Client<'k> {
             let ticket = self.tickets.remove(&agent);
             self.start_channel(agent, ticket).await?;
         }
+        let mut again = self.channel_again();
         loop {
             let place = self.channels.iter().position(is_to);
             let place = place.ok_or(ClientError::Cut)?;
@@ -233,7 +239,13 @@ impl<'k> Client<'k> {
                 return Ok(place);
             }
             let rests_on_ticket = channel.rests_on_ticket;
-            match self.wait(None).await {
+            match self.wait(again).await {
+                // Nothing was said on it yet: on a line that loses much another one may open.
+                Ok(_) if again.is_some_and(|again| clock::instant() >= again) => {
+                    self.channels.swap_remove(place);
+                    self.start_channel(agent, None).await?;
+                    again = self.channel_again();
+                }
                 Ok(_) => {}
                 // Somebody else used it up meanwhile: the next attempt is in full.
                 Err(ClientError::RefusedByAgent) if rests_on_ticket => {
@@ -243,6 +255,12 @@ impl<'k> Client<'k> {
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// Returns when a channel that begins now, and does not open, is begun again: never on a stream, which loses nothing.
+    fn channel_again(&self) -> Option<Instant> {
+        let is_lossy = self.link.is_lossy();
+        is_lossy.then(|| clock::instant().plus(CHANNEL_MILLIS))
     }
 
     async fn start_channel(

@@ -7,7 +7,7 @@ use moorline_core::connection::{Closure, NewToken};
 use moorline_core::crypto::SigningKey;
 use moorline_core::message::{AlertCode, RouteRefusal, Status};
 use moorline_core::token::UnpackedToken;
-use moorline_server::admin::{AdminAnswer, AdminRequest, Credential, Invitation};
+use moorline_server::admin::{AdminRequest, Credential, Invitation};
 use moorline_server::client::{Client, ClientError};
 use moorline_server::entropy::SystemEntropy;
 use moorline_server::store::{PeerRole, Reach};
@@ -153,12 +153,17 @@ fn another_hub_is_not_spoken_to_and_nobody_is_noticed() {
 }
 
 /// The command line of a person who is told `udp://`.
-struct Person<'w> {
+pub(crate) struct Person<'w> {
     world: &'w World,
     home: tempfile::TempDir,
 }
 
-impl Person<'_> {
+impl<'w> Person<'w> {
+    pub(crate) fn new(world: &'w World) -> Self {
+        let home = private_folder();
+        Self { world, home }
+    }
+
     fn run(&self, arguments: &[&str]) -> Output {
         Command::new(env!("CARGO_BIN_EXE_moorline"))
             .arg("--home")
@@ -170,14 +175,14 @@ impl Person<'_> {
     }
 
     /// Runs what must work, and returns what it prints.
-    fn does(&self, arguments: &[&str]) -> String {
+    pub(crate) fn does(&self, arguments: &[&str]) -> String {
         let output = self.run(arguments);
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{arguments:?}: {said}");
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
-    fn invited(&self, request: &[&str]) -> Invitation {
+    pub(crate) fn invited(&self, request: &[&str]) -> Invitation {
         let said = self.does(request);
         serde_json::from_str(&said).expect("an invitation")
     }
@@ -193,26 +198,21 @@ fn a_person_joins_sends_renews_and_leaves_commands_over_datagrams() {
     away.leave();
     let _pump = Agent::start(world.agent("pump"), Way::WebSocket(world.http));
     let url = world.udp_url();
-    for (name, kind) in [("alice", "--code"), ("bob", "--external-key")] {
-        let person = Person {
-            world: &world,
-            home: private_folder(),
-        };
-        let invite = [
-            "--json",
-            "enroll",
-            "commander",
-            name,
-            "--agent",
-            "pump",
-            "--agent",
-            "boiler",
-            kind,
-        ];
+    for (name, kind) in [
+        ("alice", &["--code"][..]),
+        ("bob", &["--code", "--external-key"]),
+    ] {
+        let person = Person::new(&world);
+        let mut invite = vec!["--json", "enroll", "commander", name];
+        invite.extend(["--agent", "pump", "--agent", "boiler"]);
+        invite.extend(kind);
         let Invitation { hub_key, code, .. } = person.invited(&invite);
         person.does(&["join", &url, "--hub-key", &hub_key, "--code", &code]);
-        let used = person.run(&["join", &url, "--hub-key", &hub_key, "--code", &code]);
-        assert_eq!(used.status.code(), Some(4), "a code is good once");
+        // An external key that is spent has no answer.
+        if kind.len() == 1 {
+            let used = person.run(&["join", &url, "--hub-key", &hub_key, "--code", &code]);
+            assert_eq!(used.status.code(), Some(4), "a code is good once");
+        }
         for _ in 0..2 {
             assert_eq!(
                 person.does(&["send", "pump", "echo", "hello"]),
@@ -236,10 +236,7 @@ fn a_person_joins_sends_renews_and_leaves_commands_over_datagrams() {
 fn the_profile_says_where_the_hub_is_unless_the_command_line_does() {
     let world = World::start();
     let _boiler = Agent::start(world.agent("boiler"), Way::WebSocket(world.http));
-    let person = Person {
-        world: &world,
-        home: private_folder(),
-    };
+    let person = Person::new(&world);
     person.does(&["keygen"]);
     person.does(&["enroll", "commander", "alice", "--agent", "boiler"]);
     let url = world.udp_url();
@@ -253,9 +250,5 @@ fn the_profile_says_where_the_hub_is_unless_the_command_line_does() {
     let credential: Credential =
         serde_json::from_slice(&credential.expect("own file")).expect("a credential");
     assert!(credential.url.starts_with("ws://"));
-    let enrolled = world.ask(&AdminRequest::Revoke {
-        name: "alice".into(),
-    });
-    assert!(!matches!(enrolled, AdminAnswer::Enrolled(_)));
     assert_eq!(credential.role, PeerRole::Commander);
 }

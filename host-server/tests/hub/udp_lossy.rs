@@ -7,16 +7,21 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use moorline_core::connection::NewToken;
-use moorline_core::message::Status;
-use moorline_core::token::UnpackedToken;
+use moorline_core::message::{Command, Status};
+use moorline_core::token::{AgentId, UnpackedToken};
+use moorline_server::admin::Invitation;
 use moorline_server::client::{Client, ClientError};
+use moorline_server::store::{PeerRole, Reach};
 
 use crate::agent::{Agent, Way};
-use crate::routing::send;
-use crate::world::World;
+use crate::udp::Person;
+use crate::world::{ALL, World};
+
+/// How long a reply may take that is sure to come.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// One datagram in so many is lost, as many come twice, and as many are overtaken.
-const FAULT_EVERY: u64 = 16;
+const FAULT_EVERY: u64 = 24;
 
 /// How long a datagram that is to be overtaken waits for another.
 const HOLD: Duration = Duration::from_millis(30);
@@ -138,14 +143,20 @@ fn over_a_line_with_every_fault_a_command_still_ends_in_its_reply() {
     let _agent = Agent::start(world.agent("boiler"), Way::WebSocket(world.http));
     let alice = world.commander("alice", "boiler");
     let mut faults = 0;
-    for seed in 1..=6 {
+    let boiler = AgentId::of("moorline", "boiler");
+    for seed in 1..=5 {
         let line = Line::to(world.udp, seed);
         let url = format!("udp://{}?mtu=256", line.address);
         let text = "b".repeat(300);
         let done = alice.connected_to(&url, async |client| {
             for _ in 0..4 {
-                let reply = send(client, "boiler", "echo", &[&text]).await?;
-                assert_eq!(reply, (Status::Done, text.clone()));
+                let command = Command {
+                    name: "echo",
+                    arguments: [text.as_str()].into_iter().collect(),
+                };
+                let answered = client.send(boiler, command, PATIENCE, |reply| reply.status);
+                let (status, _) = answered.await?;
+                assert_eq!(status, Status::Done);
             }
             Ok::<_, ClientError>(())
         });
@@ -161,10 +172,9 @@ fn over_a_line_with_every_fault_a_token_is_renewed_and_agents_are_listed() {
     let world = World::start();
     let names: Vec<String> = (0..20).map(|count| format!("agent-{count:02}")).collect();
     for name in &names {
-        world.agent(name);
+        world.enrol(name, PeerRole::Agent, Some("all"), Reach::Nobody, &[]);
     }
-    let reach = moorline_server::store::Reach::Agents(names.clone());
-    let alice = world.commander_with("alice", reach, crate::world::ALL);
+    let alice = world.commander_with("alice", Reach::Group("all".into()), ALL);
     for seed in 11..=14 {
         let line = Line::to(world.udp, seed);
         let url = format!("udp://{}?mtu=256", line.address);
@@ -180,5 +190,27 @@ fn over_a_line_with_every_fault_a_token_is_renewed_and_agents_are_listed() {
             client.take_up(&new).await.expect("the hub takes it");
             client.close().await;
         });
+    }
+}
+
+#[test]
+fn over_a_line_with_every_fault_a_newcomer_gets_its_token() {
+    let world = World::start();
+    for (seed, kind) in [
+        (21, &["--code"][..]),
+        (22, &["--code"]),
+        (23, &["--code"]),
+        (24, &["--code", "--external-key"]),
+        (25, &["--code", "--external-key"]),
+    ] {
+        let line = Line::to(world.udp, seed);
+        let url = format!("udp://{}?mtu=256", line.address);
+        let name = format!("commander-{seed}");
+        let person = Person::new(&world);
+        let mut invite = vec!["--json", "enroll", "commander", &name, "--agent", "boiler"];
+        invite.extend(kind);
+        let Invitation { hub_key, code, .. } = person.invited(&invite);
+        person.does(&["join", &url, "--hub-key", &hub_key, "--code", &code]);
+        person.does(&["agents"]);
     }
 }
