@@ -24,6 +24,9 @@ pub struct Config {
     /// Where bare TCP is served; `"off"` for nowhere.
     #[serde(with = "address_or_off")]
     pub listen_tcp: Option<SocketAddr>,
+    /// Where datagrams are taken, over UDP; `"off"` for nowhere.
+    #[serde(with = "address_or_off")]
+    pub listen_udp: Option<SocketAddr>,
     /// What is bounded.
     pub limits: Limits,
     /// What is kept for who is away.
@@ -159,6 +162,7 @@ impl Default for Config {
             data_dir: default_data_dir(),
             listen: SocketAddr::from(([127, 0, 0, 1], 7443)),
             listen_tcp: Some(SocketAddr::from(([127, 0, 0, 1], 7444))),
+            listen_udp: None,
             limits: Limits::default(),
             offline: OfflineLimits::default(),
         }
@@ -372,6 +376,13 @@ mod tests {
             error.contains("127.0.0.1:7444") && error.contains("line 1"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn datagrams_are_taken_where_the_operator_says_so_and_nowhere_else() {
+        assert_eq!(Config::default().listen_udp, None);
+        let config = parse("listen_udp = \"127.0.0.1:7444\"").expect("valid");
+        assert_eq!(config.listen_udp, Config::default().listen_tcp);
     }
 
     #[test]

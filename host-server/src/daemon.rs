@@ -11,11 +11,11 @@ use futures_lite::{StreamExt, future};
 use moorline_core::crypto::{SelfTestError, self_test};
 use moorline_core::token::{TokenReason, TrustAnchor, TrustAnchorError, TrustAnchors};
 use rustix::fs::{FlockOperation, flock};
-use smol::net::TcpListener;
 use smol::net::unix::UnixListener;
+use smol::net::{TcpListener, UdpSocket};
 
 use crate::config::Config;
-use crate::door::{Budget, serve_http, serve_tcp};
+use crate::door::{Budget, serve_http, serve_tcp, serve_udp};
 use crate::hub::{Hub, HubHandle, Input};
 use crate::offline::Offline;
 use crate::shared::Shared;
@@ -65,6 +65,7 @@ pub struct Daemon {
     hub: Hub,
     http: TcpListener,
     tcp: Option<TcpListener>,
+    udp: Option<UdpSocket>,
     admin: UnixListener,
     /// Held for as long as the daemon lives.
     lock: File,
@@ -92,6 +93,10 @@ impl Daemon {
         let http = listen(config.listen).await?;
         let tcp = match config.listen_tcp {
             Some(address) => Some(listen(address).await?),
+            None => None,
+        };
+        let udp = match config.listen_udp {
+            Some(address) => Some(bind(address).await?),
             None => None,
         };
         let admin = admin::bind(&config.data_dir).map_err(|error| StartError::Listen {
@@ -126,6 +131,7 @@ impl Daemon {
             hub,
             http,
             tcp,
+            udp,
             admin,
             lock,
         })
@@ -145,6 +151,14 @@ impl Daemon {
             .and_then(|listener| listener.local_addr().ok())
     }
 
+    /// Returns where datagrams are taken.
+    #[must_use]
+    pub fn udp_address(&self) -> Option<SocketAddr> {
+        self.udp
+            .as_ref()
+            .and_then(|socket| socket.local_addr().ok())
+    }
+
     /// Serves until `stop` is done, then ends every session with a sealed goodbye.
     pub async fn serve(
         self,
@@ -158,6 +172,10 @@ impl Daemon {
         if let Some(tcp) = self.tcp {
             let tcp = serve_tcp(tcp, Arc::clone(&self.shared), Arc::clone(&executor));
             doors.push(executor.spawn(tcp));
+        }
+        if let Some(udp) = self.udp {
+            let udp = serve_udp(udp, Arc::clone(&self.shared), Arc::clone(&executor));
+            doors.push(executor.spawn(udp));
         }
         doors.push(executor.spawn(admin::serve(self.admin, Arc::clone(&self.shared))));
         let sweeping = Arc::clone(&self.shared);
@@ -207,10 +225,20 @@ pub fn block_on<T>(main: impl FnOnce(Arc<smol::Executor<'static>>) -> T) -> T {
 async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
     TcpListener::bind(address)
         .await
-        .map_err(|error| StartError::Listen {
-            place: address.to_string(),
-            error,
-        })
+        .map_err(|error| not_listening(address, error))
+}
+
+async fn bind(address: SocketAddr) -> Result<UdpSocket, StartError> {
+    UdpSocket::bind(address)
+        .await
+        .map_err(|error| not_listening(address, error))
+}
+
+fn not_listening(address: SocketAddr, error: std::io::Error) -> StartError {
+    StartError::Listen {
+        place: address.to_string(),
+        error,
+    }
 }
 
 fn lock(data_dir: &Path) -> Result<File, StartError> {

@@ -6,6 +6,7 @@
 //! issuer      makes tokens for peers that are enrolled
 //! door        how peers come in: HTTP with a WebSocket at /ws, and bare TCP
 //! session     one task a peer; the only module that knows both a connection and a transport
+//! line        one end of a link, over a stream or over datagrams
 //! shared      what every session has in common
 //! gate        what is stored and allowed, asked in each handshake
 //! renewals    newer tokens for the peer of a session
@@ -32,6 +33,7 @@ pub mod entropy;
 mod gate;
 mod hub;
 mod issuer;
+mod line;
 mod offline;
 mod renewals;
 mod session;

@@ -23,9 +23,18 @@ pub(crate) struct Renewals {
     issued_at: u64,
     /// The external key that the session rests on, until it rests on a token.
     external: Option<[u8; 16]>,
-    given_at: Option<Instant>,
+    given: Option<Given>,
     /// The new key that the last token names.
     next_key: Option<PublicKey>,
+}
+
+/// The last token that was given, or that none was.
+#[derive(Debug)]
+struct Given {
+    at: Instant,
+    key: Option<Vec<u8>>,
+    /// The token, unpacked; empty where there was none.
+    token: Vec<u8>,
 }
 
 impl Renewals {
@@ -52,14 +61,31 @@ impl Renewals {
         self.next_key
     }
 
-    /// Makes a token for the peer as it is enrolled now; it names `key`, or the key that is enrolled. Returns it
-    /// unpacked, or why there is none.
-    pub(crate) fn make(&mut self, shared: &Shared, key: Option<&[u8]>) -> Result<Vec<u8>, String> {
+    /// Returns a token for the peer as it is enrolled now, unpacked, or why there is none. It names `key`, or the key that
+    /// is enrolled. Asked again soon, it is the one that was given, for the same key alone: the answer may be lost.
+    pub(crate) fn give(&mut self, shared: &Shared, key: Option<&[u8]>) -> Result<Vec<u8>, String> {
         let now = clock::instant();
-        if self.given_at.is_some_and(|at| now.since(at) < PAUSE_MILLIS) {
-            return Err("it was asked for too soon".into());
+        match &self.given {
+            Some(given) if now.since(given.at) < PAUSE_MILLIS => {
+                let is_same = given.key.as_deref() == key && !given.token.is_empty();
+                return if is_same {
+                    Ok(given.token.clone())
+                } else {
+                    Err("it was asked for too soon".into())
+                };
+            }
+            _ => {}
         }
-        self.given_at = Some(now);
+        let made = self.make(shared, key);
+        self.given = Some(Given {
+            at: now,
+            key: key.map(<[u8]>::to_vec),
+            token: made.clone().unwrap_or_default(),
+        });
+        made
+    }
+
+    fn make(&mut self, shared: &Shared, key: Option<&[u8]>) -> Result<Vec<u8>, String> {
         let key = match key {
             None => None,
             Some(bytes) => Some(
@@ -106,6 +132,7 @@ impl Renewals {
 }
 
 /// What a newcomer is given.
+#[derive(Debug, Clone)]
 pub(crate) struct FirstToken {
     /// Its token, unpacked.
     pub(crate) token: Vec<u8>,

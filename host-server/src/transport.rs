@@ -7,7 +7,7 @@ use async_tungstenite::tungstenite::Message;
 use futures_lite::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, StreamExt, future};
 use moorline_core::framing::{Delimited, Framing, Progress, delimited_len};
 use moorline_core::limits::MAX_HANDSHAKE_LEN;
-use moorline_core::wire::FRAME_OVERHEAD;
+use moorline_core::wire::{FRAME_OVERHEAD, Form};
 
 use crate::entropy::SystemEntropy;
 
@@ -21,6 +21,13 @@ pub(crate) fn max_message_len(payload_len: u16) -> usize {
 
 /// What carries messages. Waiting for one and giving up loses nothing.
 pub(crate) trait Transport {
+    /// The form of the links that it carries. Over datagrams a message is one datagram, and what is sent is one or
+    /// several, one after the other.
+    const FORM: Form = Form::Stream;
+
+    /// Notes that the peer names this end by `id` in its datagrams.
+    fn answer_to(&mut self, _id: u32) {}
+
     /// Waits for the next message; nothing stands for the end of the stream.
     async fn receive(&mut self) -> io::Result<Option<Vec<u8>>>;
 

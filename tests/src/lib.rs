@@ -110,6 +110,7 @@ pub const BATCHES: &[&[&[Case]]] = &[
     &[link::cookies::CASES],
     &[link::fragments::CASES],
     &[link::parts::CASES],
+    &[link::again::CASES],
     &[session::parts::CASES],
     &[link::schedules::CASES],
     &[

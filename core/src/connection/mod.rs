@@ -324,6 +324,10 @@ impl<'k> Connection<'k> {
                 return self.handle_token_update(token, proof, context, out);
             }
             Delivery::TokenResult(result) => self.handle_token_result(&result, &context.now)?,
+            // Over datagrams one that was said again may come late.
+            Delivery::Enrolled(_) if !self.is_newcomer && self.form == Form::Datagram => {
+                Some(Event::Dropped(Reason::OutOfPlace))
+            }
             Delivery::Enrolled(_) if !self.is_newcomer => return Err(Reason::OutOfPlace),
             Delivery::Enrolled(enrolled) if enrolled.issuer_key.len() != PUBLIC_KEY_LEN => {
                 return Err(Reason::Malformed);

@@ -28,6 +28,9 @@ struct Arguments {
     /// Where bare TCP is served, in place of the configuration's.
     #[arg(long, value_name = "ADDRESS:PORT", global = true)]
     listen_tcp: Option<std::net::SocketAddr>,
+    /// Where datagrams are taken, over UDP, in place of the configuration's.
+    #[arg(long, value_name = "ADDRESS:PORT", global = true)]
+    listen_udp: Option<std::net::SocketAddr>,
     /// How logs are written.
     #[arg(long, value_enum, default_value_t = LogFormat::Text, global = true)]
     log_format: LogFormat,
@@ -82,6 +85,7 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
     config.data_dir = arguments.data_dir.unwrap_or(config.data_dir);
     config.listen = arguments.listen.unwrap_or(config.listen);
     config.listen_tcp = arguments.listen_tcp.or(config.listen_tcp);
+    config.listen_udp = arguments.listen_udp.or(config.listen_udp);
     match arguments.command.unwrap_or(Command::Run) {
         Command::CheckConfig => {
             print!("{}", toml::to_string(&config)?);
@@ -91,10 +95,13 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
             future::block_on(async {
                 let stop = stop_signal().map_err(StartError::from)?;
                 let daemon = Daemon::start(config).await?;
-                let tcp = daemon.tcp_address().map(|address| address.to_string());
+                let written = |address: Option<std::net::SocketAddr>| {
+                    address.map_or_else(|| "off".into(), |address| address.to_string())
+                };
                 tracing::info!(
                     http = %daemon.http_address(),
-                    tcp = tcp.as_deref().unwrap_or("off"),
+                    tcp = written(daemon.tcp_address()),
+                    udp = written(daemon.udp_address()),
                     "ready"
                 );
                 daemon.serve(executor, stop).await;

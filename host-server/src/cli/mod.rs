@@ -37,6 +37,9 @@ pub struct Arguments {
     /// The folder with the private key and the credential.
     #[arg(long, env = "MOORLINE_HOME", global = true, value_name = "FOLDER")]
     home: Option<PathBuf>,
+    /// Where the hub is, in place of what the credential says: `ws://HOST:PORT/ws` or `udp://HOST:PORT`.
+    #[arg(long, env = "MOORLINE_HUB", global = true, value_name = "URL")]
+    hub: Option<String>,
     /// Prints JSON, for programs.
     #[arg(long, global = true)]
     json: bool,
@@ -147,10 +150,11 @@ pub fn main() -> ExitCode {
 fn run(arguments: Arguments) -> Result<(), Failure> {
     let Arguments {
         home,
+        hub,
         json,
         command,
     } = arguments;
-    let profile = Profile::new(&home.unwrap_or_else(default_home));
+    let profile = Profile::new(&home.unwrap_or_else(default_home)).with_hub(hub);
     match command {
         Command::Keygen => {
             let key = profile.create_key()?;

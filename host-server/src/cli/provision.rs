@@ -35,11 +35,12 @@ impl ProvisionArguments {
             );
             return Err(Failure::Usage(why));
         }
-        let enrolled_at = credential
-            .url
-            .trim_start_matches("ws://")
-            .trim_end_matches("/ws");
-        let host = self.host.as_deref().unwrap_or(enrolled_at);
+        let enrolled_at = credential.url.strip_prefix("ws://");
+        let enrolled_at = enrolled_at.map(|place| place.trim_end_matches("/ws"));
+        let host = self.host.as_deref().or(enrolled_at).ok_or_else(|| {
+            let why = format!("{}: an image needs --host HOST:PORT", credential.url);
+            Failure::Usage(why)
+        })?;
         let mut token = [0; MAX_UNPACKED_LEN];
         let token = credential.token(&mut token)?;
         let site = Site {

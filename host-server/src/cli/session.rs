@@ -45,10 +45,11 @@ fn with_credential(
         anchors: &anchors,
         audience: &credential.hub,
     };
+    let url = profile.hub(&credential);
     future::block_on(async {
         let mut client = match profile.take_ticket(None) {
-            Some(ticket) => Client::resume(&credential.url, commander, ticket).await?,
-            None => Client::connect(&credential.url, commander).await?,
+            Some(ticket) => Client::resume(url, commander, ticket).await?,
+            None => Client::connect(url, commander).await?,
         };
         if let Some(ticket) = client.take_ticket() {
             profile.store_ticket(None, &ticket)?;

@@ -7,15 +7,22 @@ use futures_lite::future;
 use moorline_core::connection::NewToken;
 use moorline_core::crypto::{PUBLIC_KEY_LEN, PublicKey, SigningKey};
 use moorline_core::handshake::{Pins, Ticket};
+use moorline_core::limits::RESEND_MILLIS;
 use moorline_core::message::{
     Command, ENVELOPE_HEADER_LEN, Envelope, FromHub, Reply, Request, Response, RouteRefusal, ToHub,
 };
+use moorline_core::time::Instant;
 use moorline_core::token::{AgentId, TrustAnchors, UnpackedToken};
 
 use super::ClientError;
+use super::again::Again;
 use super::channel::{Channel, Step};
-use super::link::{Got, Link, PAYLOAD_LEN};
+use super::link::{Got, Link, PATIENCE, PAYLOAD_LEN};
 use crate::clock;
+
+/// Milliseconds after which a channel over datagrams that is not open is begun again: by then all its messages have been
+/// sent as often as they are (PROTOCOL.md §6.3).
+const CHANNEL_MILLIS: u64 = 8 * RESEND_MILLIS;
 
 /// Who a commander is, and whom it trusts.
 #[derive(Debug, Clone, Copy)]
@@ -192,8 +199,14 @@ impl<'k> Client<'k> {
         let channel = self.channels.get_mut(place).ok_or(ClientError::Cut)?;
         let (inner, number) = (channel.seal(message)?, channel.number);
         let request_len = self.carry(agent, number, &inner).await?;
+        let mut again = Again::new(self.link.is_lossy());
         loop {
-            let Some(got) = self.wait().await? else {
+            let got = self.wait(again.due()).await?;
+            // The same frame: the agent takes it once, however often it comes.
+            if again.is_due() {
+                self.carry(agent, number, &inner).await?;
+            }
+            let Some(got) = got else {
                 continue;
             };
             let answers = Response::decode(&got.message).is_ok_and(|response| response.id == id);
@@ -214,6 +227,7 @@ impl<'k> Client<'k> {
             let ticket = self.tickets.remove(&agent);
             self.start_channel(agent, ticket).await?;
         }
+        let mut again = self.channel_again();
         loop {
             let place = self.channels.iter().position(is_to);
             let place = place.ok_or(ClientError::Cut)?;
@@ -225,7 +239,13 @@ impl<'k> Client<'k> {
                 return Ok(place);
             }
             let rests_on_ticket = channel.rests_on_ticket;
-            match self.wait().await {
+            match self.wait(again).await {
+                // Nothing was said on it yet: on a line that loses much another one may open.
+                Ok(_) if again.is_some_and(|again| clock::instant() >= again) => {
+                    self.channels.swap_remove(place);
+                    self.start_channel(agent, None).await?;
+                    again = self.channel_again();
+                }
                 Ok(_) => {}
                 // Somebody else used it up meanwhile: the next attempt is in full.
                 Err(ClientError::RefusedByAgent) if rests_on_ticket => {
@@ -235,6 +255,12 @@ impl<'k> Client<'k> {
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// Returns when a channel that begins now, and does not open, is begun again: never on a stream, which loses nothing.
+    fn channel_again(&self) -> Option<Instant> {
+        let is_lossy = self.link.is_lossy();
+        is_lossy.then(|| clock::instant().plus(CHANNEL_MILLIS))
     }
 
     async fn start_channel(
@@ -271,21 +297,29 @@ impl<'k> Client<'k> {
             let message = ToHub::ListAgents { after }
                 .encode(&mut message)
                 .map_err(|_| ClientError::TooLong)?;
-            self.link.send_application(message).await?;
-            let answer = self.link.next_application().await?;
-            match FromHub::decode(&answer).map_err(ClientError::Malformed)? {
+            let take = |answer: &FromHub<'_>| match answer {
+                // What was asked for again comes twice.
+                FromHub::Agents { entries, .. }
+                    if entries.first().is_some_and(|first| Some(first.id) <= after) =>
+                {
+                    None
+                }
                 FromHub::Agents { entries, more } => {
-                    agents.extend(entries.iter().map(|entry| Agent {
+                    let entries = entries.iter().map(|entry| Agent {
                         id: AgentId(entry.id),
                         name: entry.name.into(),
                         online: entry.online,
-                    }));
-                    if !more || entries.is_empty() {
-                        return Ok(agents);
-                    }
+                    });
+                    Some(Ok((entries.collect::<Vec<_>>(), *more)))
                 }
-                FromHub::NotPermitted => return Err(ClientError::NotPermitted),
-                _ => {}
+                FromHub::NotPermitted => Some(Err(ClientError::NotPermitted)),
+                _ => None,
+            };
+            let (entries, more) = self.link.ask(message, PATIENCE, take).await??;
+            let is_last = !more || entries.is_empty();
+            agents.extend(entries);
+            if is_last {
+                return Ok(agents);
             }
         }
     }
@@ -303,17 +337,12 @@ impl<'k> Client<'k> {
         let message = ToHub::RenewToken { key }
             .encode(&mut message)
             .map_err(|_| ClientError::TooLong)?;
-        self.link.send_application(message).await?;
-        loop {
-            let Got::Application(message) = self.link.wait(None).await? else {
-                continue;
-            };
-            match FromHub::decode(&message).map_err(ClientError::Malformed)? {
-                FromHub::Token { token } => return Ok(token.to_vec()),
-                FromHub::TokenRefused => return Err(ClientError::RenewalRefused),
-                _ => {}
-            }
-        }
+        let take = |answer: &FromHub<'_>| match answer {
+            FromHub::Token { token } => Some(Ok(token.to_vec())),
+            FromHub::TokenRefused => Some(Err(ClientError::RenewalRefused)),
+            _ => None,
+        };
+        self.link.ask(message, PATIENCE, take).await?
     }
 
     /// Lets the session with the hub rest on `new`, a token of [`Client::ask_token`]. Tickets that the hub gives from
@@ -323,9 +352,7 @@ impl<'k> Client<'k> {
     ///
     /// [`ClientError`]; after [`ClientError::RenewalRefused`] the session goes on as it was.
     pub async fn take_up(&mut self, new: &NewToken<'_>) -> Result<(), ClientError> {
-        self.link.renew(new).await?;
-        while !matches!(self.link.wait(None).await?, Got::Renewed) {}
-        Ok(())
+        self.link.renew(new).await
     }
 
     /// Says goodbye to agents and hub and ends the connection.
@@ -339,9 +366,10 @@ impl<'k> Client<'k> {
         self.link.close().await;
     }
 
-    /// Waits for one thing to happen, and returns it if it is a message of an agent's.
-    async fn wait(&mut self) -> Result<Option<FromAgent>, ClientError> {
-        let due = self.channels.iter().filter_map(Channel::deadline).min();
+    /// Waits for one thing to happen, until `due` at the latest, and returns it if it is a message of an agent's.
+    async fn wait(&mut self, due: Option<Instant>) -> Result<Option<FromAgent>, ClientError> {
+        let own = self.channels.iter().filter_map(Channel::deadline);
+        let due = own.chain(due).min();
         match self.link.wait(due).await? {
             Got::Envelope(mut payload, len) => {
                 let envelope = Envelope::parse(&payload).map_err(ClientError::Malformed)?;

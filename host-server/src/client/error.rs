@@ -12,8 +12,8 @@ use crate::store::StoreError;
 /// Why there is no connection, or no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// The address is not one of a WebSocket.
-    #[error("{0}: not an address of a hub; `ws://HOST:PORT/ws` is expected")]
+    /// The address is none of a hub.
+    #[error("{0}: not an address of a hub; `ws://HOST:PORT/ws` or `udp://HOST:PORT` is expected")]
     Address(String),
     /// The hub is not reached.
     #[error("{place}: {error}")]

@@ -7,6 +7,7 @@ use moorline_core::message::ToHub;
 use moorline_core::token::{UnpackedToken, UnverifiedClaims};
 use moorline_core::wire::EnrolmentCode;
 
+use super::again::Again;
 use super::link::{Got, Link};
 use super::{ClientError, ProfileError};
 use crate::admin::Credential;
@@ -37,7 +38,7 @@ impl<'k> Newcomer<'k> {
         code: EnrolmentCode<'k>,
     ) -> Result<Self, ClientError> {
         let link = Link::open_as(url, key, Shown::Code(code), pins, None).await?;
-        Self::enrolled(link, url, hub_key, None).await
+        Self::enrolled(link, url, hub_key, None, None).await
     }
 
     /// Enrols the holder of `key` with the hub at `url` as [`Newcomer::join`] does, by an external key that the hub was
@@ -54,27 +55,36 @@ impl<'k> Newcomer<'k> {
         external: &'k ExternalKey,
     ) -> Result<Self, ClientError> {
         let shows = Shown::ExternalKey(external);
-        let mut link = Link::open_as(url, key, shows, pins, None).await?;
+        let link = Link::open_as(url, key, shows, pins, None).await?;
         let own = key.public_key().to_bytes();
         let mut message = [0; PUBLIC_KEY_LEN + 8];
         let message = ToHub::RenewToken { key: Some(&own) }
             .encode(&mut message)
             .map_err(|_| ClientError::TooLong)?;
-        link.send_application(message).await?;
-        Self::enrolled(link, url, hub_key, Some(key)).await
+        let asks = Some(&*message);
+        Self::enrolled(link, url, hub_key, Some(key), asks).await
     }
 
-    /// Waits for the token.
+    /// Waits for the token, which has to be asked for where `asks` says how. Over datagrams it is asked for again, and the
+    /// hub says again what it gives unasked.
     async fn enrolled(
         mut link: Link<'k>,
         url: &str,
         hub_key: &PublicKey,
         proves: Option<&'k SigningKey>,
+        asks: Option<&[u8]>,
     ) -> Result<Self, ClientError> {
+        let mut again = Again::new(link.is_lossy() && asks.is_some());
+        if let Some(message) = asks {
+            link.send_application(message).await?;
+        }
         let enrolled = loop {
-            match link.wait(None).await? {
+            match link.wait(again.due()).await? {
                 Got::Enrolled(enrolled) => break enrolled,
                 Got::Application(_) => return Err(ClientError::RenewalRefused),
+                Got::Late if again.is_due() => {
+                    link.send_application(asks.unwrap_or_default()).await?;
+                }
                 _ => {}
             }
         };
@@ -128,7 +138,6 @@ impl<'k> Newcomer<'k> {
             key: self.proves,
         };
         self.link.renew(&new).await?;
-        while !matches!(self.link.wait(None).await?, Got::Renewed) {}
         self.link.close().await;
         Ok(())
     }

@@ -1,32 +1,34 @@
 //! A commander's link to its hub.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use async_tungstenite::tungstenite::client::IntoClientRequest;
-use async_tungstenite::tungstenite::http::HeaderValue;
-use async_tungstenite::tungstenite::protocol::WebSocketConfig;
 use futures_lite::future;
 use moorline_core::connection::{
     Closure, Connection, Context, Event, Heartbeat, NewToken, Settings,
 };
 use moorline_core::crypto::{EphemeralKey, PublicKey, SigningKey};
 use moorline_core::handshake::{Initiator, Offer, Pins, Shown, SingleUse, Ticket, Wanted};
-use moorline_core::message::{Alert, AlertCode, Envelope};
+use moorline_core::message::{Alert, AlertCode, Envelope, FromHub};
 use moorline_core::reason::{Error, Reason};
 use moorline_core::time::Instant;
 use moorline_core::wire::{Form, SuiteList};
-use smol::net::TcpStream;
 
+use super::again::Again;
+use super::road::{Place, Road, addresses};
 use super::{ClientError, Commander};
 use crate::clock;
 use crate::entropy::SystemEntropy;
-use crate::transport::{Transport, WebSocket, max_message_len};
+use crate::line::{ClientLine, Parts, own_len, sealed_len};
 
 /// Longest payload of a frame in bytes that a client takes.
 pub(super) const PAYLOAD_LEN: u16 = 4096;
 
 /// How long the hub may take to be reached and to prove itself.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(15);
+
+/// How long the hub may take to answer what it can answer at once.
+pub(super) const PATIENCE: Duration = Duration::from_secs(15);
 
 /// What a client announces.
 pub(super) const OFFER: Offer = Offer {
@@ -55,8 +57,11 @@ pub(super) fn ephemeral_key() -> Result<EphemeralKey, ClientError> {
 /// A link, open.
 #[derive(Debug)]
 pub(super) struct Link<'k> {
-    transport: WebSocket<TcpStream>,
-    connection: Connection<'k>,
+    road: Road,
+    line: ClientLine<'k>,
+    parts: Parts,
+    /// Why the last datagram was dropped: if nothing better comes, that is what is wrong.
+    dropped: Option<Reason>,
     out: Vec<u8>,
 }
 
@@ -119,55 +124,103 @@ impl<'k> Link<'k> {
         pins: &'k Pins,
         ticket: Option<Ticket>,
     ) -> Result<Self, ClientError> {
+        let place = Place::parse(url)?;
         let initiator = Initiator {
             key,
             shows,
-            wanted: Wanted::Hub(pins, Form::Stream),
-            offer: OFFER,
+            wanted: Wanted::Hub(pins, place.form()),
+            offer: Offer {
+                mtu: place.mtu(),
+                ..OFFER
+            },
         };
         let work = async {
-            let transport = open_websocket(url).await?;
-            Self::authenticate(transport, initiator, ticket).await
+            match place {
+                Place::WebSocket(url) => {
+                    let road = Road::open_websocket(url).await?;
+                    Self::authenticate(road, initiator, ticket).await
+                }
+                Place::Udp { host, port, .. } => {
+                    let addresses = addresses(host, port).await?;
+                    Self::open_udp(&addresses, initiator, ticket).await
+                }
+            }
+        };
+        let unreachable = |error| ClientError::Unreachable {
+            place: url.into(),
+            error,
         };
         let late = async {
             smol::Timer::after(CONNECT_PATIENCE).await;
-            Err(ClientError::Unreachable {
-                place: url.into(),
-                error: std::io::ErrorKind::TimedOut.into(),
-            })
+            Err(unreachable(std::io::ErrorKind::TimedOut.into()))
         };
-        future::or(work, late).await
+        match future::or(work, late).await {
+            Err(ClientError::Stream(error)) if place.form() == Form::Datagram => {
+                Err(unreachable(error))
+            }
+            opened => opened,
+        }
+    }
+
+    /// Opens a link at the first of `addresses` where somebody is.
+    async fn open_udp(
+        addresses: &[SocketAddr],
+        initiator: Initiator<'k>,
+        mut ticket: Option<Ticket>,
+    ) -> Result<Self, ClientError> {
+        let mut last = std::io::Error::from(std::io::ErrorKind::NotFound);
+        for address in addresses {
+            let opened = async {
+                let road = Road::open_udp(*address).await?;
+                // A ticket is shown once.
+                Self::authenticate(road, initiator, ticket.take()).await
+            };
+            match opened.await {
+                Err(ClientError::Stream(error)) => last = error,
+                done => return done,
+            }
+        }
+        Err(last.into())
     }
 
     async fn authenticate(
-        transport: WebSocket<TcpStream>,
+        road: Road,
         initiator: Initiator<'k>,
         ticket: Option<Ticket>,
     ) -> Result<Self, ClientError> {
-        let mut out = vec![0; max_message_len(PAYLOAD_LEN)];
-        let (connection, m1) = Connection::initiate(
-            initiator,
-            SingleUse {
-                ephemeral: ephemeral_key()?,
-                ticket,
-            },
-            settings(),
-            &clock::now(),
-            &mut SystemEntropy,
-            &mut out,
-        )
-        .map_err(ClientError::Own)?;
+        let form = match initiator.wanted {
+            Wanted::Hub(_, form) => form,
+            Wanted::Agent(_) => Form::Datagram,
+        };
+        let len = sealed_len(form, usize::from(PAYLOAD_LEN)).max(own_len(form));
+        let mut out = vec![0; len];
+        let single_use = SingleUse {
+            ephemeral: ephemeral_key()?,
+            ticket,
+        };
+        let (line, m1) =
+            ClientLine::initiate(initiator, single_use, settings(), &clock::now(), &mut out)
+                .map_err(ClientError::Own)?;
         let m1 = m1.to_vec();
         let mut link = Self {
-            transport,
-            connection,
+            road,
+            line,
+            parts: Parts::default(),
+            dropped: None,
             out,
         };
-        link.transport.send(&m1).await?;
+        link.road.send(&m1).await?;
         loop {
             match link.wait(None).await {
-                Ok(Got::Open) => return Ok(link),
+                Ok(Got::Open) => {
+                    link.road.note_proof();
+                    return Ok(link);
+                }
                 Ok(_) => {}
+                Err(ClientError::Ended(Closure::Refused(Reason::HandshakeTimeout))) => {
+                    let late = std::io::Error::from(std::io::ErrorKind::TimedOut);
+                    return Err(link.dropped.map_or(late.into(), handshake_error));
+                }
                 Err(ClientError::Ended(Closure::Refused(reason))) => {
                     return Err(handshake_error(reason));
                 }
@@ -178,12 +231,17 @@ impl<'k> Link<'k> {
 
     /// Returns the connection.
     pub(super) fn connection(&self) -> &Connection<'k> {
-        &self.connection
+        self.line.connection()
+    }
+
+    /// Returns whether what is sent may be lost.
+    pub(super) fn is_lossy(&self) -> bool {
+        self.line.form() == Form::Datagram
     }
 
     /// Takes away the newest ticket that the hub gave.
     pub(super) fn take_ticket(&mut self) -> Option<Ticket> {
-        self.connection.take_ticket()
+        self.line.connection_mut().take_ticket()
     }
 
     /// Sends `envelope`; returns how long its frame is.
@@ -192,27 +250,49 @@ impl<'k> Link<'k> {
         envelope: &Envelope<'_>,
     ) -> Result<usize, ClientError> {
         let frame = self
-            .connection
+            .line
+            .connection_mut()
             .send_envelope(envelope, &mut self.out)
             .map_err(|_| ClientError::TooLong)?;
-        self.transport.send(frame).await?;
+        self.road.send(frame).await?;
         Ok(frame.len())
     }
 
     /// Sends `message` to the hub.
     pub(super) async fn send_application(&mut self, message: &[u8]) -> Result<(), ClientError> {
         let frame = self
-            .connection
+            .line
+            .connection_mut()
             .send_application(message, &mut self.out)
             .map_err(ClientError::Own)?;
-        Ok(self.transport.send(frame).await?)
+        Ok(self.road.send(frame).await?)
     }
 
-    /// Waits for a message of the hub's.
-    pub(super) async fn next_application(&mut self) -> Result<Vec<u8>, ClientError> {
+    /// Asks the hub and waits for the message that `take` takes, at most `patience`. Over datagrams it is asked again: the
+    /// hub answers what is asked twice twice alike.
+    pub(super) async fn ask<R>(
+        &mut self,
+        message: &[u8],
+        patience: Duration,
+        mut take: impl FnMut(&FromHub<'_>) -> Option<R>,
+    ) -> Result<R, ClientError> {
+        let give_up = clock::instant().plus(millis(patience));
+        let mut again = Again::new(self.is_lossy());
+        self.send_application(message).await?;
         loop {
-            if let Got::Application(message) = self.wait(None).await? {
-                return Ok(message);
+            let due = again.due().map_or(give_up, |due| due.min(give_up));
+            match self.wait(Some(due)).await? {
+                Got::Application(message) => {
+                    let message = FromHub::decode(&message).map_err(ClientError::Malformed)?;
+                    if let Some(taken) = take(&message) {
+                        return Ok(taken);
+                    }
+                }
+                Got::Late if clock::instant() >= give_up => {
+                    return Err(ClientError::Late(patience));
+                }
+                Got::Late if again.is_due() => self.send_application(message).await?,
+                _ => {}
             }
         }
     }
@@ -220,7 +300,7 @@ impl<'k> Link<'k> {
     /// Waits for one message, until `due` at the latest, attends to the link's own deadlines meanwhile, and returns
     /// what came.
     pub(super) async fn wait(&mut self, due: Option<Instant>) -> Result<Got, ClientError> {
-        let own = self.connection.deadline();
+        let own = self.line.deadline();
         let first = own.into_iter().chain(due).min();
         let late = async {
             match first {
@@ -230,7 +310,7 @@ impl<'k> Link<'k> {
             Ok(None)
         };
         let message = async {
-            let message = self.transport.receive().await?.ok_or(ClientError::Cut)?;
+            let message = self.road.receive().await?.ok_or(ClientError::Cut)?;
             Ok::<_, ClientError>(Some(message))
         };
         let mut message = future::or(message, late).await?;
@@ -247,17 +327,22 @@ impl<'k> Link<'k> {
             };
             match &mut message {
                 Some(message) => {
-                    self.connection
-                        .handle_message(message, &mut context, &mut self.out)
+                    let parts = &mut self.parts;
+                    self.line
+                        .handle_message(message, parts, &mut context, &mut self.out)
                 }
-                None => self.connection.handle_deadline(&mut context, &mut self.out),
+                None => self.line.handle_deadline(&mut context, &mut self.out),
             }
         };
         if let Some(bytes) = outcome.send {
-            self.transport.send(bytes).await?;
+            self.road.send(bytes).await?;
         }
         Ok(match outcome.event {
-            None | Some(Event::RoundTrip(_) | Event::Dropped(_)) => Got::Nothing,
+            None | Some(Event::RoundTrip(_)) => Got::Nothing,
+            Some(Event::Dropped(reason)) => {
+                self.dropped = Some(reason);
+                Got::Nothing
+            }
             Some(Event::Open(_)) => Got::Open,
             Some(Event::Enrolled(enrolled)) => Got::Enrolled(Enrolled::of(&enrolled)?),
             Some(Event::Renewed(_)) => Got::Renewed,
@@ -268,26 +353,46 @@ impl<'k> Link<'k> {
         })
     }
 
-    /// Shows the hub a newer token.
+    /// Shows the hub a newer token, and waits until the session rests on it. Over datagrams it is shown again.
     pub(super) async fn renew(&mut self, new: &NewToken<'_>) -> Result<(), ClientError> {
+        let give_up = clock::instant().plus(millis(PATIENCE));
+        let mut again = Again::new(self.is_lossy());
+        self.show(new).await?;
+        loop {
+            let due = again.due().map_or(give_up, |due| due.min(give_up));
+            match self.wait(Some(due)).await? {
+                Got::Renewed => return Ok(()),
+                Got::Late if clock::instant() >= give_up => {
+                    return Err(ClientError::Late(PATIENCE));
+                }
+                Got::Late if again.is_due() => self.show(new).await?,
+                _ => {}
+            }
+        }
+    }
+
+    async fn show(&mut self, new: &NewToken<'_>) -> Result<(), ClientError> {
         let frame = self
-            .connection
+            .line
+            .connection_mut()
             .renew(new, &mut SystemEntropy, &mut self.out)
             .map_err(ClientError::Own)?;
-        Ok(self.transport.send(frame).await?)
+        Ok(self.road.send(frame).await?)
     }
 
     /// Says goodbye and ends the link.
     pub(super) async fn close(mut self) {
-        if let Some(frame) = self
-            .connection
-            .close(Alert::new(AlertCode::Close), &mut self.out)
-        {
+        if let Some(frame) = self.line.close(Alert::new(AlertCode::Close), &mut self.out) {
             // A hub that is gone hears no goodbye.
-            let _ = self.transport.send(frame).await;
+            let _ = self.road.send(frame).await;
         }
-        self.transport.end().await;
+        self.road.end().await;
     }
+}
+
+/// Returns `duration` in milliseconds.
+pub(super) fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Returns what a handshake that ended for `reason` means to its user.
@@ -299,41 +404,5 @@ fn handshake_error(reason: Reason) -> ClientError {
             ClientError::WrongHub(reason)
         }
         other => ClientError::Ended(Closure::Refused(other)),
-    }
-}
-
-async fn open_websocket(url: &str) -> Result<WebSocket<TcpStream>, ClientError> {
-    let address = || ClientError::Address(url.into());
-    let mut request = url.into_client_request().map_err(|_| address())?;
-    if request.uri().scheme_str() != Some("ws") {
-        return Err(address());
-    }
-    let host = request.uri().host().ok_or_else(address)?.to_owned();
-    let port = request.uri().port_u16().unwrap_or(80);
-    let place = format!("{host}:{port}");
-    let unreachable = |error| ClientError::Unreachable {
-        place: place.clone(),
-        error,
-    };
-    let stream = TcpStream::connect((host.as_str(), port))
-        .await
-        .map_err(unreachable)?;
-    stream.set_nodelay(true)?;
-    let subprotocol = HeaderValue::from_static("moorline.v1");
-    request
-        .headers_mut()
-        .insert("sec-websocket-protocol", subprotocol);
-    let max_len = max_message_len(PAYLOAD_LEN);
-    let config = WebSocketConfig::default()
-        .read_buffer_size(4096)
-        .max_message_size(Some(max_len))
-        .max_frame_size(Some(max_len));
-    let opened = async_tungstenite::client_async_with_config(request, stream, Some(config)).await;
-    match opened {
-        Ok((stream, _)) => Ok(WebSocket::new(stream)),
-        Err(error) => Err(ClientError::NotAHub {
-            place,
-            error: error.to_string(),
-        }),
     }
 }

@@ -39,6 +39,7 @@
 //! # }
 //! ```
 
+mod again;
 mod channel;
 mod commander;
 mod error;
@@ -47,6 +48,7 @@ mod ledger;
 mod link;
 mod offline;
 mod profile;
+mod road;
 mod staged;
 
 pub use commander::{Agent, Client, Commander, Sent};

@@ -2,27 +2,25 @@
 
 use std::time::Duration;
 
-use futures_lite::future;
 use moorline_core::handshake::WantedAgent;
 use moorline_core::limits::MAX_OFFLINE_COMMAND_LEN;
 use moorline_core::message::{Command, FrameName, FromHub, OfflineRefusal, Reply, ToHub};
 use moorline_core::offline::{
-    AgentPrekey, Order, PendingReply, RefusalCode, ReplyOutcome, TokenForm, seal_command,
+    AgentPrekey, Order, PendingReply, RefusalCode, ReplyOutcome, TokenForm, answered_frame,
+    seal_command,
 };
 use moorline_core::reason::Error;
 use moorline_core::time::UnixMillis;
 use moorline_core::token::AgentId;
 
 use super::ledger::{Account, Ledger, MAX_OPEN_COMMANDS, OpenCommand};
+use super::link::{PATIENCE, millis};
 use super::{Client, ClientError};
 use crate::clock;
 use crate::entropy::SystemEntropy;
 
 /// Longest message to the hub, in bytes.
 const MAX_MESSAGE_LEN: usize = MAX_OFFLINE_COMMAND_LEN + 8;
-
-/// How long the hub may take to answer what it can answer at once.
-const PATIENCE: Duration = Duration::from_secs(15);
 
 /// A command for an agent that may be away.
 #[derive(Debug, Clone, Copy)]
@@ -145,7 +143,7 @@ impl Client<'_> {
                     ReplyOutcome::TokenNeeded => {
                         let open = open.clone();
                         self.seal_again(ledger, agent, &open).await?;
-                        self.tell(&ToHub::TakenReply { frame }).await?;
+                        self.forget_reply(frame).await?;
                         continue;
                     }
                 },
@@ -174,7 +172,7 @@ impl Client<'_> {
             frame
         })?;
         match frame {
-            Some(frame) => self.tell(&ToHub::TakenReply { frame }).await,
+            Some(frame) => self.forget_reply(frame).await,
             None => Ok(()),
         }
     }
@@ -238,9 +236,12 @@ impl Client<'_> {
         ledger: &Ledger,
         agent: AgentId,
     ) -> Result<AgentPrekey, ClientError> {
-        self.tell(&ToHub::FetchBundle { agent: agent.0 }).await?;
+        let is_lossy = self.link_mut().is_lossy();
+        let question = ToHub::FetchBundle { agent: agent.0 };
         let bundle = self
-            .hear(PATIENCE, |message| match message {
+            .ask_hub(&question, PATIENCE, |message| match message {
+                // What was asked for again comes twice.
+                FromHub::Bundle { bundle } if is_lossy && !is_of(bundle, agent) => None,
                 FromHub::Bundle { bundle } => Some(Ok(bundle.to_vec())),
                 FromHub::OfflineRefused { about, refusal } if *about == agent.0 => {
                     Some(Err(ClientError::NotKept(*refusal)))
@@ -267,8 +268,8 @@ impl Client<'_> {
     /// Hands a command in; when it returns, the hub has stored it.
     async fn give(&mut self, frame: &[u8], pending: &PendingReply) -> Result<(), ClientError> {
         let name: FrameName = pending.frame().prefix();
-        self.tell(&ToHub::GiveCommand { frame }).await?;
-        self.hear(PATIENCE, |message| match message {
+        let question = ToHub::GiveCommand { frame };
+        self.ask_hub(&question, PATIENCE, |message| match message {
             FromHub::CommandKept { frame } if *frame == name => Some(Ok(())),
             FromHub::OfflineRefused { about, refusal } if *about == name => {
                 Some(Err(ClientError::NotKept(*refusal)))
@@ -284,11 +285,16 @@ impl Client<'_> {
         patience: Duration,
     ) -> Result<Fetched, ClientError> {
         let wait = !patience.is_zero();
-        self.tell(&ToHub::FetchReply { frame: name, wait }).await?;
+        let is_lossy = self.link_mut().is_lossy();
         let heard = self
-            .hear(
+            .ask_hub(
+                &ToHub::FetchReply { frame: name, wait },
                 if wait { patience } else { PATIENCE },
                 |message| match message {
+                    // What was asked for again comes twice.
+                    FromHub::Reply { reply } if is_lossy && answered_frame(reply) != Ok(name) => {
+                        None
+                    }
                     FromHub::Reply { reply } => Some(Fetched::Reply(reply.to_vec())),
                     FromHub::NoReply { frame, waits } if *frame == name => Some(if *waits {
                         Fetched::Waits
@@ -305,33 +311,45 @@ impl Client<'_> {
         }
     }
 
-    async fn tell(&mut self, message: &ToHub<'_>) -> Result<(), ClientError> {
-        let mut out = vec![0; MAX_MESSAGE_LEN];
-        let message = message.encode(&mut out).map_err(|_| ClientError::TooLong)?;
-        self.link_mut().send_application(message).await
+    /// Has the hub forget a reply. It says nothing to that: over datagrams it is asked whether it has.
+    async fn forget_reply(&mut self, frame: FrameName) -> Result<(), ClientError> {
+        for _ in 0..MAX_FORGETS {
+            let mut out = [0; 32];
+            let message = ToHub::TakenReply { frame }.encode(&mut out);
+            let message = message.map_err(|_| ClientError::TooLong)?;
+            self.link_mut().send_application(message).await?;
+            if !self.link_mut().is_lossy()
+                || matches!(
+                    self.ask_for_reply(frame, Duration::ZERO).await?,
+                    Fetched::Nothing
+                )
+            {
+                return Ok(());
+            }
+        }
+        Err(ClientError::Late(PATIENCE))
     }
 
-    /// Waits for the message of the hub that `take` takes.
-    async fn hear<R>(
+    async fn ask_hub<R>(
         &mut self,
+        question: &ToHub<'_>,
         patience: Duration,
         take: impl Fn(&FromHub<'_>) -> Option<R>,
     ) -> Result<R, ClientError> {
-        let late = async {
-            smol::Timer::after(patience).await;
-            Err(ClientError::Late(patience))
-        };
-        let heard = async {
-            loop {
-                let message = self.link_mut().next_application().await?;
-                let message = FromHub::decode(&message).map_err(ClientError::Malformed)?;
-                if let Some(taken) = take(&message) {
-                    return Ok(taken);
-                }
-            }
-        };
-        future::or(heard, late).await
+        let mut out = vec![0; MAX_MESSAGE_LEN];
+        let message = question
+            .encode(&mut out)
+            .map_err(|_| ClientError::TooLong)?;
+        self.link_mut().ask(message, patience, take).await
     }
+}
+
+/// How often a hub is told over datagrams that a reply has been taken.
+const MAX_FORGETS: usize = 8;
+
+/// Returns whether `bundle` says that it is `agent`'s, whose id stands after its first byte (PROTOCOL.md §12.1).
+fn is_of(bundle: &[u8], agent: AgentId) -> bool {
+    bundle.get(1..=agent.0.len()) == Some(&agent.0[..])
 }
 
 /// What the hub has of a reply.
@@ -339,10 +357,6 @@ enum Fetched {
     Reply(Vec<u8>),
     Waits,
     Nothing,
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Returns why the hub does not do its part.

@@ -26,6 +26,8 @@ const LEDGER_NAME: &str = "offline";
 #[derive(Debug, Clone)]
 pub struct Profile {
     folder: PathBuf,
+    /// Where the hub is, in place of what the credential says.
+    hub: Option<String>,
 }
 
 /// Why a profile cannot be used.
@@ -65,7 +67,20 @@ impl Profile {
     pub fn new(folder: &Path) -> Self {
         Self {
             folder: folder.into(),
+            hub: None,
         }
+    }
+
+    /// Returns the profile with its hub at `url`, for as long as this process lives. The hub's key stays the pinned one.
+    #[must_use]
+    pub fn with_hub(self, url: Option<String>) -> Self {
+        Self { hub: url, ..self }
+    }
+
+    /// Returns where the hub of `credential` is.
+    #[must_use]
+    pub fn hub<'p>(&'p self, credential: &'p Credential) -> &'p str {
+        self.hub.as_deref().unwrap_or(&credential.url)
     }
 
     pub(super) fn folder(&self) -> &Path {

@@ -109,6 +109,20 @@ impl Budget {
         })
     }
 
+    /// Returns whether strangers, or those of `address` alone, have half of their places or more. On datagrams nothing
+    /// is kept of one more then until it has proved its address.
+    pub(crate) fn is_under_load(&self, address: IpAddr) -> bool {
+        let limits = &self.limits;
+        let network = network(address);
+        let state = lock(&self.state);
+        let own = state
+            .strangers
+            .iter()
+            .filter(|stranger| stranger.network == network);
+        2 * state.strangers.len() >= limits.handshakes
+            || 2 * own.count() >= limits.handshakes_per_address
+    }
+
     /// Writes to the log why the stranger `peer` is gone, unless there are too many such lines already.
     pub(crate) fn note(&self, peer: &dyn Display, why: &dyn Display) {
         if let Some(held_back) = self.journal.admit(clock::instant()) {
@@ -277,6 +291,21 @@ mod tests {
         for place in [other, second, third] {
             assert_eq!(sent_away(&place), None);
         }
+    }
+
+    #[test]
+    fn half_of_the_places_are_a_load_for_all_or_for_one_address() {
+        let budget = budget(10, 8, 4);
+        let load = |address: &str| budget.is_under_load(address.parse().expect("an address"));
+        let first = enter(&budget, "10.0.0.1").expect("a place");
+        assert!(!load("10.0.0.1"));
+        let _second = enter(&budget, "10.0.0.1").expect("a place");
+        assert!(load("10.0.0.1") && !load("10.0.0.2"));
+        assert!(first.settle(), "a peer is no load");
+        assert!(!load("10.0.0.1"));
+        let others = ["10.0.0.2", "10.0.0.3", "10.0.0.4"];
+        let _others = others.map(|address| enter(&budget, address).expect("a place"));
+        assert!(load("10.0.0.1") && load("10.0.0.9"));
     }
 
     #[test]

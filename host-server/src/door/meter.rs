@@ -45,6 +45,20 @@ impl Meter {
         self.is_settled.load(Ordering::Acquire)
     }
 
+    /// Counts `len` bytes of a datagram; returns whether they are taken. What is too much of a stranger is dropped; a
+    /// peer has no limit here, since anyone on the line could use it up.
+    pub(super) fn takes(&self, len: usize) -> bool {
+        if self.is_settled() {
+            return true;
+        }
+        let left = self.left.load(Ordering::Acquire);
+        let is_taken = len <= left;
+        if is_taken {
+            self.left.store(left - len, Ordering::Release);
+        }
+        is_taken
+    }
+
     /// Counts anew after a message of a peer; a stranger's messages change nothing.
     pub(crate) fn begin_again(&self) {
         if self.is_settled() {

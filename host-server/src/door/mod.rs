@@ -6,7 +6,9 @@ mod http_io;
 mod journal;
 mod meter;
 mod tcp;
+mod udp;
 
+use std::fmt::Display;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +19,7 @@ pub(crate) use http::serve_http;
 pub(crate) use meter::Metered;
 use smol::net::{TcpListener, TcpStream};
 pub(crate) use tcp::serve_tcp;
+pub(crate) use udp::serve_udp;
 
 use crate::shared::Shared;
 
@@ -67,15 +70,8 @@ async fn accept<S, F, A, G>(
                     place: Arc::new(place),
                 };
                 let place = Arc::clone(&guest.place);
-                let served = Box::pin(serve(guest));
-                let shared = Arc::clone(&shared);
-                let task = async move {
-                    if let Some(why) = place.hold(served).await {
-                        shared.budget.note(&address, &why);
-                        send_away(stream, why).await;
-                    }
-                };
-                executor.spawn(task).detach();
+                let send_away = move |why| send_away(stream, why);
+                host(executor, &shared, address, place, serve(guest), send_away);
                 // Those who had to give way let go of their sockets before the next one is taken.
                 future::yield_now().await;
             }
@@ -85,4 +81,30 @@ async fn accept<S, F, A, G>(
             }
         }
     }
+}
+
+/// Has the executor work on `served` for as long as it has its `place`, and `send_away` whom it is taken from. `peer`
+/// says in logs who that is.
+fn host<P, F, A, G>(
+    executor: &smol::Executor<'_>,
+    shared: &Arc<Shared>,
+    peer: P,
+    place: Arc<Place>,
+    served: F,
+    send_away: A,
+) where
+    P: Display + Send + 'static,
+    F: Future<Output = ()> + Send + 'static,
+    A: FnOnce(SentAway) -> G + Send + 'static,
+    G: Future<Output = ()> + Send,
+{
+    let shared = Arc::clone(shared);
+    let served = Box::pin(served);
+    let task = async move {
+        if let Some(why) = place.hold(served).await {
+            shared.budget.note(&peer, &why);
+            send_away(why).await;
+        }
+    };
+    executor.spawn(task).detach();
 }

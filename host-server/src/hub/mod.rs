@@ -9,7 +9,6 @@ mod run;
 
 use moorline_core::message::{Alert, AlertCode, ENVELOPE_HEADER_LEN};
 use moorline_core::token::{AgentId, AgentScope, Permissions};
-use moorline_core::wire::FRAME_OVERHEAD;
 pub(crate) use run::{Hex, Hub, HubHandle, may_command};
 
 /// Milliseconds after which peers of a hub that goes away are asked to come back.
@@ -123,14 +122,13 @@ pub(crate) enum Output {
 }
 
 impl Output {
-    /// Returns how long the frame is that carries this.
-    pub(crate) fn frame_len(&self) -> usize {
-        let payload = match self {
+    /// Returns how long the payload is that carries this.
+    pub(crate) fn payload_len(&self) -> usize {
+        match self {
             Self::Envelope { inner, .. } => ENVELOPE_HEADER_LEN + inner.len(),
             Self::Application(message) => message.len(),
             Self::Nudge => 0,
             Self::Close(..) => Alert::LEN,
-        };
-        payload + FRAME_OVERHEAD
+        }
     }
 }

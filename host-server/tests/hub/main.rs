@@ -15,4 +15,8 @@ mod renewal;
 mod revocation;
 mod routing;
 mod tickets;
+mod udp;
+mod udp_link;
+mod udp_lossy;
+mod udp_strangers;
 mod world;

@@ -26,6 +26,7 @@ pub(crate) struct World {
     pub(crate) folder: Arc<TempDir>,
     pub(crate) http: SocketAddr,
     pub(crate) tcp: SocketAddr,
+    pub(crate) udp: SocketAddr,
     stop: Option<async_channel::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -52,8 +53,9 @@ impl World {
                 future::block_on(async {
                     let daemon = Daemon::start(config).await.expect("the hub starts");
                     let tcp = daemon.tcp_address().expect("it serves TCP");
+                    let udp = daemon.udp_address().expect("it takes datagrams");
                     ready
-                        .send((daemon.http_address(), tcp))
+                        .send((daemon.http_address(), tcp, udp))
                         .expect("the test waits");
                     let stop = async {
                         let _ = stopped.recv().await;
@@ -62,14 +64,20 @@ impl World {
                 });
             });
         });
-        let (http, tcp) = addresses.recv().expect("the hub starts");
+        let (http, tcp, udp) = addresses.recv().expect("the hub starts");
         Self {
             folder,
             http,
             tcp,
+            udp,
             stop: Some(stop),
             thread: Some(thread),
         }
+    }
+
+    /// Returns the hub's address for a commander that speaks in datagrams.
+    pub(crate) fn udp_url(&self) -> String {
+        format!("udp://{}", self.udp)
     }
 
     /// Stops the hub as SIGTERM does, and waits until it has said goodbye.
@@ -150,6 +158,7 @@ pub(crate) fn config(folder: &Path) -> Config {
         data_dir: folder.join("."),
         listen: SocketAddr::from(([127, 0, 0, 1], 0)),
         listen_tcp: Some(SocketAddr::from(([127, 0, 0, 1], 0))),
+        listen_udp: Some(SocketAddr::from(([127, 0, 0, 1], 0))),
         ..Config::default()
     }
 }

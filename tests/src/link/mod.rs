@@ -1,5 +1,6 @@
 //! Links over datagrams: PROTOCOL.md §2.2, §2.10, §2.11 and §6.3.
 
+pub(crate) mod again;
 mod bench;
 pub(crate) mod cookies;
 pub(crate) mod course;

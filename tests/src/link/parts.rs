@@ -58,7 +58,7 @@ fn kibibyte(first: u8) -> [u8; 1024] {
 }
 
 /// Runs the handshake, undisturbed, at the time 0.
-fn open(agent: &mut Agent<'_>, hub: &mut Hub<'_>, m1: &Short) -> Result<(), Failure> {
+pub(super) fn open(agent: &mut Agent<'_>, hub: &mut Hub<'_>, m1: &Short) -> Result<(), Failure> {
     let (m2, _) = hub.hand(m1, 0)?;
     let (m3, _) = agent.hand_all(&m2, 0)?;
     let (m4, _) = hub.hand_all(&m3, 0)?;

@@ -1,13 +1,16 @@
 //! One peer's session: the only place that knows both a connection and a transport.
 
+mod again;
+mod answers;
+
 use std::time::Duration;
 
+use again::{Again, What};
+use answers::Answers;
 use futures_lite::future;
-use moorline_core::connection::{
-    Closure, Connection, Context, Event, Heartbeat, Responding, Settings,
-};
+use moorline_core::connection::{Closure, Context, Event, Heartbeat, Responding, Settings};
 use moorline_core::handshake::{Peer, RespondAs, Responder};
-use moorline_core::limits::MAX_HANDSHAKE_LEN;
+use moorline_core::limits::{MAX_HANDSHAKE_LEN, MAX_SPLIT_PAYLOAD_LEN};
 use moorline_core::message::{Alert, AlertCode, Enrolled, Envelope, FromHub, ToHub};
 use moorline_core::reason::Reason;
 use moorline_core::token::{AgentId, Claims, MAX_UNPACKED_LEN, Role};
@@ -18,8 +21,9 @@ use crate::door::Place;
 use crate::entropy::SystemEntropy;
 use crate::gate::Door;
 use crate::hub::{Identity, Input, Output, RETRY_MILLIS, SessionKey};
+use crate::line::{DATAGRAM_MTU, HubLine, Parts, own_len, sealed_len};
 use crate::offline::{Desk, Said};
-use crate::renewals::{self, Renewals};
+use crate::renewals::{self, FirstToken, Renewals};
 use crate::shared::Shared;
 use crate::transport::Transport;
 
@@ -32,6 +36,11 @@ const END_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Seconds after which a stranger that was turned away may come back.
 const OVERLOAD_SECONDS: u8 = 1;
+
+/// Longest payload in bytes that travels in parts.
+const MAX_PARTS_LEN: u16 = 4_096;
+
+const _: () = assert!(MAX_SPLIT_PAYLOAD_LEN == 4_096);
 
 /// Largest transport unit in bytes: streams have none, so the field has its highest value.
 const STREAM_MTU: u16 = u16::MAX;
@@ -106,7 +115,8 @@ struct Session<'s, T> {
     shared: &'s Shared,
     transport: &'s mut T,
     peer: &'s str,
-    connection: Connection<'static>,
+    line: HubLine,
+    parts: Parts,
     responder: Responder<'s>,
     place: &'s Place,
     key: Option<SessionKey>,
@@ -114,6 +124,9 @@ struct Session<'s, T> {
     /// The session of a newcomer that has not shown its token yet.
     enrolling: Option<SessionKey>,
     desk: Option<Desk>,
+    again: Again,
+    /// What a commander on datagrams may ask for again.
+    answers: Option<Answers>,
     outbox: async_channel::Receiver<Box<Output>>,
     outbox_sender: async_channel::Sender<Box<Output>>,
     /// Takes what a handshake or the session itself sends; it grows to what is carried to this peer.
@@ -123,20 +136,24 @@ struct Session<'s, T> {
 impl<'s, T: Transport> Session<'s, T> {
     fn new(shared: &'s Shared, transport: &'s mut T, peer: &'s str, place: &'s Place) -> Self {
         let limits = &shared.config.limits;
+        let (mtu, payload_len) = match T::FORM {
+            Form::Stream => (STREAM_MTU, limits.payload_len),
+            Form::Datagram => (DATAGRAM_MTU, limits.payload_len.min(MAX_PARTS_LEN)),
+        };
         let responder = Responder {
             keys: &shared.keys.identities,
             anchors: &shared.anchors,
             audience: &shared.config.name,
             suites: SuiteList::AES_FIRST,
-            respond_as: RespondAs::Hub(Form::Stream),
+            respond_as: RespondAs::Hub(T::FORM),
             limits: WireLimits {
-                mtu: STREAM_MTU,
-                max_payload_len: limits.payload_len,
+                mtu,
+                max_payload_len: payload_len,
                 max_token_len: u16::try_from(MAX_UNPACKED_LEN).unwrap_or(u16::MAX),
             },
         };
         let settings = Settings {
-            max_payload_len: limits.payload_len,
+            max_payload_len: payload_len,
             handshake_millis: limits.handshake_millis,
             heartbeat: Heartbeat::DEFAULT,
             fresh_updates: true,
@@ -146,16 +163,19 @@ impl<'s, T: Transport> Session<'s, T> {
             shared,
             transport,
             peer,
-            connection: Connection::respond(Form::Stream, None, settings, clock::instant()),
+            line: HubLine::respond(T::FORM, settings, clock::instant()),
+            parts: Parts::default(),
             responder,
             place,
             key: None,
             renewals: Renewals::default(),
             enrolling: None,
             desk: None,
+            again: Again::default(),
+            answers: None,
             outbox,
             outbox_sender,
-            out: vec![0; MAX_HANDSHAKE_LEN],
+            out: vec![0; own_len(T::FORM)],
         }
     }
 
@@ -186,7 +206,8 @@ impl<'s, T: Transport> Session<'s, T> {
     }
 
     async fn wake(&mut self) -> Wake {
-        let deadline = self.connection.deadline();
+        let due = [self.line.deadline(), self.again.deadline()];
+        let deadline = due.into_iter().flatten().min();
         let message = async { Wake::Message(self.transport.receive().await) };
         let output = async { Wake::Output(self.outbox.recv().await.ok()) };
         let late = async {
@@ -199,7 +220,14 @@ impl<'s, T: Transport> Session<'s, T> {
         future::or(future::or(output, late), message).await
     }
 
-    async fn handle_message(&mut self, mut message: Vec<u8>) -> Result<(), End> {
+    async fn handle_message(&mut self, message: Vec<u8>) -> Result<(), End> {
+        let mut parts = std::mem::take(&mut self.parts);
+        let handled = self.take_message(message, &mut parts).await;
+        self.parts = parts;
+        handled
+    }
+
+    async fn take_message(&mut self, mut message: Vec<u8>, parts: &mut Parts) -> Result<(), End> {
         self.place.meter().begin_again();
         let (len, event, session, newcomer, token) = {
             let mut door = Door {
@@ -219,12 +247,15 @@ impl<'s, T: Transport> Session<'s, T> {
                     gate: &mut door,
                 }),
             };
-            let outcome = self
-                .connection
-                .handle_message(&mut message, &mut context, &mut self.out);
+            let outcome =
+                self.line
+                    .handle_message(&mut message, parts, &mut context, &mut self.out);
             let len = outcome.send.map(<[u8]>::len);
             (len, outcome.event, door.session, door.newcomer, door.token)
         };
+        if let Some(id) = self.line.id() {
+            self.transport.answer_to(id);
+        }
         // The hub knows of the peer before the peer knows that it is in.
         let mut has_hub = true;
         match (&event, session) {
@@ -271,11 +302,27 @@ impl<'s, T: Transport> Session<'s, T> {
                 let (Ok(envelope), Some(session)) = (Envelope::parse(payload), self.key) else {
                     return self.fail(AlertCode::Protocol, Reason::Malformed).await;
                 };
+                let Envelope {
+                    route,
+                    channel,
+                    inner,
+                } = envelope;
+                let answers = self.answers.as_mut();
+                if let Some(inner) =
+                    answers.and_then(|answers| answers.ask((route, channel), inner))
+                {
+                    let again = Output::Envelope {
+                        route,
+                        channel,
+                        inner,
+                    };
+                    return self.handle_output(again).await.map(drop);
+                }
                 let input = Input::Envelope {
                     session,
-                    route: envelope.route,
-                    channel: envelope.channel,
-                    inner: envelope.inner.to_vec(),
+                    route,
+                    channel,
+                    inner: inner.to_vec(),
                 };
                 self.shared.hub.tell(input).await;
                 Ok(())
@@ -290,11 +337,14 @@ impl<'s, T: Transport> Session<'s, T> {
 
     /// Answers a peer that asks for a newer token.
     async fn give_token(&mut self, key: Option<&[u8]>) -> Result<(), End> {
-        let made = self.renewals.make(self.shared, key);
+        let made = self.renewals.give(self.shared, key);
         if let (Ok(token), Some(identity)) = (&made, self.renewals.external()) {
             let invited = self.shared.invitations().invited(&identity);
-            let group = invited.and_then(|(_, peer)| peer.group);
-            return self.enrol(token, group.as_deref()).await;
+            let first = FirstToken {
+                token: token.clone(),
+                group: invited.and_then(|(_, peer)| peer.group),
+            };
+            return self.enrol(&first).await;
         }
         let answer = match &made {
             Ok(token) => FromHub::Token { token },
@@ -332,10 +382,17 @@ impl<'s, T: Transport> Session<'s, T> {
             claims.key.hash().prefix(),
             token,
         ));
+        self.again.end();
         // What it must know before the first commander comes to it.
-        if let (Identity::Agent { .. }, Some(message)) = (&identity, self.shared.revoked_message())
-        {
-            let _ = outbox.try_send(Box::new(Output::Application(message)));
+        if matches!(identity, Identity::Agent { .. }) {
+            if let Some(message) = self.shared.revoked_message() {
+                let _ = outbox.try_send(Box::new(Output::Application(message)));
+            }
+            if T::FORM == Form::Datagram {
+                self.again.begin(What::Revoked, clock::instant());
+            }
+        } else if T::FORM == Form::Datagram {
+            self.answers = Some(Answers::default());
         }
         let input = Input::Opened {
             session,
@@ -387,17 +444,22 @@ impl<'s, T: Transport> Session<'s, T> {
             tracing::error!(name, why, "no token for a newcomer");
             End::Refused(Reason::NotAdmitted)
         })?;
-        self.enrol(&first.token, first.group.as_deref()).await
+        if T::FORM == Form::Datagram {
+            let what = What::FirstToken(first.clone());
+            self.again.begin(what, clock::instant());
+        }
+        self.enrol(&first).await
     }
 
-    async fn enrol(&mut self, token: &[u8], group: Option<&str>) -> Result<(), End> {
+    async fn enrol(&mut self, first: &FirstToken) -> Result<(), End> {
         let enrolled = Enrolled {
-            token,
+            token: &first.token,
             issuer_key: &self.shared.keys.issuer.public_key().to_bytes(),
-            group,
+            group: first.group.as_deref(),
         };
         let frame = self
-            .connection
+            .line
+            .connection_mut()
             .enrol(&enrolled, &mut self.out)
             .map_err(End::Own)?;
         Ok(write(self.transport, frame).await?)
@@ -443,7 +505,18 @@ impl<'s, T: Transport> Session<'s, T> {
     }
 
     async fn handle_output(&mut self, output: Output) -> Result<Sent, End> {
-        let len = output.frame_len();
+        if let (
+            Some(answers),
+            Output::Envelope {
+                route,
+                channel,
+                inner,
+            },
+        ) = (&mut self.answers, &output)
+        {
+            answers.answer((*route, *channel), inner);
+        }
+        let len = sealed_len(T::FORM, output.payload_len());
         if self.out.len() < len {
             self.out.resize(len, 0);
         }
@@ -458,11 +531,14 @@ impl<'s, T: Transport> Session<'s, T> {
                     channel: *channel,
                     inner,
                 };
-                self.connection.send_envelope(&envelope, &mut self.out)
+                self.line
+                    .connection_mut()
+                    .send_envelope(&envelope, &mut self.out)
             }
-            Output::Application(message) => {
-                self.connection.send_application(message, &mut self.out)
-            }
+            Output::Application(message) => self
+                .line
+                .connection_mut()
+                .send_application(message, &mut self.out),
             // It has woken the session, which looks by itself.
             Output::Nudge => return Ok(Sent::Whole),
             Output::Close(code, argument) => {
@@ -470,7 +546,7 @@ impl<'s, T: Transport> Session<'s, T> {
                     code: *code,
                     argument: *argument,
                 };
-                if let Some(frame) = self.connection.close(alert, &mut self.out) {
+                if let Some(frame) = self.line.close(alert, &mut self.out) {
                     write(self.transport, frame).await?;
                 }
                 return Err(End::ByHub(*code));
@@ -499,7 +575,24 @@ impl<'s, T: Transport> Session<'s, T> {
         }
     }
 
+    /// Says again what may have been lost.
+    async fn say_again(&mut self, what: What) -> Result<(), End> {
+        match what {
+            What::FirstToken(first) => self.enrol(&first).await,
+            What::Revoked => match self.shared.revoked_message() {
+                Some(message) => self
+                    .handle_output(Output::Application(message))
+                    .await
+                    .map(drop),
+                None => Ok(()),
+            },
+        }
+    }
+
     async fn handle_deadline(&mut self) -> Result<(), End> {
+        if let Some(what) = self.again.due(clock::instant()) {
+            self.say_again(what).await?;
+        }
         let outcome = {
             let mut door = Door {
                 shared: self.shared,
@@ -518,7 +611,7 @@ impl<'s, T: Transport> Session<'s, T> {
                     gate: &mut door,
                 }),
             };
-            self.connection.handle_deadline(&mut context, &mut self.out)
+            self.line.handle_deadline(&mut context, &mut self.out)
         };
         if let Some(bytes) = outcome.send {
             write(self.transport, bytes).await?;
@@ -530,7 +623,7 @@ impl<'s, T: Transport> Session<'s, T> {
     }
 
     async fn fail(&mut self, code: AlertCode, reason: Reason) -> Result<(), End> {
-        if let Some(frame) = self.connection.close(Alert::new(code), &mut self.out) {
+        if let Some(frame) = self.line.close(Alert::new(code), &mut self.out) {
             write(self.transport, frame).await?;
         }
         Err(End::Refused(reason))
