@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::ops::AddAssign;
+use std::panic::resume_unwind;
 use std::process::{Command, Stdio};
 use std::{fmt, io, thread};
 
@@ -204,11 +205,17 @@ pub fn constant_time() -> Result<Tally, Error> {
 /// [`Error::Skipped`] where this machine has no Miri; otherwise as [`device_conformance`].
 pub fn interpreted_conformance() -> Result<Tally, Error> {
     let mut sum = Tally::default();
-    for target in interpreted::TARGETS {
-        println!("interpreted for {target}:");
-        sum += tally(&interpreted::run(target, |line| {
-            println!("{}", line.message)
-        })?);
+    // Both at once: each is one thread for minutes.
+    let reports = thread::scope(|scope| {
+        let runs = interpreted::TARGETS.map(|target| {
+            scope.spawn(move || {
+                interpreted::run(target, |line| println!("{target}: {}", line.message))
+            })
+        });
+        runs.map(|run| run.join().unwrap_or_else(|panic| resume_unwind(panic)))
+    });
+    for report in reports {
+        sum += tally(&report?);
     }
     for (count, reason) in moorline_conformance::interpreted::left_out() {
         println!("left out under Miri: {count} cases: {reason}");
