@@ -27,6 +27,7 @@ pub struct Site {
 pub struct Hub {
     child: Child,
     http: SocketAddr,
+    tcp: SocketAddr,
 }
 
 impl Site {
@@ -99,12 +100,12 @@ impl Site {
             .map_err(|source| Error::File { path, source })?;
         let mut lines = BufReader::new(log).lines().map_while(Result::ok);
         let mut said = String::new();
-        let http = lines.by_ref().find_map(|line| {
+        let ready = lines.by_ref().find_map(|line| {
             said.push_str(&line);
             said.push('\n');
-            ready_address(&line)
+            ready_addresses(&line)
         });
-        let Some(http) = http else {
+        let Some([http, tcp]) = ready else {
             let _ = child.wait();
             return Err(Error::Program {
                 program: "moorlined".into(),
@@ -118,7 +119,7 @@ impl Site {
                 let _ = writeln!(file, "{line}");
             }
         });
-        Ok(Hub { child, http })
+        Ok(Hub { child, http, tcp })
     }
 
     /// Runs `moorline` as the peer `name`.
@@ -195,6 +196,12 @@ impl Hub {
         self.http
     }
 
+    /// Returns where bare frames are served.
+    #[must_use]
+    pub fn tcp(&self) -> SocketAddr {
+        self.tcp
+    }
+
     /// Ends the daemon as a service manager does, and waits until it has said goodbye.
     ///
     /// # Errors
@@ -232,12 +239,13 @@ impl Drop for Hub {
     }
 }
 
-/// Returns where the daemon serves HTTP, from the line that says that it is ready.
-fn ready_address(line: &str) -> Option<SocketAddr> {
+/// Returns where the daemon serves HTTP and bare frames, when this line says that it is ready.
+fn ready_addresses(line: &str) -> Option<[SocketAddr; 2]> {
     let line: Value = serde_json::from_str(line).ok()?;
     let fields = line.get("fields")?;
-    let is_ready = fields.get("message")?.as_str()? == "ready";
-    is_ready
-        .then(|| fields.get("http")?.as_str()?.parse().ok())
-        .flatten()
+    if fields.get("message")?.as_str()? != "ready" {
+        return None;
+    }
+    let address = |name| fields.get(name)?.as_str()?.parse().ok();
+    Some([address("http")?, address("tcp")?])
 }

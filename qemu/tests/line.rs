@@ -60,6 +60,36 @@ fn a_command_travels_to_the_device_and_its_reply_comes_back() -> Result<(), Erro
 }
 
 #[test]
+fn the_least_agent_answers_in_bare_frames_and_judges_what_it_is_told() -> Result<(), Error> {
+    let site = Site::build()?;
+    let hub = site.start_hub(None)?;
+    let flash = site.provision_agent("boiler-1")?;
+    site.enrol_commander("alice", "boiler-1")?;
+    site.json("bob", &["keygen"])?;
+    let reads = ["--agent", "boiler-1", "--permission", "agent.command.read"];
+    let mut enroll = vec!["enroll", "commander", "bob"];
+    enroll.extend(reads);
+    site.json("bob", &enroll)?;
+    let mut device = Qemu::new(build_image("minimal", Profile::Device)?)
+        .serial(hub.tcp().to_string())
+        .provision(flash)
+        .deadline(DEADLINE)
+        .spawn()?;
+    device.wait_for("link open")?;
+    let echo = ["send", "boiler-1", "echo", "so it is"];
+    let reply = site.json("alice", &echo)?;
+    assert_eq!(reply["status"], "done");
+    assert_eq!(reply["fields"]["text"], "so it is");
+    // It has no other command, and does not do this one for everybody.
+    let unknown = site.run("alice", &["send", "boiler-1", "ping"])?;
+    assert_eq!(unknown.status.code(), Some(1));
+    let forbidden = site.run("bob", &echo)?;
+    assert_eq!(forbidden.status.code(), Some(4));
+    device.stop()?;
+    Ok(())
+}
+
+#[test]
 fn two_commanders_get_their_own_replies_and_a_third_is_refused() -> Result<(), Error> {
     let site = Site::build()?;
     let hub = site.start_hub(None)?;

@@ -15,9 +15,10 @@ const EXCEPTIONS: [&str; 1] = [
 ];
 
 /// What `firmware-example/src/bin/nopanic.rs` links.
-const AREAS: [&str; 12] = [
+const AREAS: [&str; 13] = [
     "handshake_messages",
     "refusals",
+    "datagram_links",
     "frame_headers",
     "tokens",
     "compact_tokens",

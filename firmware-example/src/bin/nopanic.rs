@@ -25,8 +25,8 @@ use moorline_core::offline::CounterEntry;
 use moorline_core::session::SlidingWindow;
 use moorline_core::token::{AgentId, MAX_COMPACT_LEN, MAX_UNPACKED_LEN, UnpackedToken};
 use moorline_core::wire::{
-    ConnectionIds, Form, FrameHeader, Line, M1, M2Clear, M2Confirmed, M2Signed, M3Confirmed,
-    M3Sealed, M4Sealed, Refuse, Reject, Writer,
+    ConnectionIds, Form, Fragment, FrameHeader, Line, M0, M1, M2Clear, M2Confirmed, M2Signed,
+    M3Confirmed, M3Sealed, M4Sealed, PartHeader, Refuse, Reject, Writer, datagrams,
 };
 
 #[entry]
@@ -47,6 +47,7 @@ fn main() -> ! {
 const AREAS: &[fn(&[u8])] = &[
     handshake_messages,
     refusals,
+    datagram_links,
     frame_headers,
     tokens,
     compact_tokens,
@@ -83,6 +84,14 @@ fn refusals(data: &[u8]) {
     black_box(Refuse::check_prefix(data, 0).is_ok());
     black_box(Refuse::parse(data).is_ok());
     black_box(Reject::parse(data, 9).is_ok());
+}
+
+/// What a datagram link has beside: a question for a cookie, fragments of messages and parts of payloads.
+fn datagram_links(data: &[u8]) {
+    black_box(M0::parse(data, 9).is_ok());
+    black_box(Fragment::parse(data, 9).is_ok());
+    black_box(PartHeader::parse(data).is_ok());
+    black_box(datagrams(data).count());
 }
 
 /// The head of a frame, read and written.

@@ -151,9 +151,11 @@ fn parse(line: &LogLine, profile: Profile) -> Result<Figure, Error> {
     }
 }
 
-/// Measures the agent's image, and what of it the protocol adds to a board that only echoes.
+/// Measures the agent's image, and what the protocol adds to a board that only echoes: a link, a channel and the
+/// judgement of tokens, as the least agent has them.
 fn sizes(profile: Profile, provider: Provider) -> Result<Vec<Figure>, Error> {
     let agent = Sections::of(&build_image_on(provider, "agent", profile)?)?;
+    let minimal = Sections::of(&build_image_on(provider, "minimal", profile)?)?;
     let baseline = Sections::of(&build_image_on(provider, "baseline", profile)?)?;
     let figure = |name, bytes| Figure {
         id: id(name, provider.name(), profile),
@@ -163,9 +165,10 @@ fn sizes(profile: Profile, provider: Provider) -> Result<Vec<Figure>, Error> {
         figure("flash.agent", agent.flash_bytes),
         figure(
             "flash.core",
-            agent.flash_bytes.saturating_sub(baseline.flash_bytes),
+            minimal.flash_bytes.saturating_sub(baseline.flash_bytes),
         ),
         figure("ram.static", agent.ram_bytes),
+        figure("ram.static.minimal", minimal.ram_bytes),
     ])
 }
 
