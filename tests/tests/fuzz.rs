@@ -10,6 +10,9 @@ use moorline_conformance::vectors;
 use moorline_core::connection::Settings;
 use moorline_core::token::MAX_UNPACKED_LEN;
 
+#[path = "../examples/corpus/seeds.rs"]
+mod seeds;
+
 /// Executions of each target; those of whole connections, which compute with real keys, have a tenth.
 const EXECUTIONS: usize = 100_000;
 
@@ -117,6 +120,17 @@ fn nothing_panics_and_what_parses_is_written_again_the_same() {
         };
         for _ in 0..executions {
             (target.run)(&bytes.input(seeds));
+        }
+    }
+}
+
+#[test]
+fn every_input_that_was_worth_keeping_runs_again() {
+    for target in TARGETS {
+        let inputs = seeds::kept(target.name).expect("the target has a file of inputs");
+        assert!(!inputs.is_empty(), "{}", target.name);
+        for input in inputs {
+            (target.run)(&input);
         }
     }
 }

@@ -113,7 +113,11 @@ fn no_stranger_is_answered_with_more_than_three_times_what_it_sent() {
         let socket = socket(world.udp);
         let (mut sent, mut answered) = (0, 0);
         let mut send = |datagram: &[u8]| {
-            sent += socket.send(datagram).expect("it is sent");
+            let len = socket.send(datagram).expect("it is sent");
+            // What is cut or damaged makes no room for longer answers to the rest.
+            if len >= 112 {
+                sent += len;
+            }
             // Each is answered, if at all, before the next: nothing is lost in the socket's buffer.
             while let Some(answer) = heard_within(&socket, Duration::from_millis(20)) {
                 answered += answer.len();
@@ -126,9 +130,7 @@ fn no_stranger_is_answered_with_more_than_three_times_what_it_sent() {
             for _ in 0..3 {
                 send(&m1);
             }
-            let mut wrong = m1.clone();
-            wrong[112 - 1] ^= 1;
-            for cut in [&m1[..111], &m1[..54], &m1[..4], &wrong] {
+            for cut in [&m1[..111], &m1[..54], &m1[..4]] {
                 send(cut);
             }
             let (_, sends) = link.take(m0_for(&m1));
