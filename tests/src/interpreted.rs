@@ -23,7 +23,7 @@ const TABLES: &[&[Case]] = &[
     vectors::LABELS,
 ];
 
-/// The names of the cases of [`TABLES`] that are left out: each goes through every length, every bit, or 100,000 steps.
+/// The names of the cases of these tables that are left out: each goes through every length, every bit, or 100,000 steps.
 pub const LONG: &[&str] = &[
     "messages of every length and content come back as they were",
     "after garbage of every kind the next message is whole again",
