@@ -2,7 +2,7 @@
 
 use super::key_schedule::{HandshakeSecret, Master};
 use super::responder::Responder;
-use super::transcript::{AfterM2, AfterM2Clear};
+use super::transcript::{AfterM2, AfterM2Clear, AfterM3};
 use super::{
     Established, Gate, Label, REFUSE_SEQ, ResumptionSecret, Role, Terms, TicketRecord,
     open_after_prefix, seal_after_prefix, ticket_life, verify,
@@ -136,13 +136,13 @@ impl AwaitM3 {
                 if !fin.verifies(&m3.fin) {
                     return Err(Denied::Dropped(Reason::Confirmation));
                 }
-                let master = self.secret.to_master(&th4.confirmation(&fin));
+                let th5 = th4.confirmation(&fin);
                 match &self.awaited {
                     Awaited::ExternalKey {
                         identity,
                         responder: own,
-                    } => find_again(identity, *own, master, now, gate),
-                    Awaited::Ticket { id } => redeem(id, master, responder, now, gate),
+                    } => find_again(identity, *own, th5, now, gate),
+                    Awaited::Ticket { id } => redeem(id, th5, responder, now, gate),
                     Awaited::Signature { .. } => Err(Reason::OutOfPlace.into()),
                 }
             }
@@ -169,12 +169,14 @@ impl AwaitM3 {
                 return self.refuse(&Refused { refuse, reason }, out);
             }
         };
+        // It is made where it stays: what is moved leaves a copy on the stack.
+        let master = self.secret.to_master(&proved.th5);
         let established = Established {
             role: Role::Responder,
-            suite: proved.master.suite(),
+            suite: master.suite(),
             ids: self.ids,
             line: responder.respond_as.line(),
-            secrets: proved.master.traffic(),
+            secrets: master.traffic(),
             mtu: self.mtu,
             peer_max_payload_len: proved.max_payload_len,
             responder: proved.responder,
@@ -187,7 +189,7 @@ impl AwaitM3 {
             });
         }
         let m4 = match &self.awaited {
-            Awaited::Signature { .. } => Some(self.emit_m4(&proved.master, &terms, out)?),
+            Awaited::Signature { .. } => Some(self.emit_m4(&master, &terms, out)?),
             Awaited::Ticket { .. } | Awaited::ExternalKey { .. } => None,
         };
         Ok(M3Answer::Open {
@@ -229,7 +231,7 @@ impl AwaitM3 {
             .map_err(|_| Reason::InitiatorSignature)?;
         Ok(ProvedPeer {
             peer,
-            master: self.secret.to_master(&th4.signature(&m3.signature)),
+            th5: th4.signature(&m3.signature),
             max_payload_len: m3.max_payload_len,
             responder: *own,
             by,
@@ -301,7 +303,8 @@ impl Peer {
 /// A peer that is proved.
 struct ProvedPeer<'m> {
     peer: Peer,
-    master: Master,
+    /// The hash of all that was said.
+    th5: AfterM3,
     max_payload_len: u16,
     /// The hash of this end's key.
     responder: Hash,
@@ -442,7 +445,7 @@ fn judge(
 fn find_again<'m>(
     identity: &[u8; TICKET_ID_LEN],
     responder: Hash,
-    master: Master,
+    th5: AfterM3,
     now: &Now,
     gate: &dyn Gate,
 ) -> Result<ProvedPeer<'m>, Refused> {
@@ -451,7 +454,7 @@ fn find_again<'m>(
     let record = record.ok_or(Reason::ExternalKey)?;
     Ok(ProvedPeer {
         peer: Peer::External(*identity),
-        master,
+        th5,
         max_payload_len: EXTERNAL_PAYLOAD_LEN,
         responder,
         by: Proof::ExternalKey(record.expires),
@@ -462,7 +465,7 @@ fn find_again<'m>(
 #[inline(never)]
 fn redeem<'m>(
     ticket: &[u8; TICKET_ID_LEN],
-    master: Master,
+    th5: AfterM3,
     responder: &Responder<'_>,
     now: &Now,
     gate: &mut dyn Gate,
@@ -478,7 +481,7 @@ fn redeem<'m>(
     };
     Ok(ProvedPeer {
         peer: Peer::Holder(claims),
-        master,
+        th5,
         max_payload_len: record.max_payload_len,
         responder: record.responder,
         by: Proof::Ticket(record),
