@@ -106,7 +106,8 @@ class Tokens(unittest.TestCase):
         terms = link.show_token(newer)
         assert terms
         self.assertEqual(terms.session_exp_ms, renewed.claims.exp * 1000)
-        self.assertIsNone(self.ask(link), "one in ten seconds")
+        self.assertEqual(self.ask(link), newer, "the answer may have been lost")
+        self.assertIsNone(self.ask(link, keys.SigningKey.generate().public), "one in ten seconds")
         link.close()
 
         time.sleep(1.1)
