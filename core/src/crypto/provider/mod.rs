@@ -12,7 +12,7 @@
 //! | `accelerated` | `CortexM4` | Cortex-M4 and Cortex-M7 |
 //!
 //! Under Miri alone, which takes minutes for one operation on a curve, a provider looks such operations up in a recording;
-//! no feature leads to it.
+//! no feature leads to it. Nor does one lead to the provider without curves that a fuzzer plays whole connections with.
 //!
 //! Every provider that is compiled is public, so that one test runs over all of them and lets them work together.
 //! What the traits promise is what the tests hold each of them to; none may be weaker than another.
@@ -21,6 +21,8 @@
 mod aws_lc;
 #[cfg(feature = "accelerated")]
 mod cortex_m4;
+#[cfg(moorline_modelled)]
+mod modelled;
 #[cfg(any(miri, moorline_record))]
 mod recorded;
 mod rust_crypto;
@@ -29,6 +31,8 @@ mod rust_crypto;
 pub use aws_lc::AwsLc;
 #[cfg(feature = "accelerated")]
 pub use cortex_m4::CortexM4;
+#[cfg(moorline_modelled)]
+pub use modelled::Modelled;
 #[cfg(all(moorline_record, not(miri)))]
 pub use recorded::RECORDING;
 #[cfg(any(miri, moorline_record))]
@@ -43,6 +47,9 @@ use super::{Hash, PUBLIC_KEY_LEN, SHARE_LEN, Secret, Signature, Suite, TAG_LEN};
 ))]
 compile_error!("the feature `accelerated` is for thumbv7em");
 
+#[cfg(all(moorline_modelled, any(feature = "accelerated", feature = "host")))]
+compile_error!("the modelled provider is for the fuzzer alone");
+
 #[cfg(all(feature = "accelerated", feature = "host"))]
 compile_error!("one provider is active: either `accelerated` or `host`");
 
@@ -53,8 +60,17 @@ pub type Active = AwsLc;
 #[cfg(feature = "accelerated")]
 pub type Active = CortexM4;
 /// The provider that this build of the crate runs on.
-#[cfg(not(any(feature = "host", feature = "accelerated", miri, moorline_record)))]
+#[cfg(not(any(
+    feature = "host",
+    feature = "accelerated",
+    miri,
+    moorline_record,
+    moorline_modelled
+)))]
 pub type Active = RustCrypto;
+/// The provider that a fuzzer of whole connections runs on.
+#[cfg(moorline_modelled)]
+pub type Active = Modelled;
 /// The provider that Miri runs on.
 #[cfg(any(miri, moorline_record))]
 pub type Active = Recorded;
