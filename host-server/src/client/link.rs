@@ -1,5 +1,6 @@
 //! A commander's link to its hub.
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -24,7 +25,7 @@ use crate::line::{ClientLine, Parts, own_len, sealed_len};
 /// Longest payload of a frame in bytes that a client takes.
 pub(super) const PAYLOAD_LEN: u16 = 4096;
 
-/// How long the hub may take to be reached and to prove itself.
+/// How long the hub may take to be reached; to prove itself it has the time of a handshake.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(15);
 
 /// How long the hub may take to answer what it can answer at once.
@@ -134,32 +135,27 @@ impl<'k> Link<'k> {
                 ..OFFER
             },
         };
-        let work = async {
-            match place {
-                Place::WebSocket(url) => {
-                    let road = Road::open_websocket(url).await?;
-                    Self::authenticate(road, initiator, ticket).await
-                }
-                Place::Udp { host, port, .. } => {
-                    let addresses = addresses(host, port).await?;
-                    Self::open_udp(&addresses, initiator, ticket).await
+        let opened = match place {
+            Place::WebSocket(url) => match in_time(Road::open_websocket(url)).await {
+                Ok(road) => Self::authenticate(road, initiator, ticket).await,
+                Err(error) => Err(error),
+            },
+            Place::Udp { host, port, .. } => match in_time(addresses(host, port)).await {
+                Ok(addresses) => Self::open_udp(&addresses, initiator, ticket).await,
+                Err(error) => Err(error),
+            },
+        };
+        opened.map_err(|error| match error {
+            ClientError::Stream(error)
+                if place.form() == Form::Datagram || error.kind() == ErrorKind::TimedOut =>
+            {
+                ClientError::Unreachable {
+                    place: url.into(),
+                    error,
                 }
             }
-        };
-        let unreachable = |error| ClientError::Unreachable {
-            place: url.into(),
-            error,
-        };
-        let late = async {
-            smol::Timer::after(CONNECT_PATIENCE).await;
-            Err(unreachable(std::io::ErrorKind::TimedOut.into()))
-        };
-        match future::or(work, late).await {
-            Err(ClientError::Stream(error)) if place.form() == Form::Datagram => {
-                Err(unreachable(error))
-            }
-            opened => opened,
-        }
+            error => error,
+        })
     }
 
     /// Opens a link at the first of `addresses` where somebody is.
@@ -168,7 +164,7 @@ impl<'k> Link<'k> {
         initiator: Initiator<'k>,
         mut ticket: Option<Ticket>,
     ) -> Result<Self, ClientError> {
-        let mut last = std::io::Error::from(std::io::ErrorKind::NotFound);
+        let mut last = std::io::Error::from(ErrorKind::NotFound);
         for address in addresses {
             let opened = async {
                 let road = Road::open_udp(*address).await?;
@@ -218,7 +214,7 @@ impl<'k> Link<'k> {
                 }
                 Ok(_) => {}
                 Err(ClientError::Ended(Closure::Refused(Reason::HandshakeTimeout))) => {
-                    let late = std::io::Error::from(std::io::ErrorKind::TimedOut);
+                    let late = std::io::Error::from(ErrorKind::TimedOut);
                     return Err(link.dropped.map_or(late.into(), handshake_error));
                 }
                 Err(ClientError::Ended(Closure::Refused(reason))) => {
@@ -393,6 +389,17 @@ impl<'k> Link<'k> {
 /// Returns `duration` in milliseconds.
 pub(super) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Returns what `reaching` leads to, unless it takes too long.
+async fn in_time<T>(
+    reaching: impl Future<Output = Result<T, ClientError>>,
+) -> Result<T, ClientError> {
+    let late = async {
+        smol::Timer::after(CONNECT_PATIENCE).await;
+        Err(std::io::Error::from(ErrorKind::TimedOut).into())
+    };
+    future::or(reaching, late).await
 }
 
 /// Returns what a handshake that ended for `reason` means to its user.
