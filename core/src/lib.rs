@@ -21,6 +21,7 @@
 //! message         what travels inside sealed frames
 //! message_mac     the code of one message outside a session
 //! time_floor      what the time is at least
+//! feed            what is kept for several readers: events, lines of a log
 //! provision       what a device is given before its first boot
 //! websocket       the client's side of RFC 6455, for devices
 //! ```
@@ -60,6 +61,7 @@ pub mod crypto;
 pub mod datagram;
 pub mod driver;
 pub mod entropy;
+pub mod feed;
 pub mod framing;
 pub mod handshake;
 pub mod limits;

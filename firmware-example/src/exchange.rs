@@ -5,7 +5,9 @@ use moorline_core::connection::{Context, Responding, Settings};
 use moorline_core::entropy::Entropy;
 use moorline_core::handshake::{Admission, Gate, Responder};
 use moorline_core::limits::MAX_HANDSHAKE_LEN;
-use moorline_core::message::{ENVELOPE_HEADER_LEN, Envelope, Reply, Request, Response, Status};
+use moorline_core::message::{
+    ENVELOPE_HEADER_LEN, Envelope, FromAgent, Reply, Request, Response, Status,
+};
 use moorline_core::reason::Reason;
 use moorline_core::revocation::Revocations;
 use moorline_core::time::{Instant, Now, UnixMillis};
@@ -235,15 +237,14 @@ fn respond(
         request.id,
         reply.status
     );
-    let response = Response {
-        id: request.id,
-        reply,
+    let said = |reply| {
+        let id = request.id;
+        FromAgent::Response(Response { id, reply })
     };
-    let encoded = match response.encode(out) {
+    let encoded = match said(reply).encode(out) {
         Ok(encoded) => Ok(encoded.len()),
         Err(TooSmall { .. }) => {
-            let reply = Reply::bare(Status::Failed);
-            let failed = Response { reply, ..response };
+            let failed = said(Reply::bare(Status::Failed));
             failed.encode(out).map(|encoded| encoded.len())
         }
     };

@@ -15,7 +15,7 @@ use moorline_core::handshake::{
 };
 use moorline_core::limits::MAX_HANDSHAKE_LEN;
 use moorline_core::link::{HubLink, MAX_SPLIT_LEN};
-use moorline_core::message::{Alert, Control, Envelope, FromHub, Request, Response, ToHub};
+use moorline_core::message::{Alert, Control, Envelope, FromAgent, FromHub, Request, ToHub};
 use moorline_core::offline::CounterEntry;
 use moorline_core::provision::{MAX_PROVISION_LEN, Provision};
 use moorline_core::session::FrameAssembly;
@@ -251,8 +251,8 @@ fn commands(data: &[u8]) {
     if let Ok(request) = Request::decode(data) {
         assert_eq!(request.encode(&mut out).expect("it came so"), data);
     }
-    if let Ok(response) = Response::decode(data) {
-        assert_eq!(response.encode(&mut out).expect("it came so"), data);
+    if let Ok(message) = FromAgent::decode(data) {
+        assert_eq!(message.encode(&mut out).expect("it came so"), data);
     }
 }
 

@@ -9,6 +9,7 @@
 mod case;
 pub mod channel;
 mod deep;
+mod feed;
 pub mod fixture;
 mod framing;
 pub mod fuzz;
@@ -115,6 +116,7 @@ pub const BATCHES: &[&[&[Case]]] = &[
     &[link::schedules::CASES],
     &[
         message::CASES,
+        feed::CASES,
         message_mac::CASES,
         time_floor::CASES,
         revocation::CASES,

@@ -3,8 +3,9 @@
 use moorline_core::crypto::PUBLIC_KEY_LEN;
 use moorline_core::limits::{MAX_OFFLINE_COMMAND_LEN, MAX_OFFLINE_REPLY_LEN};
 use moorline_core::message::{
-    AgentEntry, Command, Envelope, FromHub, MAX_ARGUMENTS, MAX_FIELDS, OfflineRefusal, Reply,
-    Request, Response, RouteRefusal, Status, ToHub, Value, is_carried,
+    AgentEntry, Command, Envelope, Event, Field, FromAgent, FromHub, Log, MAX_ARGUMENTS,
+    MAX_FIELDS, Observation, OfflineRefusal, Reply, Request, Response, RouteRefusal, Status, ToHub,
+    Value, is_carried,
 };
 use moorline_core::offline::{MIN_COMMAND_LEN, MIN_REPLY_LEN, SIGNED_PREKEY_LEN};
 use moorline_core::reason::Reason;
@@ -37,7 +38,7 @@ pub(crate) static CASES: &[Case] = &[
                 let step = usize::from(version);
                 ensure!(Request::decode(&bytes) == Err(Reason::MessageVersion), step);
                 ensure!(
-                    Response::decode(&bytes).err() == Some(Reason::MessageVersion),
+                    FromAgent::decode(&bytes).err() == Some(Reason::MessageVersion),
                     step
                 );
                 ensure!(
@@ -97,17 +98,19 @@ pub(crate) static CASES: &[Case] = &[
         "an unknown variant and a truth value that is neither are refused",
         CODEC,
         || {
-            let bytes: [&[u8]; 6] = [
+            let bytes: [&[u8]; 7] = [
                 // A status, a value's kind and a truth value that do not exist.
-                b"\x01\x01\x05\x00",
-                b"\x01\x01\x00\x01\x01x\x04\x00",
-                b"\x01\x01\x00\x01\x01x\x00\x02",
-                b"\x01\x01\x85\x80\x80\x80\x00\x00",
-                b"\x01\x01\x00\x01\x01x\x84\x00",
-                b"\x01\x01\x00\x01\x01x\x00\xff",
+                b"\x01\x00\x01\x05\x00",
+                b"\x01\x00\x01\x00\x01\x01x\x04\x00",
+                b"\x01\x00\x01\x00\x01\x01x\x00\x02",
+                b"\x01\x00\x01\x85\x80\x80\x80\x00\x00",
+                b"\x01\x00\x01\x00\x01\x01x\x84\x00",
+                b"\x01\x00\x01\x00\x01\x01x\x00\xff",
+                // A kind of message.
+                b"\x01\x03\x00\x00\x00",
             ];
             for (step, bytes) in bytes.into_iter().enumerate() {
-                ensure!(Response::decode(bytes) == Err(Reason::Malformed), step);
+                ensure!(FromAgent::decode(bytes) == Err(Reason::Malformed), step);
             }
             ensure!(ToHub::decode(&[1, 1]).err() == Some(Reason::Malformed));
             ensure!(ToHub::decode(&[1, 0, 2]).err() == Some(Reason::Malformed));
@@ -145,9 +148,9 @@ pub(crate) static CASES: &[Case] = &[
                 .with("degrees_mc", Value::Int(-300))
                 .with("name", Value::Text("m\u{fc}hle"))
                 .with("raw", Value::Bytes(&[0, 255]));
-            let response = Response { id: 1, reply };
+            let response = FromAgent::Response(Response { id: 1, reply });
             // -300 is 599 in zigzag.
-            let expected = b"\x01\x01\x00\x04\x02on\x00\x01\x0adegrees_mc\x01\xd7\x04\
+            let expected = b"\x01\x00\x01\x00\x04\x02on\x00\x01\x0adegrees_mc\x01\xd7\x04\
             \x04name\x02\x06m\xc3\xbchle\x03raw\x03\x02\x00\xff";
             let mut out = [0; 64];
             ensure!(
@@ -155,7 +158,7 @@ pub(crate) static CASES: &[Case] = &[
                     .encode(&mut out)
                     .is_ok_and(|bytes| bytes == expected)
             );
-            ensure!(Response::decode(expected) == Ok(response));
+            ensure!(FromAgent::decode(expected) == Ok(response));
             for (number, status) in (0u8..).zip([
                 Status::Done,
                 Status::UnknownCommand,
@@ -163,12 +166,20 @@ pub(crate) static CASES: &[Case] = &[
                 Status::NotPermitted,
                 Status::Failed,
             ]) {
-                let bytes = [1, 7, number, 0];
-                let response = Response::decode(&bytes);
-                ensure!(response.is_ok_and(|response| response.reply == Reply::bare(status)));
+                let bytes = [1, 0, 7, number, 0];
+                let expected = FromAgent::Response(Response {
+                    id: 7,
+                    reply: Reply::bare(status),
+                });
+                ensure!(FromAgent::decode(&bytes) == Ok(expected));
             }
             Ok(())
         },
+    ),
+    case(
+        "an event and a piece of a log are what their layouts say",
+        COMMANDS,
+        reports,
     ),
     case("text that is not UTF-8 is refused", COMMANDS, || {
         let texts: [&[u8]; 5] = [
@@ -520,6 +531,59 @@ fn offline_lengths() -> Result<(), Failure> {
     Ok(())
 }
 
+fn reports() -> Result<(), Failure> {
+    let mut observation = Observation::new("temperature");
+    let field = Field {
+        name: "mc",
+        value: Value::Int(-1),
+    };
+    ensure!(observation.fields.push(field).is_ok());
+    let event = FromAgent::Event(Event {
+        number: 300,
+        lost: 2,
+        age_ms: 128,
+        observation,
+    });
+    let log = FromAgent::Log(Log {
+        number: 1,
+        lost: 0,
+        lines: &[9, 8, 0],
+    });
+    let expected: [(&FromAgent<'_>, &[u8]); 2] = [
+        (
+            &event,
+            b"\x01\x01\xac\x02\x02\x80\x01\x0btemperature\x01\x02mc\x01\x01",
+        ),
+        (&log, b"\x01\x02\x01\x00\x03\x09\x08\x00"),
+    ];
+    for (step, (message, expected)) in expected.into_iter().enumerate() {
+        let mut out = [0; 64];
+        ensure!(
+            message
+                .encode(&mut out)
+                .is_ok_and(|bytes| bytes == expected),
+            step
+        );
+        ensure!(FromAgent::decode(expected).as_ref() == Ok(message), step);
+        for len in 1..expected.len() {
+            ensure!(
+                FromAgent::decode(&expected[..len]) == Err(Reason::Malformed),
+                len
+            );
+        }
+    }
+    // An observation that waits is what stands in the event.
+    let mut out = [0; 64];
+    let FromAgent::Event(event) = event else {
+        return Ok(());
+    };
+    let kept = event.observation.encode(&mut out);
+    ensure!(kept.is_ok_and(|bytes| bytes == b"\x0btemperature\x01\x02mc\x01\x01"));
+    ensure!(Observation::decode(b"\x0btemperature\x01\x02mc\x01\x01") == Ok(event.observation));
+    ensure!(Observation::decode(b"\x0btemperature\x01\x02mc") == Err(Reason::Malformed));
+    Ok(())
+}
+
 fn counts() -> Result<(), Failure> {
     // Empty arguments, and fields without a name that say no.
     for count in 0..=20 {
@@ -528,9 +592,9 @@ fn counts() -> Result<(), Failure> {
         request[..5].copy_from_slice(&[1, 1, 1, b'x', number]);
         let decoded = Request::decode(&request[..5 + count]).is_ok();
         ensure!(decoded == (count <= MAX_ARGUMENTS), count);
-        let mut response = [0; 64];
-        response[..4].copy_from_slice(&[1, 1, 0, number]);
-        let decoded = Response::decode(&response[..4 + 3 * count]).is_ok();
+        let mut response = [0; 72];
+        response[..5].copy_from_slice(&[1, 0, 1, 0, number]);
+        let decoded = FromAgent::decode(&response[..5 + 3 * count]).is_ok();
         ensure!(decoded == (count <= MAX_FIELDS), count);
     }
     Ok(())

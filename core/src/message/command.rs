@@ -103,7 +103,7 @@ impl<'a> Reply<'a> {
     }
 }
 
-/// A reply with the number of the request that it answers.
+/// A reply with the number of the request that it answers. It travels as [`super::FromAgent::Response`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Response<'a> {
     /// The number of the request.
@@ -124,26 +124,6 @@ impl<'a> Request<'a> {
     }
 
     /// Encodes the request.
-    ///
-    /// # Errors
-    ///
-    /// [`TooSmall`] when `out` does not take it.
-    pub fn encode<'o>(&self, out: &'o mut [u8]) -> Result<&'o mut [u8], TooSmall> {
-        codec::encode_versioned(self, out)
-    }
-}
-
-impl<'a> Response<'a> {
-    /// Decodes a response.
-    ///
-    /// # Errors
-    ///
-    /// [`Reason::MessageVersion`], [`Reason::Malformed`].
-    pub fn decode(bytes: &'a [u8]) -> Result<Self, Reason> {
-        codec::decode_versioned(bytes)
-    }
-
-    /// Encodes the response.
     ///
     /// # Errors
     ///

@@ -8,6 +8,7 @@ mod command;
 mod control;
 mod envelope;
 mod link;
+mod report;
 
 pub use alert::{Alert, AlertCode};
 pub use command::{
@@ -18,3 +19,4 @@ pub use envelope::{ENVELOPE_HEADER_LEN, Envelope, is_carried};
 pub use link::{
     AgentEntry, FrameName, FromHub, MAX_AGENT_ENTRIES, OfflineRefusal, RouteRefusal, ToHub,
 };
+pub use report::{Event, FromAgent, Log, Observation};

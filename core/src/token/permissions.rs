@@ -70,10 +70,13 @@ impl Permissions {
             .map(|(_, permission)| *permission)
     }
 
-    /// Returns what it takes to give the command `name` to an agent. A command that the table has no name for is for
-    /// those who may give every command.
+    /// Returns what it takes to give the command `name` to an agent (PROTOCOL.md §10.3). A command that the table has no
+    /// name for is for those who may give every command.
     #[must_use]
     pub fn for_command(name: &str) -> Self {
+        if name == WATCH {
+            return Self::AGENT_WATCH;
+        }
         TABLE
             .iter()
             .find(|(known, _)| known.strip_prefix(COMMAND_PREFIX) == Some(name))
@@ -176,6 +179,8 @@ impl Permissions {
 
 /// What the names of permissions for commands begin with.
 const COMMAND_PREFIX: &str = "agent.command.";
+/// The command by which a commander subscribes to what an agent notices.
+const WATCH: &str = "watch";
 
 #[cfg(test)]
 mod tests {

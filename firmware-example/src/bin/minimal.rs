@@ -22,7 +22,7 @@ use moorline_core::framing::{Delimited, delimited_len};
 use moorline_core::handshake::{Admission, Gate, SingleUse};
 use moorline_core::limits::{HANDSHAKE_MILLIS, MAX_HANDSHAKE_LEN};
 use moorline_core::message::{
-    ENVELOPE_HEADER_LEN, Envelope, FromHub, Reply, Request, Response, Status, Value,
+    ENVELOPE_HEADER_LEN, Envelope, FromAgent, FromHub, Reply, Request, Response, Status, Value,
 };
 use moorline_core::reason::Error;
 use moorline_core::revocation::Revocations;
@@ -179,10 +179,10 @@ fn respond<'o>(message: &[u8], granted: Permissions, out: &'o mut [u8]) -> Optio
             _ => Reply::bare(Status::UnknownCommand),
         }
     };
-    let response = Response {
+    let response = FromAgent::Response(Response {
         id: request.id,
         reply,
-    };
+    });
     response.encode(out).ok().map(|response| &*response)
 }
 

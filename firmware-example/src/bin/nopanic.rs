@@ -20,7 +20,7 @@ use core::panic::PanicInfo;
 use cortex_m_rt::entry;
 use moorline_core::entropy::{Entropy, EntropyError};
 use moorline_core::framing::{Framing, Progress, WebSocketClient};
-use moorline_core::message::{Alert, Control, Envelope, FromHub, Request, Response, ToHub};
+use moorline_core::message::{Alert, Control, Envelope, FromAgent, FromHub, Request, ToHub};
 use moorline_core::offline::CounterEntry;
 use moorline_core::session::SlidingWindow;
 use moorline_core::token::{AgentId, MAX_COMPACT_LEN, MAX_UNPACKED_LEN, UnpackedToken};
@@ -139,8 +139,8 @@ fn commands(data: &[u8]) {
     if let Ok(request) = Request::decode(data) {
         black_box(request.encode(&mut out).is_ok());
     }
-    if let Ok(response) = Response::decode(data) {
-        black_box(response.encode(&mut out).is_ok());
+    if let Ok(message) = FromAgent::decode(data) {
+        black_box(message.encode(&mut out).is_ok());
     }
 }
 

@@ -9,6 +9,7 @@ from .wire import Reader, option, signed, string, uint, varint
 
 DONE, UNKNOWN_COMMAND, BAD_ARGUMENT, NOT_PERMITTED, FAILED = range(5)
 MESSAGE_VERSION = 1
+RESPONSE = 0
 Value = bool | int | str | bytes
 
 
@@ -65,13 +66,14 @@ class Response:
     def encode(self) -> bytes:
         """As bytes."""
         fields = b"".join(string(name.encode()) + _encode_value(value) for name, value in self.fields.items())
-        head = bytes([MESSAGE_VERSION]) + varint(self.id) + varint(self.status)
+        head = bytes([MESSAGE_VERSION]) + varint(RESPONSE) + varint(self.id) + varint(self.status)
         return head + varint(len(self.fields)) + fields
 
     @classmethod
     def decode(cls, data: bytes) -> Response:
         """From bytes."""
         reader = _versioned(data)
+        check(reader.varint() == RESPONSE, "Malformed")
         number, status = reader.varint(), reader.varint()
         check(status <= FAILED, "Malformed")
         fields = dict(reader.list(lambda: (reader.text(), _decode_value(reader)), 12))
