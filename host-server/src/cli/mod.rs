@@ -5,7 +5,9 @@
 //! refuses the token or the permission; 5 no such agent, it is offline, or it has left no prekey; 6 no answer in time.
 
 mod enroll;
+mod follow;
 mod join;
+mod log_lines;
 mod offline;
 mod output;
 mod provision;
@@ -18,6 +20,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 pub use enroll::EnrollArguments;
+pub use follow::{LogsArguments, WatchArguments};
 pub use join::JoinArguments;
 use moorline_core::message::{OfflineRefusal, RouteRefusal};
 pub use offline::{OfflineArguments, RepliesArguments};
@@ -67,6 +70,10 @@ enum Command {
     Agents,
     /// Sends a command to an agent and prints its reply.
     Send(SendArguments),
+    /// Prints what an agent notices, as it says it.
+    Watch(WatchArguments),
+    /// Prints an agent's log, as it writes it.
+    Logs(LogsArguments),
     /// Fetches the replies to commands that were left for agents with `send --offline`.
     Replies(RepliesArguments),
 }
@@ -172,6 +179,8 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Renew(renew) => renew.run(&profile, json),
         Command::Agents => send::agents(&profile, json),
         Command::Send(send) => send.run(&profile, json),
+        Command::Watch(watch) => watch.run(&profile, json),
+        Command::Logs(logs) => logs.run(&profile, json),
         Command::Replies(replies) => replies.run(&profile, json),
     }
 }

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use base64ct::{Base64UrlUnpadded, Encoding};
-use moorline_core::message::{Reply, Status, Value};
+use moorline_core::message::{Event, Field, Reply, Status, Value};
 use serde_json::{Map, Value as Json, json};
 
 use super::Failure;
@@ -109,12 +109,7 @@ pub(super) struct Rendered {
 
 /// Returns `reply` in the form in which it is printed.
 pub(super) fn render(json: bool, reply: &Reply<'_>) -> Rendered {
-    let fields: Map<String, Json> = reply
-        .fields
-        .iter()
-        .map(|field| (field.name.to_owned(), to_json(&field.value)))
-        .collect();
-    let value = json!({ "status": status(reply.status), "fields": fields });
+    let value = json!({ "status": status(reply.status), "fields": fields_of(&reply.fields) });
     let width = reply
         .fields
         .iter()
@@ -164,6 +159,39 @@ impl Rendered {
         }
         print(self.json, &self.value, &self.text)
     }
+}
+
+/// Prints what an agent noticed.
+pub(super) fn event(json: bool, event: &Event<'_>) -> Result<(), Failure> {
+    let observation = &event.observation;
+    let value = json!({
+        "number": event.number,
+        "lost": event.lost,
+        "age_ms": event.age_ms,
+        "name": observation.name,
+        "fields": fields_of(&observation.fields),
+    });
+    let mut text = format!("{:>6}  {}", event.number, printable(observation.name));
+    for field in &observation.fields {
+        text.push_str(&format!(
+            "  {} {}",
+            printable(field.name),
+            to_text(&field.value)
+        ));
+    }
+    text.push_str(&format!("  ({} ms ago", event.age_ms));
+    if event.lost > 0 {
+        text.push_str(&format!(", {} before it are lost", event.lost));
+    }
+    text.push(')');
+    print(json, &value, &text)
+}
+
+fn fields_of(fields: &[Field<'_>]) -> Map<String, Json> {
+    let fields = fields.iter();
+    fields
+        .map(|field| (field.name.to_owned(), to_json(&field.value)))
+        .collect()
 }
 
 fn status(status: Status) -> &'static str {

@@ -1,6 +1,6 @@
 //! A commander at work.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use futures_lite::future;
@@ -9,8 +9,10 @@ use moorline_core::crypto::{PUBLIC_KEY_LEN, PublicKey, SigningKey};
 use moorline_core::handshake::{Pins, Ticket};
 use moorline_core::limits::RESEND_MILLIS;
 use moorline_core::message::{
-    Command, ENVELOPE_HEADER_LEN, Envelope, FromHub, Reply, Request, Response, RouteRefusal, ToHub,
+    Command, ENVELOPE_HEADER_LEN, Envelope, FromAgent, FromHub, Reply, Request, Response,
+    RouteRefusal, ToHub,
 };
+use moorline_core::reason::Reason;
 use moorline_core::time::Instant;
 use moorline_core::token::{AgentId, TrustAnchors, UnpackedToken};
 
@@ -67,13 +69,16 @@ pub struct Client<'k> {
     channels: Vec<Channel<'k>>,
     /// What agents left for the next channel to them.
     tickets: HashMap<AgentId, Ticket>,
+    /// What agents said by themselves and nobody has taken yet, the oldest first.
+    pub(super) reports: VecDeque<Heard>,
     next_id: u32,
 }
 
 /// A message of an agent's, and how long its frame was.
-struct FromAgent {
-    agent: AgentId,
-    message: Vec<u8>,
+#[derive(Debug)]
+pub(super) struct Heard {
+    pub(super) agent: AgentId,
+    pub(super) message: Vec<u8>,
     len: usize,
 }
 
@@ -116,6 +121,7 @@ impl<'k> Client<'k> {
             link: Link::open(url, commander, ticket).await?,
             channels: Vec::new(),
             tickets: HashMap::new(),
+            reports: VecDeque::new(),
             next_id: 0,
         })
     }
@@ -167,10 +173,10 @@ impl<'k> Client<'k> {
             .iter()
             .position(|channel| channel.agent == agent);
         match (answered, channel) {
-            (Ok((message, sent)), _) => {
-                let response = Response::decode(&message).map_err(ClientError::Malformed)?;
-                Ok((take(&response.reply), sent))
-            }
+            (Ok((message, sent)), _) => match response(&message) {
+                Some(response) => Ok((take(&response.reply), sent)),
+                None => Err(ClientError::Malformed(Reason::Malformed)),
+            },
             // Whatever is wrong with the channel, the next command opens a new one.
             (Err(error), Some(channel)) => {
                 let channel = self.channels.swap_remove(channel);
@@ -209,13 +215,16 @@ impl<'k> Client<'k> {
             let Some(got) = got else {
                 continue;
             };
-            let answers = Response::decode(&got.message).is_ok_and(|response| response.id == id);
-            if got.agent == agent && answers {
+            let answered = response(&got.message).map(|response| response.id);
+            if got.agent == agent && answered == Some(id) {
                 let sent = Sent {
                     request_len,
                     reply_len: got.len,
                 };
                 return Ok((got.message, sent));
+            }
+            if answered.is_none() {
+                self.keep_report(got);
             }
         }
     }
@@ -367,7 +376,10 @@ impl<'k> Client<'k> {
     }
 
     /// Waits for one thing to happen, until `due` at the latest, and returns it if it is a message of an agent's.
-    async fn wait(&mut self, due: Option<Instant>) -> Result<Option<FromAgent>, ClientError> {
+    pub(super) async fn wait(
+        &mut self,
+        due: Option<Instant>,
+    ) -> Result<Option<Heard>, ClientError> {
         let own = self.channels.iter().filter_map(Channel::deadline);
         let due = own.chain(due).min();
         match self.link.wait(due).await? {
@@ -384,7 +396,7 @@ impl<'k> Client<'k> {
                 if let Some(send) = send {
                     self.carry(agent, number, &send).await?;
                 }
-                Ok(message.map(|message| FromAgent {
+                Ok(message.map(|message| Heard {
                     agent,
                     message,
                     len,
@@ -443,5 +455,13 @@ impl<'k> Client<'k> {
             inner,
         };
         self.link.send_envelope(&envelope).await
+    }
+}
+
+/// Returns the response in what an agent said, if it is one.
+fn response(message: &[u8]) -> Option<Response<'_>> {
+    match FromAgent::decode(message) {
+        Ok(FromAgent::Response(response)) => Some(response),
+        _ => None,
     }
 }

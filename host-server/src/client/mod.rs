@@ -48,6 +48,7 @@ mod ledger;
 mod link;
 mod offline;
 mod profile;
+mod reports;
 mod road;
 mod staged;
 
@@ -57,4 +58,5 @@ pub use join::Newcomer;
 pub use ledger::{Account, Ledger, MAX_OPEN_COMMANDS, OpenCommand, is_over};
 pub use offline::{OfflineOrder, OfflineOutcome};
 pub use profile::{Profile, ProfileError};
+pub use reports::Report;
 pub use staged::Staged;

@@ -20,7 +20,9 @@ use moorline_core::handshake::{
     Admission, Gate, Initiator, Offer, OwnToken, RespondAs, Responder, Shown, Wanted,
 };
 use moorline_core::limits::MAX_HANDSHAKE_LEN;
-use moorline_core::message::{Alert, AlertCode, Envelope, Reply, Request, Response, Status, Value};
+use moorline_core::message::{
+    Alert, AlertCode, Envelope, FromAgent, Reply, Request, Response, Status, Value,
+};
 use moorline_core::time::Now;
 use moorline_core::token::{AgentId, Claims, MAX_UNPACKED_LEN, Permissions, VerifiedClaims};
 use moorline_core::wire::{Form, Limits, Refuse, SuiteList};
@@ -234,10 +236,10 @@ fn serve<F: Framing, C: moorline_core::driver::Clock>(
             if !facts.is_some_and(|facts| facts.permissions.contains(needed)) {
                 let reply = Reply::bare(Status::NotPermitted);
                 let mut encoded = [0; 100];
-                let response = Response {
+                let response = FromAgent::Response(Response {
                     id: asked.id,
                     reply,
-                };
+                });
                 let encoded = response.encode(&mut encoded).expect("it fits");
                 let frame = channels.send(&asked.route, encoded, &mut out);
                 let frame = frame.expect("the channel is open").to_vec();
@@ -270,7 +272,7 @@ fn serve<F: Framing, C: moorline_core::driver::Clock>(
                     None => Reply::bare(Status::UnknownCommand),
                 };
                 let mut encoded = [0; 1000];
-                let encoded = Response { id, reply }
+                let encoded = FromAgent::Response(Response { id, reply })
                     .encode(&mut encoded)
                     .expect("it fits");
                 // A channel that is over has nobody to answer.
