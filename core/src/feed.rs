@@ -38,6 +38,14 @@ pub struct Item {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TooLong;
 
+impl Cursor {
+    /// Returns the number of the item that is read next.
+    #[must_use]
+    pub fn number(self) -> u64 {
+        self.0
+    }
+}
+
 impl<const N: usize> Feed<N> {
     /// Returns the feed without an item.
     #[must_use]
@@ -92,6 +100,18 @@ impl<const N: usize> Feed<N> {
             return self.begin();
         }
         Cursor(number)
+    }
+
+    /// Returns where a reader stands that wants what comes, and nothing of what is kept.
+    #[must_use]
+    pub fn end(&self) -> Cursor {
+        Cursor(self.next)
+    }
+
+    /// Returns whether a reader at `cursor` has missed something.
+    #[must_use]
+    pub fn is_behind(&self, cursor: Cursor) -> bool {
+        cursor.0 < self.oldest
     }
 
     /// Returns whether a reader at `cursor` has something to read.

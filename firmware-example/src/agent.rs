@@ -16,10 +16,11 @@ use moorline_core::connection::{Event, Heartbeat, NewToken, Settings};
 use moorline_core::crypto::EphemeralKey;
 use moorline_core::driver::blocking::{Link, Machine, open_websocket};
 use moorline_core::driver::{Buffers, DriverError};
+use moorline_core::feed::Feed;
 use moorline_core::framing::{MAX_CLIENT_HEADER_LEN, MAX_RESPONSE_LEN, WebSocketClient};
 use moorline_core::handshake::{SingleUse, Ticket};
 use moorline_core::limits::{HANDSHAKE_MILLIS, MAX_HANDSHAKE_LEN};
-use moorline_core::message::{FromHub, ToHub};
+use moorline_core::message::{Alert, AlertCode, FromHub, ToHub};
 use moorline_core::reason::Error;
 use moorline_core::time::{Instant, Now};
 use moorline_core::token::{MAX_UNPACKED_LEN, UnpackedToken};
@@ -27,12 +28,14 @@ use moorline_core::wire::FRAME_OVERHEAD;
 use static_cell::{ConstStaticCell, StaticCell};
 
 use crate::backoff::Backoff;
-use crate::board::{Board, Clock, Entropy, Uart};
+use crate::board::{Board, Clock, Entropy, LOG_LEN, Uart, restart};
 use crate::commands::{Devices, Session};
-use crate::exchange::{Exchange, SETTINGS, Surroundings};
+use crate::exchange::{CHANNEL_COUNT, Exchange, SETTINGS, Surroundings};
 use crate::identity::{BootError, Identity, handshake_len};
 use crate::offline::{Offline, Place};
 use crate::renewal::Renewal;
+use crate::reports::Reports;
+use crate::settings::{Settings as DeviceSettings, Text};
 use crate::stream::{Line, LineError};
 
 /// The agent, ready to connect.
@@ -65,11 +68,13 @@ impl Agent {
             clock,
             mut entropy,
             leds,
+            mut log,
             provision,
             sensor,
             stack,
             uart,
         } = board;
+        log.keep(LOG.take());
         let identity = IDENTITY.init(Identity::establish(provision, &mut entropy)?);
         memory.exchange.begin(identity.floor());
         let claims = identity.own().claims;
@@ -84,6 +89,11 @@ impl Agent {
                 leds,
                 sensor,
                 stack,
+                log,
+                settings: DeviceSettings::DEFAULT,
+                reports: REPORTS.take(),
+                is_reboot_due: false,
+                text: Text::new(),
             },
             memory,
             spare: None,
@@ -271,6 +281,17 @@ impl Agent {
                     sent => sent?,
                 }
             }
+            self.devices.observe();
+            if heard.is_none()
+                && let Some(report) = exchange.report(&mut self.devices)
+            {
+                match link.send_envelope(&exchange.envelope(report), &mut surroundings.entropy) {
+                    Err(DriverError::Own(error @ Error::PayloadTooLong { .. })) => {
+                        defmt::warn!("report not sent: {}", error);
+                    }
+                    sent => sent?,
+                }
+            }
             let (now, floor) = exchange.time(surroundings.now);
             let mut place = Place {
                 agent: &offline_agent,
@@ -290,12 +311,22 @@ impl Agent {
                     sent => sent?,
                 }
             }
+            if self.devices.is_reboot_due {
+                defmt::info!("starting anew, as told");
+                link.close(Alert::new(AlertCode::Close), machine.entropy)?;
+                restart()
+            }
         }
     }
 }
 
 /// Who the device is, for as long as it runs.
 static IDENTITY: StaticCell<Identity> = StaticCell::new();
+
+/// The lines of the log that are kept.
+static LOG: ConstStaticCell<Feed<LOG_LEN>> = ConstStaticCell::new(Feed::new());
+/// What the device says by itself.
+static REPORTS: ConstStaticCell<Reports<CHANNEL_COUNT>> = ConstStaticCell::new(Reports::new());
 
 /// What the agent works in; there is one.
 pub struct Memory {

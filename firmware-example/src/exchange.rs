@@ -17,7 +17,7 @@ use moorline_core::wire::{FRAME_OVERHEAD, Refuse, TooSmall};
 
 use crate::agent::MAX_PAYLOAD_LEN;
 use crate::commands;
-use crate::commands::{Devices, Session};
+use crate::commands::{Asker, Devices, Session};
 
 /// The device's channels, and where envelopes are taken apart and put together.
 pub struct Exchange {
@@ -146,7 +146,12 @@ impl Exchange {
         };
         let granted = self.channels.facts(&route).map(|facts| facts.permissions);
         let granted = granted.unwrap_or(Permissions::NONE);
-        let len = respond(asked, granted, session, devices, &mut self.response)?;
+        let asker = Asker {
+            granted,
+            route: Some(route),
+            session,
+        };
+        let len = respond(asked, &asker, devices, &mut self.response)?;
         let response = self.response.get(..len)?;
         let sealed = self.channels.send(&route, response, &mut self.inner);
         let len = sealed
@@ -171,6 +176,22 @@ impl Exchange {
             .channels
             .handle_deadline(&mut context, &mut self.inner)?;
         told(&carried)
+    }
+
+    /// Seals the next thing that the device says by itself, and returns it.
+    #[inline(never)]
+    pub fn report(&mut self, devices: &mut Devices) -> Option<Answer> {
+        let now_ms = devices.clock.milliseconds();
+        devices.reports.forget(&self.channels);
+        let (route, len) =
+            devices
+                .reports
+                .next(&self.channels, &devices.log, now_ms, &mut self.response)?;
+        let message = self.response.get(..len)?;
+        // One that cannot be sealed is missed by its number.
+        let sealed = self.channels.send(&route, message, &mut self.inner);
+        let len = sealed.ok()?.len();
+        Some(Answer { route, len })
     }
 
     /// Returns the envelope of `answer`, which stands here until the next one.
@@ -213,24 +234,19 @@ fn told(carried: &Carried<'_, '_>) -> Option<Answer> {
     })
 }
 
-/// Runs the command in `message` for who may do what `granted` says, and puts the response into `out`.
+/// Runs the command in `message` for `asker`, and puts the response into `out`.
 ///
 /// There is nobody to tell that a message is no request: who sends it does not wait.
 fn respond(
     message: &[u8],
-    granted: Permissions,
-    session: &Session,
+    asker: &Asker<'_>,
     devices: &mut Devices,
     out: &mut [u8],
 ) -> Option<usize> {
     let request = Request::decode(message)
         .inspect_err(|reason| defmt::warn!("no answer: {}", reason))
         .ok()?;
-    let reply = if granted.contains(Permissions::for_command(request.command.name)) {
-        commands::run(devices, &request.command, session)
-    } else {
-        Reply::bare(Status::NotPermitted)
-    };
+    let reply = commands::run(devices, &request.command, asker);
     defmt::info!(
         "command {=str} id {=u32}: {}",
         request.command.name,
@@ -288,7 +304,7 @@ impl Gate for Desk {
 /// Issuers' keys whose lists of what is revoked are kept.
 pub const ISSUER_COUNT: usize = 2;
 /// How many commanders speak with the device at a time.
-const CHANNEL_COUNT: usize = 4;
+pub const CHANNEL_COUNT: usize = 4;
 /// Longest payload of a frame on a channel in bytes: what an envelope leaves of one on the link.
 pub const MAX_MESSAGE_LEN: usize = MAX_INNER_LEN - FRAME_OVERHEAD - CONNECTION_ID_LEN;
 /// Longest message of a channel in bytes.

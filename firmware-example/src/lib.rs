@@ -8,6 +8,8 @@
 //!   backoff     how long it waits
 //!   exchange    from an envelope to its answer
 //!     commands  the table of commands
+//!       arguments, settings   what they take, and what they change
+//!   reports     what the device says by itself: observations and its log
 //!   offline     commands that were left for the device, run by the same table
 //!   machine, stream   the board as core sees it
 //! board         the hardware
@@ -20,6 +22,7 @@
 #![deny(unsafe_code)]
 
 pub mod agent;
+pub mod arguments;
 pub mod backoff;
 #[expect(
     unsafe_code,
@@ -32,4 +35,6 @@ pub mod identity;
 mod machine;
 pub mod offline;
 pub mod renewal;
+pub mod reports;
+pub mod settings;
 pub mod stream;

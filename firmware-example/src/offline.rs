@@ -17,7 +17,7 @@ use moorline_core::token::{Claims, Permissions};
 
 use crate::agent::MAX_PAYLOAD_LEN;
 use crate::commands;
-use crate::commands::{Devices, Session};
+use crate::commands::{Asker, Devices, Session};
 use crate::exchange::{ISSUER_COUNT, to_u16};
 
 /// What the device keeps for commands of commanders that are not there, and where it works on one.
@@ -194,8 +194,13 @@ impl OfflineShell for Shell<'_> {
         Ok(())
     }
 
-    fn run<'a>(&'a mut self, command: &'a Command<'a>, _: Permissions) -> Reply<'a> {
-        let reply = commands::run(self.devices, command, self.session);
+    fn run<'a>(&'a mut self, command: &'a Command<'a>, granted: Permissions) -> Reply<'a> {
+        let asker = Asker {
+            granted,
+            route: None,
+            session: self.session,
+        };
+        let reply = commands::run(self.devices, command, &asker);
         defmt::info!("offline command {=str}: {}", command.name, reply.status);
         reply
     }

@@ -133,6 +133,9 @@ fn numbers() -> Result<(), Failure> {
     ensure!(lost(4) == Some((4, 0)));
     ensure!(lost(0) == Some((2, 2)));
     ensure!(lost(6).is_none());
+    ensure!(feed.is_behind(feed.at(1)) && !feed.is_behind(feed.at(2)));
+    ensure!(feed.begin().number() == 2 && feed.end().number() == 6);
+    ensure!(!feed.has_more(feed.end()));
     // It counted before the feed began anew.
     ensure!(lost(7) == Some((2, 0)) && lost(u64::MAX) == Some((2, 0)));
     Ok(())

@@ -5,7 +5,6 @@
 #![no_main]
 
 use cortex_m_rt::entry;
-use defmt_semihosting as _;
 use moorline_firmware::agent::{Agent, MEMORY};
 use moorline_firmware::board::{Board, FAILURE, exit};
 

@@ -5,7 +5,6 @@
 #![no_main]
 
 use cortex_m_rt::entry;
-use defmt_semihosting as _;
 use embedded_io::Write;
 use moorline_firmware::board::{Board, FAILURE, exit};
 

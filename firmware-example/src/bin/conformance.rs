@@ -9,7 +9,6 @@
 #![no_main]
 
 use cortex_m_rt::entry;
-use defmt_semihosting as _;
 use moorline_conformance::{BATCHES, Case, DEEP, batch_cases};
 use moorline_core::crypto::self_test;
 use moorline_firmware::board::{FAILURE, SUCCESS, exit, take_stack};

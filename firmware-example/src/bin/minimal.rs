@@ -12,7 +12,6 @@
 use core::convert::Infallible;
 
 use cortex_m_rt::entry;
-use defmt_semihosting as _;
 use moorline_core::channel::{Answering, Carried, ChannelEvent, Channels, Rate};
 use moorline_core::connection::{Context, Event, Heartbeat, Responding, Settings};
 use moorline_core::crypto::EphemeralKey;

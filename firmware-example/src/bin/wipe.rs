@@ -13,7 +13,6 @@ use core::ops::Range;
 use core::ptr;
 
 use cortex_m_rt::entry;
-use defmt_semihosting as _;
 use moorline_conformance::fixture::{Door, World, at};
 use moorline_conformance::pair::responding;
 use moorline_core::connection::{Connection, Context, Settings};

@@ -5,7 +5,6 @@
 #![no_main]
 
 use cortex_m_rt::entry;
-use defmt_semihosting as _;
 use moorline_core::crypto::provider::Active;
 use moorline_firmware::board::{Board, FAILURE, SUCCESS, exit};
 use moorline_wycheproof::GROUPS;

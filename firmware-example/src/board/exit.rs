@@ -7,6 +7,11 @@ pub fn exit(status: u8) -> ! {
     semihosting::process::exit(i32::from(status))
 }
 
+/// Starts the board anew, as its reset button does.
+pub fn restart() -> ! {
+    cortex_m::peripheral::SCB::sys_reset()
+}
+
 /// The status of a run in which all went well.
 pub const SUCCESS: u8 = 0;
 /// The status of a run that judged something and found it wanting.

@@ -21,6 +21,7 @@ mod fault;
 )]
 mod interrupt;
 mod led;
+mod logger;
 mod provision;
 mod register;
 mod sensor;
@@ -37,8 +38,9 @@ pub use clock::{Clock, TICKS_PER_SECOND, Ticks};
 use cortex_m::Peripherals;
 use critical_section::CriticalSection;
 pub use entropy::{Entropy, EntropyError};
-pub use exit::{FAILURE, HARD_FAULT, PANICKED, SUCCESS, exit};
+pub use exit::{FAILURE, HARD_FAULT, PANICKED, SUCCESS, exit, restart};
 pub use led::Leds;
+pub use logger::{LOG_LEN, Level, Log};
 pub use provision::provision;
 pub use sensor::Sensor;
 pub use stack::{MEASURED_STACK_LEN, Stack};
@@ -52,6 +54,8 @@ pub struct Board {
     pub entropy: Entropy,
     /// The two user LEDs.
     pub leds: Leds,
+    /// The log.
+    pub log: Log,
     /// The bytes that the device was provisioned with, see [`provision`].
     pub provision: &'static [u8],
     /// A value that changes, for the agent to report.
@@ -79,6 +83,7 @@ impl Board {
             clock,
             entropy: Entropy::new(),
             leds: Leds::new(),
+            log: Log::new(),
             provision: provision(),
             sensor: Sensor::new(clock),
             stack,

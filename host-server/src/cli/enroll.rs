@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::store::{PeerRole, Reach, encode_key};
 
 /// What a commander may do unless it is said otherwise.
-const DEFAULT_PERMISSIONS: [&str; 2] = ["agent.command.*", "agent.list"];
+const DEFAULT_PERMISSIONS: [&str; 3] = ["agent.command.*", "agent.list", "agent.watch"];
 
 /// What a peer is.
 #[derive(Debug, Clone, Copy, ValueEnum)]

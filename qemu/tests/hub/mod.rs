@@ -20,7 +20,7 @@ use moorline_core::handshake::{
 };
 use moorline_core::limits::MAX_HANDSHAKE_LEN;
 use moorline_core::message::{
-    Alert, Command, ENVELOPE_HEADER_LEN, Envelope, FromHub, Request, Response, Status, ToHub,
+    Alert, Command, ENVELOPE_HEADER_LEN, Envelope, FromAgent, FromHub, Request, Status, ToHub,
 };
 use moorline_core::provision::{MAX_PROVISION_LEN, Provision, Site};
 use moorline_core::revocation::{MAX_REVOKE_LIST_LEN, RevokeList, Revoked};
@@ -491,7 +491,9 @@ impl Said {
 }
 
 fn said(message: &[u8], id: u32) -> Said {
-    let response = Response::decode(message).expect("a response");
+    let FromAgent::Response(response) = FromAgent::decode(message).expect("a message") else {
+        panic!("the device says something else");
+    };
     assert_eq!(response.id, id);
     let fields = response.reply.fields.iter();
     Said {

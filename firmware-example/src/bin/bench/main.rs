@@ -12,7 +12,6 @@ mod meter;
 mod operations;
 
 use cortex_m_rt::entry;
-use defmt_semihosting as _;
 use meter::Meter;
 use moorline_firmware::board::{Board, FAILURE, SUCCESS, exit};
 use operations::{OPERATIONS, SIZES};
