@@ -23,6 +23,7 @@
 //! time_floor      what the time is at least
 //! feed            what is kept for several readers: events, lines of a log
 //! provision       what a device is given before its first boot
+//! storage         what a device keeps through resets, in NOR flash
 //! websocket       the client's side of RFC 6455, for devices
 //! ```
 //!
@@ -30,7 +31,8 @@
 //!
 //! * The crate never allocates, never reads a clock, never logs and never blocks.
 //! * Entropy and time are arguments: [`entropy::Entropy`] and [`time::Now`].
-//! * No type of another crate stands in the public interface, but for `embedded-io`, `heapless` and `serde`.
+//! * No type of another crate stands in the public interface, but for `embedded-io`, `embedded-storage`, `heapless` and
+//!   `serde`.
 //! * There is no type for a session whose peer is not verified.
 //! * There is no constructor, feature or flag that leaves a check out.
 //! * Hostile bytes reach no index, no arithmetic that wraps and no panic.
@@ -73,6 +75,7 @@ pub mod provision;
 pub mod reason;
 pub mod revocation;
 pub mod session;
+pub mod storage;
 pub mod time;
 pub mod time_floor;
 pub mod token;
