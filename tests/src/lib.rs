@@ -28,6 +28,7 @@ mod provider;
 pub mod reference;
 mod revocation;
 mod session;
+pub mod storage;
 mod time_floor;
 mod token;
 pub mod vectors;
@@ -114,6 +115,8 @@ pub const BATCHES: &[&[&[Case]]] = &[
     &[link::again::CASES],
     &[session::parts::CASES],
     &[link::schedules::CASES],
+    &[storage::record::CASES, storage::faults::CASES],
+    &[storage::cuts::CASES, storage::counter::CASES],
     &[
         message::CASES,
         feed::CASES,
