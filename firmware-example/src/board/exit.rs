@@ -20,3 +20,5 @@ pub const FAILURE: u8 = 1;
 pub const PANICKED: u8 = 101;
 /// The status of a run that ended in a hardware fault.
 pub const HARD_FAULT: u8 = 102;
+/// The status of a run whose power was cut in the middle of a write to flash, as asked for.
+pub const POWER_CUT: u8 = 103;

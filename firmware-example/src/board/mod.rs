@@ -3,6 +3,7 @@
 //! [`Board::take`] starts the hardware and hands out its parts, once. Every wait sleeps: [`sleep_unless`] is the
 //! one place with a WFI in it.
 
+mod arguments;
 #[cfg_attr(
     feature = "lm3s6965evb",
     expect(dead_code, reason = "the smaller board handles no interrupt")
@@ -11,6 +12,7 @@ mod clock;
 mod entropy;
 mod exit;
 mod fault;
+mod flash;
 #[cfg_attr(
     feature = "lm3s6965evb",
     expect(
@@ -38,7 +40,8 @@ pub use clock::{Clock, TICKS_PER_SECOND, Ticks};
 use cortex_m::Peripherals;
 use critical_section::CriticalSection;
 pub use entropy::{Entropy, EntropyError};
-pub use exit::{FAILURE, HARD_FAULT, PANICKED, SUCCESS, exit, restart};
+pub use exit::{FAILURE, HARD_FAULT, PANICKED, POWER_CUT, SUCCESS, exit, restart};
+pub use flash::{FLASH_LEN, Flash, FlashError, SECTOR_LEN};
 pub use led::Leds;
 pub use logger::{LOG_LEN, Level, Log};
 pub use provision::provision;
