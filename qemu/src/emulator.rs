@@ -20,6 +20,8 @@ pub struct Qemu {
     serial: Option<String>,
     provision: Option<Vec<u8>>,
     monitor: Option<PathBuf>,
+    flash: Option<PathBuf>,
+    power_cut: Option<PowerCut>,
     deadline: Option<Duration>,
     on_line: Box<dyn FnMut(&LogLine) + Send>,
 }
@@ -34,6 +36,8 @@ impl Qemu {
             serial: None,
             provision: None,
             monitor: None,
+            flash: None,
+            power_cut: None,
             deadline: Some(DEFAULT_DEADLINE),
             on_line: Box::new(|_| ()),
         }
@@ -69,6 +73,19 @@ impl Qemu {
     /// Has the monitor listen on a socket at `path`, for [`crate::monitor::Monitor`].
     pub fn monitor(mut self, path: impl Into<PathBuf>) -> Self {
         self.monitor = Some(path.into());
+        self
+    }
+
+    /// Makes the file at `path` the flash of the device. It is made, erased, when it is not there.
+    pub fn flash(mut self, path: impl Into<PathBuf>) -> Self {
+        self.flash = Some(path.into());
+        self
+    }
+
+    /// Cuts the power at the `step`th word that is written to flash or sector that is erased, counted from one, and ends
+    /// the run with [`crate::POWER_CUT`]. Which bits of that step have changed follows from `tear`.
+    pub fn power_cut_after(mut self, step: u32, tear: u32) -> Self {
+        self.power_cut = Some(PowerCut { step, tear });
         self
     }
 
@@ -109,6 +126,7 @@ impl Qemu {
         let provision = self.provision.as_deref().map(to_file).transpose()?;
         let mut command = Command::new(PROGRAM);
         command.arg("-machine").arg(&self.machine).args(HEADLESS);
+        command.arg("-semihosting-config").arg(self.semihosting());
         match &self.serial {
             None => command.args(["-serial", "none"]),
             Some(address) => command.args([
@@ -149,6 +167,28 @@ impl Qemu {
             })?;
         Running::watch(child, decoder, self.on_line, self.deadline, provision)
     }
+
+    /// Returns the option for semihosting, by which the device writes its log and has its command line. The path comes
+    /// last there: the device takes all that follows for it.
+    fn semihosting(&self) -> String {
+        let mut option = String::from("enable=on,target=native");
+        if let Some(PowerCut { step, tear }) = self.power_cut {
+            option += &format!(",arg=cut={step},arg=tear={tear}");
+        }
+        if let Some(path) = &self.flash {
+            // A comma would start the next option; two stand for one.
+            let path = path.to_string_lossy().replace(',', ",,");
+            option += &format!(",arg=flash={path}");
+        }
+        option
+    }
+}
+
+/// When the power is cut.
+#[derive(Clone, Copy)]
+struct PowerCut {
+    step: u32,
+    tear: u32,
 }
 
 fn to_file(bytes: &[u8]) -> Result<NamedTempFile, Error> {
@@ -177,17 +217,15 @@ fn chardev(address: &str) -> Option<String> {
 
 pub(crate) const PROGRAM: &str = "qemu-system-arm";
 const MACHINE: &str = "mps2-an386";
-/// No window, no console, semihosting for the log, and a network that leads nowhere: with none at all QEMU complains
+/// No window, no console, and a network that leads nowhere: with none at all QEMU complains
 /// that the board's controller has no peer.
-const HEADLESS: [&str; 8] = [
+const HEADLESS: [&str; 6] = [
     "-display",
     "none",
     "-monitor",
     "none",
     "-nic",
     "user,restrict=on",
-    "-semihosting-config",
-    "enable=on,target=native",
 ];
 /// Where `firmware-example/memory/mps2-an386.x` leaves room, the last MiB of the code memory.
 const PROVISION_ADDRESS: u32 = 0x0030_0000;
@@ -197,6 +235,17 @@ const DEFAULT_DEADLINE: Duration = Duration::from_secs(60);
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_flash_is_the_last_word_of_the_command_line() {
+        let plain = Qemu::new("image");
+        assert_eq!(plain.semihosting(), "enable=on,target=native");
+        let cut = Qemu::new("image").flash("/tmp/a, b").power_cut_after(7, 9);
+        assert_eq!(
+            cut.semihosting(),
+            "enable=on,target=native,arg=cut=7,arg=tear=9,arg=flash=/tmp/a,, b"
+        );
+    }
 
     #[test]
     fn a_serial_line_is_a_host_and_a_port() {

@@ -37,4 +37,4 @@ mod running;
 pub use emulator::Qemu;
 pub use error::Error;
 pub use log::{Decoder, Level, Location, LogLine};
-pub use running::{Outcome, Running};
+pub use running::{Outcome, POWER_CUT, Running};

@@ -206,6 +206,9 @@ impl fmt::Display for Outcome {
             (false, Some(0)) => formatter.write_str("it ended with success")?,
             (false, Some(PANICKED)) => write!(formatter, "it panicked (status {PANICKED})")?,
             (false, Some(HARD_FAULT)) => write!(formatter, "hardware fault (status {HARD_FAULT})")?,
+            (false, Some(POWER_CUT)) => {
+                write!(formatter, "its power was cut (status {POWER_CUT})")?;
+            }
             (false, Some(status)) => write!(formatter, "it ended with status {status}")?,
         }
         if self.malformed_count > 0 {
@@ -272,6 +275,9 @@ fn lock(child: &Mutex<Child>) -> MutexGuard<'_, Child> {
 const PANICKED: i32 = 101;
 /// As `firmware-example/src/board/exit.rs` has it.
 const HARD_FAULT: i32 = 102;
+/// The status of a run that ended with the power cut, as asked for by [`crate::Qemu::power_cut_after`]; as
+/// `firmware-example/src/board/exit.rs` has it.
+pub const POWER_CUT: i32 = 103;
 /// Enough to see what led to the end.
 const SHOWN_LINE_COUNT: usize = 20;
 /// QEMU complains in a line or two; a guest could make it complain for ever.
