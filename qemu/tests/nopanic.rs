@@ -15,7 +15,7 @@ const EXCEPTIONS: [&str; 1] = [
 ];
 
 /// What `firmware-example/src/bin/nopanic.rs` links.
-const AREAS: [&str; 13] = [
+const AREAS: [&str; 14] = [
     "handshake_messages",
     "refusals",
     "datagram_links",
@@ -29,6 +29,7 @@ const AREAS: [&str; 13] = [
     "websocket",
     "counters",
     "replay_window",
+    "storage",
 ];
 
 #[test]

@@ -30,6 +30,7 @@ use moorline_core::wire::{
 
 use crate::fixture::{Door, FixedEntropy, World, at, ephemeral_key};
 use crate::pair::{LINE_LEN, Message, Pair, copy, responding};
+use crate::storage;
 
 /// One target.
 #[derive(Debug, Clone, Copy)]
@@ -63,6 +64,7 @@ pub static TARGETS: &[Target] = &[
     target("upgrade", upgrade),
     target("provision", provision),
     target("tickets", tickets),
+    target("storage", storage::reading::read),
     target("responder", responder),
     target("initiator", initiator),
     target("session", session),

@@ -94,6 +94,7 @@ fn seeds() -> Vec<Vec<u8>> {
     );
     let run = vectors::Run::new(&world).expect("the example");
     seeds.push(run.answered.message.to_vec());
+    seeds.push(moorline_conformance::storage::reading::seed().to_vec());
     seeds.extend(moorline_conformance::link::seeds().map(|seed| seed.to_vec()));
     seeds
 }

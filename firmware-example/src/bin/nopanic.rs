@@ -15,14 +15,19 @@
 #![no_main]
 
 use core::hint::black_box;
+use core::num::NonZeroU32;
 use core::panic::PanicInfo;
 
 use cortex_m_rt::entry;
+use embedded_storage::nor_flash::{
+    ErrorType, MultiwriteNorFlash, NorFlash, NorFlashErrorKind, ReadNorFlash,
+};
 use moorline_core::entropy::{Entropy, EntropyError};
 use moorline_core::framing::{Framing, Progress, WebSocketClient};
 use moorline_core::message::{Alert, Control, Envelope, FromAgent, FromHub, Request, ToHub};
 use moorline_core::offline::CounterEntry;
 use moorline_core::session::SlidingWindow;
+use moorline_core::storage::{Record, Region, ReservedCounter};
 use moorline_core::token::{AgentId, MAX_COMPACT_LEN, MAX_UNPACKED_LEN, UnpackedToken};
 use moorline_core::wire::{
     ConnectionIds, Form, Fragment, FrameHeader, Line, M0, M1, M2Clear, M2Confirmed, M2Signed,
@@ -58,6 +63,7 @@ const AREAS: &[fn(&[u8])] = &[
     websocket,
     counters,
     replay_window,
+    storage,
 ];
 
 /// Every message of the handshake, in every form of line.
@@ -191,6 +197,66 @@ fn replay_window(data: &[u8]) {
         }
     }
 }
+
+/// A record and a counter in flash that holds any bytes.
+fn storage(data: &[u8]) {
+    let region = Region {
+        start: 0,
+        len: 8192,
+    };
+    let mut flash = Bytes(data);
+    let mut buffer = [0; 96];
+    if let Ok(mut record) = Record::<_, 96>::wiping(&flash, region, 1) {
+        black_box(record.read(&mut flash, &mut buffer).is_ok());
+        black_box(record.write(&mut flash, data).is_ok());
+        black_box(record.erases_after(7));
+    }
+    if let Ok(record) = Record::new(&flash, region, 2) {
+        let mut counter = ReservedCounter::new(record, NonZeroU32::MIN);
+        black_box(counter.next(&mut flash).is_ok());
+    }
+}
+
+/// Flash that keeps nothing.
+struct Bytes<'a>(&'a [u8]);
+
+impl ErrorType for Bytes<'_> {
+    type Error = NorFlashErrorKind;
+}
+
+impl ReadNorFlash for Bytes<'_> {
+    const READ_SIZE: usize = 1;
+
+    fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), NorFlashErrorKind> {
+        let start = usize::try_from(offset).unwrap_or(usize::MAX);
+        let held = self.0.get(start..).unwrap_or_default();
+        for (byte, cell) in bytes.iter_mut().zip(held) {
+            *byte = *cell;
+        }
+        Ok(())
+    }
+
+    fn capacity(&self) -> usize {
+        black_box(8192)
+    }
+}
+
+impl NorFlash for Bytes<'_> {
+    const WRITE_SIZE: usize = 4;
+    const ERASE_SIZE: usize = 4096;
+
+    fn erase(&mut self, from: u32, to: u32) -> Result<(), NorFlashErrorKind> {
+        black_box((from, to));
+        Ok(())
+    }
+
+    fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), NorFlashErrorKind> {
+        black_box((offset, bytes));
+        Ok(())
+    }
+}
+
+impl MultiwriteNorFlash for Bytes<'_> {}
 
 /// Entropy without any.
 struct Zeros;

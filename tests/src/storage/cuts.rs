@@ -1,6 +1,6 @@
 //! Loss of power at every step.
 
-use super::play::{every_step, every_two_steps, wander};
+use super::play::{every_step, every_two_steps, long_life, wander};
 use super::{Flash, SEED, case, open};
 use crate::{Case, Failure, ensure};
 
@@ -32,7 +32,7 @@ pub(crate) static CASES: &[Case] = &[
 ];
 
 fn any_step() -> Result<(), Failure> {
-    let tally = every_step::<4, 4, 256, 1024, 16>(70, false)?;
+    let tally = long_life(70)?;
     ensure!(tally.cuts > 500 && tally.went_on > 40 && tally.went_back > 400);
     Ok(())
 }
@@ -88,5 +88,14 @@ fn begun_unseen() -> Result<(), Failure> {
     // Nor is it overwritten where there is no doubt.
     ensure!(record.write(&mut flash, b"goes next") == Ok(()));
     ensure!(flash.cells[132..134] == *b"MR");
+    // A write that began where it shows is passed over with the place after it, and nothing is written there.
+    let mut flash = Flash::new(SEED);
+    let mut record = open(&flash)?;
+    ensure!(record.write(&mut flash, b"stands") == Ok(()));
+    flash.cells[80] = 0xFE;
+    let mut record = open(&flash)?;
+    ensure!(record.write(&mut flash, b"goes elsewhere") == Ok(()));
+    ensure!(flash.overwrites == 0 && flash.cells[44..80].iter().all(|cell| *cell == 0xFF));
+    ensure!(flash.cells[88..92] == [0; 4] && flash.cells[132..134] == *b"MR");
     Ok(())
 }

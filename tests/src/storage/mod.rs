@@ -5,6 +5,7 @@ pub(crate) mod cuts;
 pub(crate) mod faults;
 mod nor;
 pub mod play;
+pub mod reading;
 pub(crate) mod record;
 
 use heapless::Vec;

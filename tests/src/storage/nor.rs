@@ -51,6 +51,8 @@ pub(super) struct Nor<const R: usize, const W: usize, const E: usize, const LEN:
     pub(super) overwrites: u32,
     /// What is wrong, and with which bytes.
     pub(super) fault: Option<(Fault, Part)>,
+    /// How far the torn step had come: late for 0, early for 1.
+    tear: usize,
     chance: Chance,
 }
 
@@ -66,6 +68,7 @@ impl<const R: usize, const W: usize, const E: usize, const LEN: usize> Nor<R, W,
             is_off: false,
             overwrites: 0,
             fault: None,
+            tear: 0,
             chance: Chance(seed),
         }
     }
@@ -121,13 +124,22 @@ impl<const R: usize, const W: usize, const E: usize, const LEN: usize> Nor<R, W,
     fn step(&mut self) -> bool {
         self.steps += 1;
         self.is_off = self.cut_at == Some(self.steps);
+        if self.is_off {
+            self.tear = self.chance.below(3);
+        }
         self.is_off
     }
 
     /// Gives the bits of the cell at `at` that are set in `touched` the value that they have in `target`, or tears it.
     fn change(&mut self, at: usize, touched: u8, target: u8, is_torn: bool) {
-        let [done, wavers, ..] = self.chance.draw().to_be_bytes();
-        let (done, wavers) = if is_torn { (done, wavers) } else { (0xFF, 0) };
+        let [a, b, c, d, wavers, ..] = self.chance.draw().to_be_bytes();
+        let (done, wavers) = match (is_torn, self.tear) {
+            (false, _) => (0xFF, 0),
+            // Late, early or in the middle of the step.
+            (true, 0) => (a | b | c | d, 0xFF),
+            (true, 1) => (a & b & c, wavers & d),
+            (true, _) => (a, wavers),
+        };
         let due = touched & (self.cells[at] ^ target | self.wavering[at]);
         self.cells[at] = self.cells[at] & !(due & done) | target & due & done;
         self.wavering[at] = self.wavering[at] & !(due & done) | due & !done & wavers;

@@ -219,6 +219,15 @@ pub(super) fn every_two_steps<const W: usize>(writes: u32, wipes: bool) -> Resul
     Ok(tally)
 }
 
+/// Plays `writes` writes to four sectors, once for each step with the power cut there.
+///
+/// # Errors
+///
+/// A value was lost, mixed or taken back; the step is that of the cut.
+pub fn long_life(writes: u32) -> Result<Tally, Failure> {
+    every_step::<4, 4, 256, 1024, 16>(writes, false)
+}
+
 /// Plays `lives` lives on one flash, each of which ends with the power cut at a step by chance, or with a reset.
 ///
 /// # Errors

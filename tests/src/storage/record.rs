@@ -36,6 +36,10 @@ pub(crate) static CASES: &[Case] = &[
         litter,
     ),
     case(
+        "a version in the place of another number, or whose number stands there only once, counts for nothing",
+        misplaced,
+    ),
+    case(
         "a record needs two aligned sectors with room for its value",
         regions,
     ),
@@ -107,12 +111,16 @@ pub(super) const PLACE_LEN: usize = 20 + VALUE_LEN + 4 + 4;
 
 /// Returns what a place holds, from the layout alone.
 pub(super) fn place(number: u32, value: &[u8]) -> [u8; PLACE_LEN] {
+    place_with(number, !number, value)
+}
+
+fn place_with(number: u32, flipped: u32, value: &[u8]) -> [u8; PLACE_LEN] {
     let mut place = [0xFF; PLACE_LEN];
     let len = u32::try_from(value.len()).unwrap_or(0);
     place[..2].copy_from_slice(b"MR");
     place[2..4].copy_from_slice(&[1, KIND]);
     place[4..8].copy_from_slice(&number.to_be_bytes());
-    place[8..12].copy_from_slice(&(!number).to_be_bytes());
+    place[8..12].copy_from_slice(&flipped.to_be_bytes());
     place[12..16].copy_from_slice(&len.to_be_bytes());
     place[20..20 + value.len()].copy_from_slice(value);
     let checksum = place[..16].iter().chain(value).fold(u32::MAX, crc32);
@@ -274,6 +282,30 @@ fn litter() -> Result<(), Failure> {
             let read = reopened.read(&mut flash, &mut buffer);
             ensure!(has::<VALUE_LEN>(read, Some(number)), step);
         }
+    }
+    Ok(())
+}
+
+fn misplaced() -> Result<(), Failure> {
+    let mut buffer = [0; VALUE_LEN];
+    let others = [
+        (0, place(39, b"misplaced")),
+        (0, place(24, b"misplaced")),
+        (44, place_with(21, !22, b"number once")),
+        (44, place_with(21, 0, b"number once")),
+    ];
+    for (step, (at, other)) in others.into_iter().enumerate() {
+        let mut flash = Flash::new(SEED);
+        // The fifth place of the last sector.
+        flash.cells[944..988].copy_from_slice(&place(19, b"stands"));
+        flash.cells[at..at + PLACE_LEN].copy_from_slice(&other);
+        let mut record = open(&flash)?;
+        let before = flash.cells;
+        ensure!(
+            record.read(&mut flash, &mut buffer) == Ok(Some(b"stands")),
+            step
+        );
+        ensure!(flash.cells == before, step);
     }
     Ok(())
 }
