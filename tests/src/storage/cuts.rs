@@ -1,6 +1,6 @@
 //! Loss of power at every step.
 
-use super::play::{every_step, every_two_steps, long_life, wander};
+use super::play::{Play, Tally, every_step, every_two_steps, long_life, wander};
 use super::{Flash, SEED, case, open};
 use crate::{Case, Failure, ensure};
 
@@ -24,6 +24,10 @@ pub(crate) static CASES: &[Case] = &[
     case(
         "power lost at any step leaves no older secret once a record that wipes is read again",
         wiping,
+    ),
+    case(
+        "a write that wavers is settled by the first read, and does not come or go later",
+        wavering,
     ),
     case(
         "a place in which a write began unseen is not used",
@@ -66,6 +70,34 @@ fn by_chance() -> Result<(), Failure> {
 fn wiping() -> Result<(), Failure> {
     let tally = every_step::<4, 4, 256, 512, 16>(30, true)?;
     ensure!(tally.cuts > 500);
+    Ok(())
+}
+
+fn wavering() -> Result<(), Failure> {
+    let mut tally = Tally::default();
+    for seed in 1..=200 {
+        let step = usize::try_from(seed).unwrap_or(0);
+        for before in 0..3 {
+            // Header and value of 20 to 36 bytes, commit word, confirm word: the power goes at one of the words.
+            for cut in 6..=11 {
+                let mut play = Play::<4, 4, 256, 512, 16>::new(seed, false);
+                let mut record = play.open()?;
+                for number in 0..before {
+                    ensure!(play.write(&mut record, number)?, step);
+                }
+                play.flash.cut_after(cut);
+                if play.write(&mut record, before)? {
+                    continue;
+                }
+                for _ in 0..2 {
+                    let recovered = play.recover();
+                    recovered.map_err(|failure| Failure { step, ..failure })?;
+                }
+                tally = tally.and(play.tally);
+            }
+        }
+    }
+    ensure!(tally.went_on > 100 && tally.went_back > 100);
     Ok(())
 }
 

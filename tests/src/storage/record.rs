@@ -294,7 +294,10 @@ fn misplaced() -> Result<(), Failure> {
         (44, place_with(21, !22, b"number once")),
         (44, place_with(21, 0, b"number once")),
     ];
-    for (step, (at, other)) in others.into_iter().enumerate() {
+    let long = too_long_by_one();
+    let others = others.into_iter().chain(long.map(|long| (44, long)));
+    ensure!(long.is_some());
+    for (step, (at, other)) in others.enumerate() {
         let mut flash = Flash::new(SEED);
         // The fifth place of the last sector.
         flash.cells[944..988].copy_from_slice(&place(19, b"stands"));
@@ -308,6 +311,23 @@ fn misplaced() -> Result<(), Failure> {
         ensure!(flash.cells == before, step);
     }
     Ok(())
+}
+
+/// Returns a version that is right in all but that its value is a byte too long and ends in the commit word.
+fn too_long_by_one() -> Option<[u8; PLACE_LEN]> {
+    (0..=u16::MAX).find_map(|tried| {
+        let [first, last] = tried.to_be_bytes();
+        let mut place = place(21, &[first; VALUE_LEN]);
+        place[15] = 17;
+        let value = [first; VALUE_LEN];
+        let covered = place[..16].iter().chain(&value);
+        let checksum = crc32(covered.fold(u32::MAX, crc32), &last).to_be_bytes();
+        place[36..40].copy_from_slice(&checksum);
+        for (place, byte) in place[16..20].iter_mut().zip(checksum) {
+            *place = !byte;
+        }
+        (checksum[0] == last).then_some(place)
+    })
 }
 
 fn regions() -> Result<(), Failure> {
