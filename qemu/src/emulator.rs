@@ -18,6 +18,7 @@ pub struct Qemu {
     machine: String,
     icount: Option<u32>,
     serial: Option<String>,
+    network: Network,
     provision: Option<Vec<u8>>,
     monitor: Option<PathBuf>,
     flash: Option<PathBuf>,
@@ -27,13 +28,15 @@ pub struct Qemu {
 }
 
 impl Qemu {
-    /// Describes a run of `image` on the machine of `firmware-example`, without a serial line, for a minute at most.
+    /// Describes a run of `image` on the machine of `firmware-example`, without a serial line, on a network that leads
+    /// nowhere, for a minute at most.
     pub fn new(image: impl Into<PathBuf>) -> Self {
         Self {
             image: image.into(),
             machine: MACHINE.into(),
             icount: None,
             serial: None,
+            network: Network::Nowhere,
             provision: None,
             monitor: None,
             flash: None,
@@ -61,6 +64,20 @@ impl Qemu {
     /// as on a wire that is not plugged in; this includes what it sends before the first connection stands.
     pub fn serial(mut self, address: impl Into<String>) -> Self {
         self.serial = Some(address.into());
+        self
+    }
+
+    /// Puts the device on a network that leads on: [`GATEWAY`] is the loopback of this machine, and what the machine
+    /// reaches the device reaches too. Nobody reaches the device.
+    pub fn network(mut self) -> Self {
+        self.network = Network::ThisMachine;
+        self
+    }
+
+    /// Connects the device's Ethernet to the TCP listener at `address`, `HOST:PORT`: frame after frame, the length of each
+    /// before it as 4 bytes, big-endian.
+    pub fn ethernet(mut self, address: impl Into<String>) -> Self {
+        self.network = Network::Wire(address.into());
         self
     }
 
@@ -127,6 +144,7 @@ impl Qemu {
         let mut command = Command::new(PROGRAM);
         command.arg("-machine").arg(&self.machine).args(HEADLESS);
         command.arg("-semihosting-config").arg(self.semihosting());
+        command.args(["-nic", &self.network.to_option()]);
         match &self.serial {
             None => command.args(["-serial", "none"]),
             Some(address) => command.args([
@@ -217,15 +235,39 @@ fn chardev(address: &str) -> Option<String> {
 
 pub(crate) const PROGRAM: &str = "qemu-system-arm";
 const MACHINE: &str = "mps2-an386";
-/// No window, no console, and a network that leads nowhere: with none at all QEMU complains
-/// that the board's controller has no peer.
-const HEADLESS: [&str; 6] = [
+
+/// What the device's Ethernet is plugged into.
+enum Network {
+    /// A network with a DHCP server that leads nowhere: with none at all QEMU complains that the board's controller has no
+    /// peer.
+    Nowhere,
+    /// One that leads to this machine and on.
+    ThisMachine,
+    /// A listener that takes and gives frames.
+    Wire(String),
+}
+
+impl Network {
+    fn to_option(&self) -> String {
+        match self {
+            Self::Nowhere => format!("user,id={NETWORK_NAME},restrict=on"),
+            Self::ThisMachine => format!("user,id={NETWORK_NAME}"),
+            Self::Wire(address) => format!("socket,id={NETWORK_NAME},connect={address}"),
+        }
+    }
+}
+
+/// What a device on a network has this machine's loopback at.
+pub const GATEWAY: &str = "10.0.2.2";
+/// What the monitor calls the network.
+pub(crate) const NETWORK_NAME: &str = "lan";
+
+/// No window, no console.
+const HEADLESS: [&str; 4] = [
     "-display",
     "none",
     "-monitor",
     "none",
-    "-nic",
-    "user,restrict=on",
 ];
 /// Where `firmware-example/memory/mps2-an386.x` leaves room, the last MiB of the code memory.
 const PROVISION_ADDRESS: u32 = 0x0030_0000;
@@ -266,5 +308,15 @@ mod tests {
         ] {
             assert_eq!(chardev(address), None, "{address}");
         }
+    }
+
+    #[test]
+    fn a_network_leads_nowhere_unless_it_is_asked_to() {
+        let qemu = Qemu::new("image");
+        assert_eq!(qemu.network.to_option(), "user,id=lan,restrict=on");
+        assert_eq!(qemu.network().network.to_option(), "user,id=lan");
+        let qemu = Qemu::new("image").ethernet("127.0.0.1:1");
+        let option = qemu.network.to_option();
+        assert_eq!(option, "socket,id=lan,connect=127.0.0.1:1");
     }
 }

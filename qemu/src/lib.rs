@@ -34,7 +34,7 @@ mod log;
 mod reporting;
 mod running;
 
-pub use emulator::Qemu;
+pub use emulator::{GATEWAY, Qemu};
 pub use error::Error;
 pub use log::{Decoder, Level, Location, LogLine};
 pub use running::{Outcome, POWER_CUT, Running};

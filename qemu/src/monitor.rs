@@ -1,4 +1,4 @@
-//! The emulator's monitor, for what no device lets out: the image of its RAM.
+//! The emulator's monitor, for what no device lets out, the image of its RAM, and for the plug of its network.
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
@@ -8,6 +8,7 @@ use std::{fs, io, thread};
 
 use serde_json::{Value, json};
 
+use crate::emulator::NETWORK_NAME;
 use crate::error::Error;
 
 /// Where the RAM of the agent's board begins: `firmware-example/memory/mps2-an386.x`.
@@ -65,6 +66,19 @@ impl Monitor {
             .and_then(|()| fs::read(&path))
             .and_then(|image| self.ask("cont", &json!({})).map(|()| image));
         image.map_err(|source| Error::File { path, source })
+    }
+
+    /// Plugs the network in, or pulls the plug.
+    ///
+    /// # Errors
+    ///
+    /// The monitor refuses or is gone.
+    pub fn set_link(&mut self, up: bool) -> Result<(), Error> {
+        let wanted = json!({ "name": NETWORK_NAME, "up": up });
+        self.ask("set_link", &wanted).map_err(|source| Error::File {
+            path: self.folder.clone(),
+            source,
+        })
     }
 
     /// Has the monitor do `command`, past the events that it reports meanwhile.

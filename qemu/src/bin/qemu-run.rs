@@ -8,8 +8,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::Parser;
-use moorline_qemu::{Error, Level, LogLine, Qemu};
+use clap::builder::FalseyValueParser;
+use clap::{ArgAction, Parser};
+use moorline_qemu::{Error, GATEWAY, Level, LogLine, Qemu};
 
 /// Runs a device image in QEMU and prints what it says; ends with the device's own status.
 #[derive(Parser)]
@@ -20,6 +21,9 @@ struct Arguments {
     /// Connects the device's serial line to the listener at HOST:PORT.
     #[arg(long, value_name = "HOST:PORT", env = "MOORLINE_SERIAL")]
     serial: Option<String>,
+    /// Puts the device on a network: 10.0.2.2 is the loopback of this machine there.
+    #[arg(long, env = "MOORLINE_NETWORK", action = ArgAction::SetTrue, value_parser = FalseyValueParser::new())]
+    network: bool,
     /// Provisions the device with the bytes of FILE.
     #[arg(long, value_name = "FILE", env = "MOORLINE_PROVISION")]
     provision: Option<PathBuf>,
@@ -46,6 +50,9 @@ fn run(arguments: Arguments) -> Result<ExitCode, Error> {
     eprintln!("qemu-run: {}", wiring(&arguments));
     if let Some(address) = arguments.serial {
         qemu = qemu.serial(address);
+    }
+    if arguments.network {
+        qemu = qemu.network();
     }
     if let Some(path) = arguments.provision {
         qemu = qemu.provision(fs::read(&path).map_err(|source| Error::File { path, source })?);
@@ -81,15 +88,18 @@ fn run(arguments: Arguments) -> Result<ExitCode, Error> {
 fn wiring(arguments: &Arguments) -> String {
     let serial = match &arguments.serial {
         Some(address) => format!("serial line to {address}"),
-        None => {
-            "serial line to nothing (give it a hub: --serial HOST:PORT or MOORLINE_SERIAL)".into()
-        }
+        None => "serial line to nothing (--serial HOST:PORT or MOORLINE_SERIAL)".into(),
+    };
+    let network = if arguments.network {
+        format!("network, with this machine's loopback at {GATEWAY}")
+    } else {
+        "network to nothing (--network or MOORLINE_NETWORK=1)".into()
     };
     let provision = match &arguments.provision {
         Some(path) => format!("provisioned from {}", path.display()),
         None => "not provisioned (--provision FILE or MOORLINE_PROVISION)".into(),
     };
-    format!("{serial}; {provision}")
+    format!("{network}; {serial}; {provision}")
 }
 
 fn painted(line: &LogLine, colour: bool) -> String {
