@@ -67,6 +67,7 @@ impl Agent {
         let Board {
             clock,
             mut entropy,
+            ethernet: _,
             leds,
             mut log,
             provision,

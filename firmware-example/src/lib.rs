@@ -11,6 +11,7 @@
 //!       arguments, settings   what they take, and what they change
 //!   reports     what the device says by itself: observations and its log
 //!   offline     commands that were left for the device, run by the same table
+//!   net       the interface, its address, a connection
 //!   machine, stream   the board as core sees it
 //! board         the hardware
 //! ```
@@ -33,6 +34,7 @@ pub mod commands;
 pub mod exchange;
 pub mod identity;
 mod machine;
+pub mod net;
 pub mod offline;
 pub mod renewal;
 pub mod reports;

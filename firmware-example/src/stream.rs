@@ -90,7 +90,7 @@ impl embedded_io::Error for LineError {
 }
 
 /// Deadlines of the link are seconds; a fifth of one is soon enough to attend to them.
-const READ_MS: u64 = 200;
+pub const READ_MS: u64 = 200;
 /// The other end of the line is a socket on the same host: what it has sent is here within this time.
 const QUIET_MS: u64 = 50;
 /// A line that never falls silent is read no longer than this; the attempt that follows fails and comes back here.

@@ -4,7 +4,7 @@ use cortex_m::interrupt::InterruptNumber;
 use cortex_m::peripheral::NVIC;
 use cortex_m_rt::exception;
 
-use super::{clock, exit, uart};
+use super::{clock, ethernet, exit, uart};
 
 /// Lets the interrupts of the board through.
 pub(super) fn unmask() {
@@ -14,15 +14,23 @@ pub(super) fn unmask() {
     }
 }
 
+/// Lets the interrupt of the Ethernet controller through. It is not to be called before the controller was told when to
+/// interrupt: at its start its line is up.
+pub(super) fn unmask_ethernet() {
+    // SAFETY: as above.
+    unsafe { NVIC::unmask(Interrupt::Ethernet) };
+}
+
 /// The interrupts in use, by their numbers on this board.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Interrupt {
     UartReceive,
     UartTransmit,
+    Ethernet,
 }
 
 impl Interrupt {
-    const ALL: [Self; 2] = [Self::UartReceive, Self::UartTransmit];
+    const ALL: [Self; 3] = [Self::UartReceive, Self::UartTransmit, Self::Ethernet];
 }
 
 // SAFETY: each value has a number of its own, always the same, as the board wires it.
@@ -31,6 +39,7 @@ unsafe impl InterruptNumber for Interrupt {
         match self {
             Self::UartReceive => 0,
             Self::UartTransmit => 1,
+            Self::Ethernet => 13,
         }
     }
 }
@@ -56,6 +65,7 @@ unsafe fn DefaultHandler(number: i16) {
     match interrupt {
         Some(Interrupt::UartReceive) => uart::handle_receive(),
         Some(Interrupt::UartTransmit) => uart::handle_transmit(),
+        Some(Interrupt::Ethernet) => ethernet::handle(),
         None => {
             defmt::error!("interrupt {=i16} has no handler", number);
             exit::exit(exit::HARD_FAULT)

@@ -10,6 +10,11 @@ mod arguments;
 )]
 mod clock;
 mod entropy;
+#[cfg_attr(
+    feature = "lm3s6965evb",
+    expect(dead_code, reason = "the smaller board handles no interrupt")
+)]
+pub mod ethernet;
 mod exit;
 mod fault;
 mod flash;
@@ -40,6 +45,7 @@ pub use clock::{Clock, TICKS_PER_SECOND, Ticks};
 use cortex_m::Peripherals;
 use critical_section::CriticalSection;
 pub use entropy::{Entropy, EntropyError};
+pub use ethernet::{Ethernet, EthernetError, EthernetPort};
 pub use exit::{FAILURE, HARD_FAULT, PANICKED, POWER_CUT, SUCCESS, exit, restart};
 pub use flash::{FLASH_LEN, Flash, FlashError, SECTOR_LEN};
 pub use led::Leds;
@@ -55,6 +61,8 @@ pub struct Board {
     pub clock: Clock,
     /// The source of secret random bytes.
     pub entropy: Entropy,
+    /// The Ethernet controller, at rest.
+    pub ethernet: EthernetPort,
     /// The two user LEDs.
     pub leds: Leds,
     /// The log.
@@ -65,7 +73,7 @@ pub struct Board {
     pub sensor: Sensor,
     /// The measure of the stack.
     pub stack: Stack,
-    /// The serial line to the hub.
+    /// The serial line.
     pub uart: Uart,
 }
 
@@ -85,6 +93,7 @@ impl Board {
         Some(Self {
             clock,
             entropy: Entropy::new(),
+            ethernet: EthernetPort::new(clock),
             leds: Leds::new(),
             log: Log::new(),
             provision: provision(),

@@ -1,4 +1,4 @@
-//! The serial line to the hub: CMSDK APB UART 0, interrupt driven both ways.
+//! The serial line: CMSDK APB UART 0, interrupt driven both ways.
 //!
 //! Received bytes go into a ring of [`RECEIVE_RING_LEN`]. When the ring is full the byte stays in the UART and
 //! its interrupt is switched off until a reader has made room; what the hardware loses meanwhile is counted.
@@ -17,7 +17,7 @@ use super::sleep_unless;
 /// Room for received bytes: two of the largest frames of the link, and more.
 pub const RECEIVE_RING_LEN: usize = 8192;
 
-/// The serial line to the hub.
+/// The serial line.
 ///
 /// As [`Read`] it waits without a deadline; [`Uart::read_until`] and [`Uart::wait_readable`] have one.
 pub struct Uart {
