@@ -1,7 +1,7 @@
 //! The life of the agent.
 //!
 //! ```text
-//! boot ──> ready ──> upgrade ──> handshake ──> serve
+//! boot ──> ready ──> connect ──> handshake ──> serve
 //!            ^          |            |           |
 //!            └──pause───┴────────────┴───────────┘  link lost
 //! ```
@@ -14,12 +14,11 @@ use heapless::Vec;
 use moorline_core::channel::{Answering, Rate};
 use moorline_core::connection::{Event, Heartbeat, NewToken, Settings};
 use moorline_core::crypto::EphemeralKey;
-use moorline_core::driver::blocking::{Link, Machine, open_websocket};
+use moorline_core::driver::blocking::{Link, Machine};
 use moorline_core::driver::{Buffers, DriverError};
 use moorline_core::feed::Feed;
-use moorline_core::framing::{MAX_CLIENT_HEADER_LEN, MAX_RESPONSE_LEN, WebSocketClient};
 use moorline_core::handshake::{SingleUse, Ticket};
-use moorline_core::limits::{HANDSHAKE_MILLIS, MAX_HANDSHAKE_LEN};
+use moorline_core::limits::MAX_HANDSHAKE_LEN;
 use moorline_core::message::{Alert, AlertCode, FromHub, ToHub};
 use moorline_core::reason::Error;
 use moorline_core::time::{Instant, Now};
@@ -28,22 +27,22 @@ use moorline_core::wire::FRAME_OVERHEAD;
 use static_cell::{ConstStaticCell, StaticCell};
 
 use crate::backoff::Backoff;
-use crate::board::{Board, Clock, Entropy, LOG_LEN, Uart, restart};
+use crate::board::{Board, Clock, Entropy, LOG_LEN, restart};
 use crate::commands::{Devices, Session};
 use crate::exchange::{CHANNEL_COUNT, Exchange, SETTINGS, Surroundings};
 use crate::identity::{BootError, Identity, handshake_len};
 use crate::offline::{Offline, Place};
 use crate::renewal::Renewal;
 use crate::reports::Reports;
+use crate::road::{Road, RoadError, assembly_len, wire_len};
 use crate::settings::{Settings as DeviceSettings, Text};
-use crate::stream::{Line, LineError};
 
 /// The agent, ready to connect.
 pub struct Agent {
     identity: &'static Identity,
     clock: Clock,
     entropy: Entropy,
-    uart: Uart,
+    road: Road,
     devices: Devices,
     memory: &'static mut Memory,
     /// The ephemeral key of the next handshake, made while nobody waits for it.
@@ -54,7 +53,7 @@ pub struct Agent {
 }
 
 /// Why a connection ended.
-type Lost = DriverError<LineError>;
+type Lost = DriverError<RoadError>;
 
 impl Agent {
     /// Checks the board and what it was provisioned with.
@@ -67,7 +66,7 @@ impl Agent {
         let Board {
             clock,
             mut entropy,
-            ethernet: _,
+            ethernet,
             leds,
             mut log,
             provision,
@@ -77,6 +76,8 @@ impl Agent {
         } = board;
         log.keep(LOG.take());
         let identity = IDENTITY.init(Identity::establish(provision, &mut entropy)?);
+        let road = Road::take(identity.road(), ethernet, uart, clock, &mut entropy)
+            .map_err(BootError::Network)?;
         memory.exchange.begin(identity.floor());
         let claims = identity.own().claims;
         memory.renewal.begin(claims.issued_at, claims.expires_at);
@@ -84,7 +85,7 @@ impl Agent {
             identity,
             clock,
             entropy,
-            uart,
+            road,
             devices: Devices {
                 clock,
                 leds,
@@ -142,22 +143,17 @@ impl Agent {
     #[inline(never)]
     fn connect_and_serve(&mut self) -> Result<Infallible, Lost> {
         let max_payload_len = u16::try_from(MAX_PAYLOAD_LEN).unwrap_or(u16::MAX);
-        let mut line = Line::new(&mut self.uart, self.clock);
         let mut machine = Machine {
             clock: &mut self.clock,
             entropy: &mut self.entropy,
         };
         let memory = &mut *self.memory;
-        let dropped = line.drain();
-        if dropped > 0 {
-            defmt::info!("dropped {=usize} stale bytes", dropped);
-        }
-        open_websocket(
-            &mut line,
-            self.identity.host(),
-            UPGRADE_MS,
+        let handshake_millis = self.road.handshake_millis();
+        let (stream, frames) = self.road.open(
+            self.identity,
             &mut machine,
             &mut memory.wire,
+            &mut memory.assembly,
         )?;
         let ephemeral = match self.spare.take() {
             Some(key) => key,
@@ -173,13 +169,13 @@ impl Agent {
         // It is offered once: after an attempt that fails the next is in full.
         let ticket = self.ticket.take();
         let mut link = Link::connect(
-            line,
-            WebSocketClient::new(&mut memory.assembly),
+            stream,
+            frames,
             self.identity.initiator(token, max_payload_len),
             SingleUse { ephemeral, ticket },
             Settings {
                 max_payload_len,
-                handshake_millis: HANDSHAKE_MILLIS,
+                handshake_millis,
                 heartbeat: HEARTBEAT,
                 fresh_updates: false,
             },
@@ -333,8 +329,8 @@ static REPORTS: ConstStaticCell<Reports<CHANNEL_COUNT>> = ConstStaticCell::new(R
 pub struct Memory {
     input: [u8; INPUT_LEN],
     message: [u8; MESSAGE_LEN],
-    wire: [u8; WIRE_LEN],
-    assembly: [u8; MESSAGE_LEN],
+    wire: [u8; wire_len(MESSAGE_LEN)],
+    assembly: [u8; assembly_len(MESSAGE_LEN)],
     exchange: Exchange,
     renewal: Renewal,
     /// The token that the link was opened with.
@@ -346,8 +342,8 @@ pub struct Memory {
 pub static MEMORY: ConstStaticCell<Memory> = ConstStaticCell::new(Memory {
     input: [0; INPUT_LEN],
     message: [0; MESSAGE_LEN],
-    wire: [0; WIRE_LEN],
-    assembly: [0; MESSAGE_LEN],
+    wire: [0; wire_len(MESSAGE_LEN)],
+    assembly: [0; assembly_len(MESSAGE_LEN)],
     exchange: Exchange::new(),
     renewal: Renewal::new(),
     token: Vec::new(),
@@ -366,16 +362,10 @@ const MESSAGE_LEN: usize = {
         MAX_HANDSHAKE_LEN
     }
 };
-/// A message with the marks of its framing; before the link is open, the answer to the upgrade.
-const WIRE_LEN: usize = MESSAGE_LEN + MAX_CLIENT_HEADER_LEN;
-const _: () = assert!(WIRE_LEN >= MAX_RESPONSE_LEN);
-/// What is taken from the line at once: a frame of a usual command in one go.
+/// What is taken from the road at once: a frame of a usual command in one go.
 const INPUT_LEN: usize = 256;
 
-/// Milliseconds that the hub has to answer the upgrade. It answers in one or two; what was sent while nothing was
-/// connected, or before the emulator had its end of the line ready, is lost and must be sent again.
-const UPGRADE_MS: u64 = 3_000;
-/// A serial line does not say that the other end is gone. A ping after 5 s of silence, a second one at 10 s, and at
+/// A serial line does not say that the other end is gone, and a network not always. A ping after 5 s of silence, a second one at 10 s, and at
 /// 12 s, when neither was answered, the hub is given up.
 const HEARTBEAT: Heartbeat = Heartbeat {
     ping_after: 5_000,

@@ -3,7 +3,7 @@
 use moorline_core::crypto::{SelfTestError, SigningKey, self_test};
 use moorline_core::handshake::{Initiator, Offer, OwnToken, RespondAs, Responder, Shown, Wanted};
 use moorline_core::offline::OfflineAgent;
-use moorline_core::provision::{Provision, ProvisionError};
+use moorline_core::provision::{Provision, ProvisionError, Road};
 use moorline_core::time::UnixMillis;
 use moorline_core::time_floor::TimeFloor;
 use moorline_core::token::{
@@ -13,6 +13,7 @@ use moorline_core::wire::{Form, Limits, M1_LEN, M2_LEN, M3_MIN_LEN, M4_LEN, Suit
 
 use crate::board::{Entropy, EntropyError};
 use crate::exchange::to_u16;
+use crate::net::NetError;
 use crate::renewal::Own;
 
 /// What the device was provisioned with, found to be of use.
@@ -52,6 +53,16 @@ impl Identity {
     /// Returns the host that the request for the WebSocket names.
     pub fn host(&self) -> &'static str {
         self.provision.host()
+    }
+
+    /// Returns where the hub is on a network: a name or an address, and a port.
+    pub fn place(&self) -> (&'static str, u16) {
+        self.provision.place()
+    }
+
+    /// Returns the road to the hub.
+    pub fn road(&self) -> Road {
+        self.provision.road()
     }
 
     /// Returns the token that the device was provisioned with.
@@ -155,6 +166,8 @@ pub enum BootError {
     Token(TokenReason),
     /// The token names another key than the device's.
     TokenOfAnother,
+    /// There is no network, which the device is to reach its hub by.
+    Network(NetError),
 }
 
 impl defmt::Format for BootError {
@@ -188,6 +201,11 @@ impl defmt::Format for BootError {
             Self::TokenOfAnother => defmt::write!(
                 to,
                 "the provisioned token names another key; enroll the device's own"
+            ),
+            Self::Network(error) => defmt::write!(
+                to,
+                "there is no network ({}); mend the board or provision the other road",
+                error
             ),
         }
     }

@@ -11,7 +11,8 @@
 //!       arguments, settings   what they take, and what they change
 //!   reports     what the device says by itself: observations and its log
 //!   offline     commands that were left for the device, run by the same table
-//!   net       the interface, its address, a connection
+//!   road      network or serial line
+//!     net     the interface, its address, a connection
 //!   machine, stream   the board as core sees it
 //! board         the hardware
 //! ```
@@ -38,5 +39,6 @@ pub mod net;
 pub mod offline;
 pub mod renewal;
 pub mod reports;
+pub mod road;
 pub mod settings;
 pub mod stream;

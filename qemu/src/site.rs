@@ -11,6 +11,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::emulator::{GATEWAY, Qemu};
 use crate::error::Error;
 use crate::image::build_program;
 
@@ -22,10 +23,46 @@ pub struct Site {
     moorline: PathBuf,
 }
 
+/// The road of a device to its hub.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Road {
+    /// The emulated Ethernet, to the hub's HTTP port.
+    Network,
+    /// The serial line, to the hub's port for bare frames.
+    SerialLine,
+}
+
+impl Road {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Network, Self::SerialLine];
+
+    /// Returns what `moorline provision` calls it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Network => "network",
+            Self::SerialLine => "serial",
+        }
+    }
+
+    /// Lays the road from the device of `qemu` to `hub`.
+    pub fn lay(self, qemu: Qemu, hub: &Hub) -> Qemu {
+        match self {
+            Self::Network => qemu.network(),
+            Self::SerialLine => qemu.serial(hub.tcp().to_string()),
+        }
+    }
+}
+
 /// A daemon that runs. Dropping it kills it.
 #[derive(Debug)]
 pub struct Hub {
     child: Child,
+    places: Places,
+}
+
+/// Where a daemon serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Places {
     http: SocketAddr,
     tcp: SocketAddr,
 }
@@ -68,22 +105,27 @@ impl Site {
         self.folder.path().join(name)
     }
 
-    /// Starts the daemon on loopback, on `port` or on one that the system chooses, and waits until it is ready. What it
-    /// logs is in `hub.log`.
+    /// Starts the daemon on loopback, at the ports of `before` or at some that the system chooses, and waits until it is
+    /// ready. What it logs is in `hub.log`.
     ///
     /// # Errors
     ///
     /// [`Error::Start`]; [`Error::Program`] when it ends before it is ready.
-    pub fn start_hub(&self, port: Option<u16>) -> Result<Hub, Error> {
+    pub fn start_hub(&self, before: Option<Places>) -> Result<Hub, Error> {
         let started = |source| Error::Start {
             program: "moorlined".into(),
             source,
         };
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let Places { http, tcp } = before.unwrap_or(Places {
+            http: any,
+            tcp: any,
+        });
         let mut child = Command::new(&self.moorlined)
             .arg("--data-dir")
             .arg(self.data_dir())
-            .args(["--listen", &format!("127.0.0.1:{}", port.unwrap_or(0))])
-            .args(["--listen-tcp", "127.0.0.1:0", "--log-format", "json"])
+            .args(["--listen", &http.to_string()])
+            .args(["--listen-tcp", &tcp.to_string(), "--log-format", "json"])
             .stdin(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
@@ -103,9 +145,9 @@ impl Site {
         let ready = lines.by_ref().find_map(|line| {
             said.push_str(&line);
             said.push('\n');
-            ready_addresses(&line)
+            ready_places(&line)
         });
-        let Some([http, tcp]) = ready else {
+        let Some(places) = ready else {
             let _ = child.wait();
             return Err(Error::Program {
                 program: "moorlined".into(),
@@ -119,7 +161,7 @@ impl Site {
                 let _ = writeln!(file, "{line}");
             }
         });
-        Ok(Hub { child, http, tcp })
+        Ok(Hub { child, places })
     }
 
     /// Runs `moorline` as the peer `name`.
@@ -159,20 +201,19 @@ impl Site {
         serde_json::from_slice(&output.stdout).map_err(|_| failed())
     }
 
-    /// Enrols the agent `name` with a key of its own, and returns the image for its flash.
+    /// Enrols the agent `name` with a key of its own, and returns the image for its flash, with the road to `hub` in it.
     ///
     /// # Errors
     ///
     /// As [`Site::json`]; [`Error::File`].
-    pub fn provision_agent(&self, name: &str) -> Result<Vec<u8>, Error> {
+    pub fn provision_agent(&self, name: &str, hub: &Hub, road: Road) -> Result<Vec<u8>, Error> {
         self.json(name, &["keygen"])?;
         self.json(name, &["enroll", "agent", name])?;
         let path = self.home(name).join("flash.img");
-        let arguments = [
-            OsStr::new("provision"),
-            OsStr::new("--out"),
-            path.as_os_str(),
-        ];
+        let host = format!("{GATEWAY}:{}", hub.http().port());
+        let arguments = ["provision", "--road", road.name(), "--host", &host, "--out"];
+        let mut arguments: Vec<_> = arguments.iter().map(OsStr::new).collect();
+        arguments.push(path.as_os_str());
         self.json(name, &arguments)?;
         std::fs::read(&path).map_err(|source| Error::File { path, source })
     }
@@ -190,16 +231,22 @@ impl Site {
 }
 
 impl Hub {
+    /// Returns where it serves, for the one that follows it.
+    #[must_use]
+    pub fn places(&self) -> Places {
+        self.places
+    }
+
     /// Returns where HTTP is served.
     #[must_use]
     pub fn http(&self) -> SocketAddr {
-        self.http
+        self.places.http
     }
 
     /// Returns where bare frames are served.
     #[must_use]
     pub fn tcp(&self) -> SocketAddr {
-        self.tcp
+        self.places.tcp
     }
 
     /// Ends the daemon as a service manager does, and waits until it has said goodbye.
@@ -240,12 +287,15 @@ impl Drop for Hub {
 }
 
 /// Returns where the daemon serves HTTP and bare frames, when this line says that it is ready.
-fn ready_addresses(line: &str) -> Option<[SocketAddr; 2]> {
+fn ready_places(line: &str) -> Option<Places> {
     let line: Value = serde_json::from_str(line).ok()?;
     let fields = line.get("fields")?;
     if fields.get("message")?.as_str()? != "ready" {
         return None;
     }
     let address = |name| fields.get(name)?.as_str()?.parse().ok();
-    Some([address("http")?, address("tcp")?])
+    Some(Places {
+        http: address("http")?,
+        tcp: address("tcp")?,
+    })
 }

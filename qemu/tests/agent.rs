@@ -9,6 +9,7 @@ use moorline_conformance::fixture::signing_key;
 use moorline_core::message::{Alert, AlertCode, Reply, Status, Value};
 use moorline_core::offline::{ReplyOutcome, frame_name};
 use moorline_qemu::image::{Profile, build_image};
+use moorline_qemu::site::Road;
 use moorline_qemu::{Error, Level, Outcome, Qemu, Running};
 
 mod hub;
@@ -20,7 +21,16 @@ static AGENT: LazyLock<PathBuf> =
 
 #[test]
 fn every_command_is_answered() -> Result<(), Error> {
-    let mut hub = Hub::listen();
+    answer_every_command(Road::Network)
+}
+
+#[test]
+fn every_command_is_answered_over_the_serial_line() -> Result<(), Error> {
+    answer_every_command(Road::SerialLine)
+}
+
+fn answer_every_command(road: Road) -> Result<(), Error> {
+    let mut hub = Hub::listen_on(road);
     let mut device = boot(&hub)?;
     let mut peer = hub.welcome();
     device.wait_for(&format!("link open session {}", peer.session()))?;
@@ -149,7 +159,16 @@ fn a_token_is_renewed_when_half_of_its_life_is_over() -> Result<(), Error> {
 
 #[test]
 fn a_hub_that_vanishes_is_found_again() -> Result<(), Error> {
-    let mut hub = Hub::listen();
+    find_again(Road::Network)
+}
+
+#[test]
+fn a_hub_that_vanishes_from_the_serial_line_is_found_again() -> Result<(), Error> {
+    find_again(Road::SerialLine)
+}
+
+fn find_again(road: Road) -> Result<(), Error> {
+    let mut hub = Hub::listen_on(road);
     let mut device = boot(&hub)?;
     let peer = hub.welcome();
     let first = peer.session();
@@ -231,7 +250,16 @@ fn a_device_that_was_reset_opens_no_command_of_before() -> Result<(), Error> {
 
 #[test]
 fn a_hub_that_goes_away_says_when_to_come_back() -> Result<(), Error> {
-    let mut hub = Hub::listen();
+    come_back_later(Road::Network)
+}
+
+#[test]
+fn a_hub_that_goes_away_says_so_on_the_serial_line() -> Result<(), Error> {
+    come_back_later(Road::SerialLine)
+}
+
+fn come_back_later(road: Road) -> Result<(), Error> {
+    let mut hub = Hub::listen_on(road);
     let mut device = boot(&hub)?;
     let argument = 1_700;
     hub.welcome().leave(Alert {
@@ -269,22 +297,38 @@ fn a_hub_with_another_key_learns_nothing() -> Result<(), Error> {
     peer.step(|_| ()).expect("M1 is answered with M2");
     let lost = device.wait_for("link lost: ")?.message;
     assert_eq!(lost, "link lost: Closed(Refused(NotPinned))");
-    // The next bytes are a new request, which is no WebSocket message: M3 never comes.
+    // The device closes the connection: M3 never comes.
     assert_eq!(peer.wait_for_the_end(), 0);
     stop(device)
 }
 
 #[test]
-fn garbage_on_the_line_is_got_over() -> Result<(), Error> {
+fn garbage_in_place_of_an_answer_is_got_over() -> Result<(), Error> {
     let mut hub = Hub::listen();
     let mut device = boot(&hub)?;
     let mut line = hub.accept();
-    line.write_all(b"\x00\xFF+++ATZ\r\n").expect("a line");
-    hub::answer_request(&mut line, b"SSH-2.0-something else\r\n\r\n\x82\x7E");
+    hub::answer_request(
+        &mut line,
+        b"\x00\xFF+++ATZ\r\nSSH-2.0-something else\r\n\r\n\x82\x7E",
+    );
     device.wait_for("link lost: Upgrade(NotHttp)")?;
     drop(line);
     let mut peer = hub.welcome();
     assert_eq!(peer.ask("ping", &[]).status, Status::Done);
+    stop(device)
+}
+
+#[test]
+fn garbage_on_the_serial_line_is_got_over() -> Result<(), Error> {
+    let mut hub = Hub::listen_on(Road::SerialLine);
+    let mut device = boot(&hub)?;
+    let mut line = hub.accept();
+    line.write_all(b"\x00\xFF+++ATZ\r\n\x00\x05abc\x00")
+        .expect("a line");
+    line.write_all(&[0x55; 5_000]).expect("a line");
+    let mut peer = hub.welcome_on(line);
+    assert_eq!(peer.ask("ping", &[]).status, Status::Done);
+    device.wait_for("link open")?;
     stop(device)
 }
 
@@ -331,12 +375,11 @@ fn a_device_without_a_right_provisioning_image_does_not_start() -> Result<(), Er
 
 /// Boots the agent with its line to `hub`.
 fn boot(hub: &Hub) -> Result<Running, Error> {
-    let mut device = Qemu::new(&*AGENT)
+    let device = Qemu::new(&*AGENT)
         .provision(hub.provision())
-        .serial(hub.address())
         .deadline(DEADLINE)
-        .on_line(|line| println!("device: {line}"))
-        .spawn()?;
+        .on_line(|line| println!("device: {line}"));
+    let mut device = hub.lay(device).spawn()?;
     device.wait_for("agent ready")?;
     Ok(device)
 }

@@ -3,28 +3,27 @@
 use std::time::Duration;
 
 use moorline_qemu::image::{Profile, build_image};
-use moorline_qemu::site::{Hub, Site};
+use moorline_qemu::site::{Hub, Road, Site};
 use moorline_qemu::{Error, Qemu, Running};
 
 /// No run takes longer; a loaded machine with one core to spare takes a third of it.
 const DEADLINE: Duration = Duration::from_secs(120);
 
-/// Boots the agent with `flash`, its serial line on the hub's WebSocket port.
-fn boot(hub: &Hub, flash: &[u8]) -> Result<Running, Error> {
-    Qemu::new(build_image("agent", Profile::Device)?)
-        .serial(hub.http().to_string())
+/// Boots the agent with `flash` and its road to the hub.
+fn boot(hub: &Hub, flash: &[u8], road: Road) -> Result<Running, Error> {
+    let qemu = Qemu::new(build_image("agent", Profile::Device)?)
         .provision(flash.to_vec())
-        .deadline(DEADLINE)
-        .spawn()
+        .deadline(DEADLINE);
+    road.lay(qemu, hub).spawn()
 }
 
 #[test]
 fn a_command_travels_to_the_device_and_its_reply_comes_back() -> Result<(), Error> {
     let site = Site::build()?;
     let hub = site.start_hub(None)?;
-    let flash = site.provision_agent("boiler-1")?;
+    let flash = site.provision_agent("boiler-1", &hub, Road::Network)?;
     site.enrol_commander("alice", "boiler-1")?;
-    let mut device = boot(&hub, &flash)?;
+    let mut device = boot(&hub, &flash, Road::Network)?;
     device.wait_for("link open")?;
 
     let agents = site.json("alice", &["agents"])?;
@@ -63,7 +62,7 @@ fn a_command_travels_to_the_device_and_its_reply_comes_back() -> Result<(), Erro
 fn the_least_agent_answers_in_bare_frames_and_judges_what_it_is_told() -> Result<(), Error> {
     let site = Site::build()?;
     let hub = site.start_hub(None)?;
-    let flash = site.provision_agent("boiler-1")?;
+    let flash = site.provision_agent("boiler-1", &hub, Road::SerialLine)?;
     site.enrol_commander("alice", "boiler-1")?;
     site.json("bob", &["keygen"])?;
     let reads = ["--agent", "boiler-1", "--permission", "agent.command.read"];
@@ -93,11 +92,11 @@ fn the_least_agent_answers_in_bare_frames_and_judges_what_it_is_told() -> Result
 fn two_commanders_get_their_own_replies_and_a_third_is_refused() -> Result<(), Error> {
     let site = Site::build()?;
     let hub = site.start_hub(None)?;
-    let flash = site.provision_agent("boiler-1")?;
+    let flash = site.provision_agent("boiler-1", &hub, Road::Network)?;
     site.enrol_commander("alice", "boiler-1")?;
     site.enrol_commander("bob", "boiler-1")?;
     site.enrol_commander("mallory", "boiler-2")?;
-    let mut device = boot(&hub, &flash)?;
+    let mut device = boot(&hub, &flash, Road::Network)?;
     device.wait_for("link open")?;
     std::thread::scope(|scope| {
         let site = &site;
@@ -123,37 +122,58 @@ fn two_commanders_get_their_own_replies_and_a_third_is_refused() -> Result<(), E
 }
 
 #[test]
-fn a_device_whose_hub_is_killed_reports_it_and_comes_back() -> Result<(), Error> {
+fn over_the_serial_line_it_is_the_same_in_bare_frames() -> Result<(), Error> {
     let site = Site::build()?;
     let hub = site.start_hub(None)?;
-    let port = hub.http().port();
-    let flash = site.provision_agent("boiler-1")?;
+    let flash = site.provision_agent("boiler-1", &hub, Road::SerialLine)?;
     site.enrol_commander("alice", "boiler-1")?;
-    let mut device = boot(&hub, &flash)?;
+    let mut device = boot(&hub, &flash, Road::SerialLine)?;
     device.wait_for("link open")?;
-    assert_eq!(
-        site.json("alice", &["send", "boiler-1", "ping"])?["status"],
-        "done"
-    );
+    let send = |arguments: &[&str]| {
+        let mut all = vec!["send", "boiler-1"];
+        all.extend(arguments);
+        site.json("alice", &all)
+    };
+    assert_eq!(send(&["ping"])?["status"], "done");
+    let long = "x".repeat(900);
+    assert_eq!(send(&["echo", &long])?["fields"]["text"], long.as_str());
+    assert_eq!(send(&["led", "on"])?["fields"]["on"], true);
+    device.stop()?;
+    Ok(())
+}
+
+#[test]
+fn a_device_whose_hub_is_killed_reports_it_and_comes_back() -> Result<(), Error> {
+    for road in Road::ALL {
+        println!("by the road {}", road.name());
+        come_back(road)?;
+    }
+    Ok(())
+}
+
+fn come_back(road: Road) -> Result<(), Error> {
+    let site = Site::build()?;
+    let hub = site.start_hub(None)?;
+    let places = hub.places();
+    let flash = site.provision_agent("boiler-1", &hub, road)?;
+    site.enrol_commander("alice", "boiler-1")?;
+    let mut device = boot(&hub, &flash, road)?;
+    device.wait_for("link open")?;
+    let ping = || site.json("alice", &["send", "boiler-1", "ping"]);
+    assert_eq!(ping()?["status"], "done");
 
     hub.kill();
     device.wait_for("link lost")?;
-    let hub = site.start_hub(Some(port))?;
+    let hub = site.start_hub(Some(places))?;
     device.wait_for("link open")?;
-    assert_eq!(
-        site.json("alice", &["send", "boiler-1", "ping"])?["status"],
-        "done"
-    );
+    assert_eq!(ping()?["status"], "done");
 
     // A hub that ends in order says so, and the device knows at once.
     hub.stop()?;
     device.wait_for("GoingAway")?;
-    let _hub = site.start_hub(Some(port))?;
+    let _hub = site.start_hub(Some(places))?;
     device.wait_for("link open")?;
-    assert_eq!(
-        site.json("alice", &["send", "boiler-1", "ping"])?["status"],
-        "done"
-    );
+    assert_eq!(ping()?["status"], "done");
     device.stop()?;
     Ok(())
 }
@@ -162,8 +182,8 @@ fn a_device_whose_hub_is_killed_reports_it_and_comes_back() -> Result<(), Error>
 fn a_device_that_is_revoked_is_shut_out() -> Result<(), Error> {
     let site = Site::build()?;
     let hub = site.start_hub(None)?;
-    let flash = site.provision_agent("boiler-1")?;
-    let mut device = boot(&hub, &flash)?;
+    let flash = site.provision_agent("boiler-1", &hub, Road::Network)?;
+    let mut device = boot(&hub, &flash, Road::Network)?;
     device.wait_for("link open")?;
     site.json("operator", &["revoke", "boiler-1"])?;
     device.wait_for("Revoked")?;

@@ -1,4 +1,4 @@
-//! The agent: connects the board to a hub over the serial line.
+//! The agent: connects the board to a hub by the road that it was provisioned for.
 
 #![forbid(unsafe_code)]
 #![no_std]

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
-use moorline_core::provision::{MAX_PROVISION_LEN, Provision, ProvisionError, Site};
+use clap::{Args, ValueEnum};
+use moorline_core::provision::{MAX_PROVISION_LEN, Provision, ProvisionError, Road, Site};
 use moorline_core::token::MAX_UNPACKED_LEN;
 use serde_json::json;
 use zeroize::Zeroizing;
@@ -18,9 +18,30 @@ pub struct ProvisionArguments {
     /// Where the image is written; it holds the private key.
     #[arg(long, short, value_name = "FILE")]
     out: PathBuf,
-    /// The host that the device's request names, with its port; without it, the one that the agent was enrolled at.
+    /// How the device reaches the hub.
+    #[arg(long, value_enum, value_name = "ROAD", default_value = "network")]
+    road: RoadName,
+    /// Where the device reaches the hub; without it, where the agent was enrolled at.
     #[arg(long, value_name = "HOST:PORT")]
     host: Option<String>,
+}
+
+/// A road, as it is typed.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum RoadName {
+    /// TCP to HOST:PORT, the hub's `listen`, and a WebSocket on it.
+    Network,
+    /// A serial line that somebody leads to the hub's `listen_tcp`.
+    Serial,
+}
+
+impl From<RoadName> for Road {
+    fn from(name: RoadName) -> Self {
+        match name {
+            RoadName::Network => Self::Network,
+            RoadName::Serial => Self::SerialLine,
+        }
+    }
 }
 
 impl ProvisionArguments {
@@ -48,9 +69,10 @@ impl ProvisionArguments {
             group: credential.group.as_deref(),
             anchors: credential.anchors()?,
         };
-        let provision = Provision::new(host, credential.pins()?, site, key.to_scalar(), token)
+        let pins = credential.pins()?;
+        let provision = Provision::new(self.road.into(), host, pins, site, key.to_scalar(), token)
             .map_err(|error| match error {
-                ProvisionError::Host => Failure::Usage(format!("{host}: not a host")),
+                ProvisionError::Host => Failure::Usage(format!("{host}: not HOST:PORT")),
                 other => Failure::Usage(format!("no image can say this: {other:?}")),
             })?;
         let mut image = Zeroizing::new([0; MAX_PROVISION_LEN]);
@@ -59,8 +81,14 @@ impl ProvisionArguments {
             .map_err(|_| Failure::Usage("the image is too long".into()))?;
         replace(&self.out, image).map_err(crate::client::ProfileError::from)?;
         let path = self.out.display().to_string();
-        let value = json!({ "image": path, "bytes": image.len(), "agent": credential.name });
-        let text = format!("{path}: {} bytes for {}", image.len(), credential.name);
+        let (name, len) = (&credential.name, image.len());
+        let (road, reaches) = match self.road {
+            RoadName::Network => ("network", format!("the hub at {host}")),
+            RoadName::Serial => ("serial", "the hub by its serial line".into()),
+        };
+        let value =
+            json!({ "image": path, "bytes": len, "agent": name, "road": road, "host": host });
+        let text = format!("{path}: {len} bytes for {name}, which reaches {reaches}");
         output::print(json, &value, &text)
     }
 }

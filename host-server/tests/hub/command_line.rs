@@ -8,7 +8,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
 
 use moorline_core::crypto::SigningKey;
-use moorline_core::provision::Provision;
+use moorline_core::provision::{Provision, Road};
 use moorline_core::token::MAX_UNPACKED_LEN;
 use moorline_server::admin::Credential;
 use moorline_server::entropy::SystemEntropy;
@@ -221,11 +221,23 @@ fn an_agents_image_holds_what_the_device_needs_and_is_for_its_owner_alone() {
     let bytes = std::fs::read(&image).expect("a file");
     assert_eq!(written["bytes"], bytes.len());
     let provision = Provision::parse(&bytes).expect("an image");
-    assert_eq!(provision.host(), world.http.to_string());
+    let enrolled_at = world.http.to_string();
+    assert_eq!(provision.host(), enrolled_at);
+    assert_eq!(provision.road(), Road::Network);
+    assert_eq!(written["road"], "network");
+    assert_eq!(written["host"], enrolled_at);
     let signing_key = SigningKey::from_scalar(provision.scalar()).expect("a key");
     assert_eq!(key["public_key"], encode(&signing_key));
     let odd = run(&["provision", "--out", path, "--host", "a b"]);
     assert_eq!(odd.status.code(), Some(2), "{}", stderr(&odd));
+    let elsewhere = ["--road", "serial", "--host", "hub.example:7444"];
+    let said = run(&[&["provision", "--out", path][..], &elsewhere].concat());
+    let text = String::from_utf8_lossy(&said.stdout);
+    assert!(text.contains("by its serial line"), "{text}");
+    let bytes = std::fs::read(&image).expect("a file");
+    let provision = Provision::parse(&bytes).expect("an image");
+    assert_eq!(provision.road(), Road::SerialLine);
+    assert_eq!(provision.place(), ("hub.example", 7444));
 
     let commander = enrolled(&world, &[]);
     let refused = moorline(

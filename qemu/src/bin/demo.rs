@@ -10,7 +10,7 @@ use std::time::Duration;
 use clap::Parser;
 use moorline_qemu::bench::Cost;
 use moorline_qemu::image::{Profile, Provider, build_image};
-use moorline_qemu::site::{Hub, Site};
+use moorline_qemu::site::{Hub, Road, Site};
 use moorline_qemu::{Error, Qemu, Running, bench, setup};
 use serde_json::Value;
 
@@ -44,7 +44,7 @@ fn run(arguments: &Arguments) -> Result<(), Error> {
 
     let hub = site.start_hub(None)?;
     say(&format!("the hub serves on {}", hub.http()));
-    let flash = site.provision_agent(AGENT)?;
+    let flash = site.provision_agent(AGENT, &hub, Road::Network)?;
     say(&format!(
         "{AGENT} has made its key and is enrolled; the image for its flash has {} bytes",
         flash.len()
@@ -69,11 +69,11 @@ fn run(arguments: &Arguments) -> Result<(), Error> {
 }
 
 fn boot(image: &Path, hub: &Hub, flash: Vec<u8>, keep: bool) -> Result<Running, Error> {
-    say("booting the device with its serial line to the hub");
+    say("booting the device on the emulated Ethernet");
     let qemu = Qemu::new(image)
-        .serial(hub.http().to_string())
         .provision(flash)
         .on_line(|line| println!("device: {line}"));
+    let qemu = Road::Network.lay(qemu, hub);
     let qemu = if keep {
         qemu.without_deadline()
     } else {

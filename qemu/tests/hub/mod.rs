@@ -1,9 +1,9 @@
-//! A hub in this process: core's responder behind a WebSocket, with the keys of the conformance fixture.
+//! A hub in this process: core's responder behind a WebSocket or bare frames, with the keys of the conformance fixture.
 
 mod offline;
+mod socket;
 
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -22,7 +22,7 @@ use moorline_core::limits::MAX_HANDSHAKE_LEN;
 use moorline_core::message::{
     Alert, Command, ENVELOPE_HEADER_LEN, Envelope, FromAgent, FromHub, Request, Status, ToHub,
 };
-use moorline_core::provision::{MAX_PROVISION_LEN, Provision, Site};
+use moorline_core::provision::{self, MAX_PROVISION_LEN, Provision, Site};
 use moorline_core::revocation::{MAX_REVOKE_LIST_LEN, RevokeList, Revoked};
 use moorline_core::time::Now;
 use moorline_core::token::{
@@ -30,13 +30,16 @@ use moorline_core::token::{
     UnpackedToken, VerifiedClaims, mint,
 };
 use moorline_core::wire::{Form, Refuse, SuiteList};
-use tungstenite::handshake::server;
-use tungstenite::{Message, WebSocket};
+use moorline_qemu::site::Road;
+use moorline_qemu::{GATEWAY, Qemu};
+use socket::Socket;
+pub(crate) use socket::answer_request;
 
 /// A hub that listens.
 pub(crate) struct Hub {
     world: World,
-    address: String,
+    road: Road,
+    port: u16,
     incoming: mpsc::Receiver<TcpStream>,
     entropy: FixedEntropy,
     gate: CountingGate,
@@ -61,10 +64,15 @@ impl Clock {
 }
 
 impl Hub {
-    /// Listens on a free port of this machine.
+    /// Listens on a free port of this machine, for a device on a network.
     pub(crate) fn listen() -> Self {
+        Self::listen_on(Road::Network)
+    }
+
+    /// As [`Hub::listen`], for a device at the end of `road`.
+    pub(crate) fn listen_on(road: Road) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let address = listener.local_addr().expect("an address").to_string();
+        let port = listener.local_addr().expect("an address").port();
         let (sender, incoming) = mpsc::channel();
         // A thread of its own, so that a wait for a connection has a deadline.
         thread::spawn(move || {
@@ -84,7 +92,8 @@ impl Hub {
             world,
             commander,
             commander_token,
-            address,
+            road,
+            port,
             incoming,
             entropy: FixedEntropy::new("hub in a test"),
             gate: CountingGate {
@@ -138,9 +147,12 @@ impl Hub {
         SigningKey::from_scalar(&self.world.agent.to_scalar()).expect("the same key")
     }
 
-    /// Returns where it listens.
-    pub(crate) fn address(&self) -> &str {
-        &self.address
+    /// Lays the road from the device of `qemu` to this hub.
+    pub(crate) fn lay(&self, qemu: Qemu) -> Qemu {
+        match self.road {
+            Road::Network => qemu.network(),
+            Road::SerialLine => qemu.serial(format!("127.0.0.1:{}", self.port)),
+        }
     }
 
     /// Returns what a device of this hub is provisioned with; a foreign key of the hub is not in it.
@@ -152,8 +164,14 @@ impl Hub {
             group: None,
             anchors: self.world.anchors.clone(),
         };
+        let road = match self.road {
+            Road::Network => provision::Road::Network,
+            Road::SerialLine => provision::Road::SerialLine,
+        };
+        let host = format!("{GATEWAY}:{}", self.port);
         let provision = Provision::new(
-            &self.address,
+            road,
+            &host,
             self.world.pins.clone(),
             site,
             self.world.agent.to_scalar(),
@@ -172,19 +190,26 @@ impl Hub {
         stream
     }
 
-    /// Waits for a connection that opens a WebSocket; what was left of earlier ones is refused.
+    /// Waits for a connection on which a device begins; what was left of earlier ones is passed over.
     pub(crate) fn open(&mut self) -> Peer<'_> {
         let give_up = Instant::now() + PATIENCE;
         let socket = loop {
-            assert!(Instant::now() < give_up, "no WebSocket was opened");
-            match Line::with_request(self.accept()) {
-                Ok(line) => {
-                    let socket = tungstenite::accept_hdr(line, with_subprotocol);
-                    break socket.expect("the request is for a WebSocket");
-                }
-                Err(error) => println!("hub: no request: {error}"),
+            assert!(Instant::now() < give_up, "no device began");
+            match Socket::accept(self.accept(), self.road) {
+                Ok(socket) => break socket,
+                Err(error) => println!("hub: nobody began: {error}"),
             }
         };
+        self.open_on(socket)
+    }
+
+    /// As [`Hub::welcome`], on a connection that stands.
+    pub(crate) fn welcome_on(&mut self, line: TcpStream) -> Peer<'_> {
+        let socket = Socket::accept(line, self.road).expect("a device begins");
+        self.open_on(socket).welcome()
+    }
+
+    fn open_on(&mut self, socket: Socket) -> Peer<'_> {
         Peer {
             socket,
             connection: Connection::respond(
@@ -222,17 +247,13 @@ impl Hub {
 
     /// As [`Hub::open`], and does the handshake.
     pub(crate) fn welcome(&mut self) -> Peer<'_> {
-        let mut peer = self.open();
-        while !peer.connection.is_open() {
-            peer.step(|_| ()).expect("the handshake goes on");
-        }
-        peer
+        self.open().welcome()
     }
 }
 
 /// One connection of the hub.
 pub(crate) struct Peer<'h> {
-    socket: WebSocket<Line>,
+    socket: Socket,
     connection: Connection<'static>,
     responder: Responder<'h>,
     entropy: &'h mut FixedEntropy,
@@ -245,6 +266,14 @@ pub(crate) struct Peer<'h> {
 }
 
 impl Peer<'_> {
+    /// Does the handshake.
+    fn welcome(mut self) -> Self {
+        while !self.connection.is_open() {
+            self.step(|_| ()).expect("the handshake goes on");
+        }
+        self
+    }
+
     /// Returns the id of the session, as the device prints it.
     pub(crate) fn session(&self) -> String {
         let facts = self.connection.facts().expect("the session is open");
@@ -428,21 +457,15 @@ impl Peer<'_> {
     /// Reads until the connection is gone, and returns how many messages came before that.
     pub(crate) fn wait_for_the_end(&mut self) -> usize {
         let mut count = 0;
-        while self.socket.read().is_ok() {
+        while matches!(self.socket.read(), Ok(message) if !Socket::is_beginning(&message)) {
             count += 1;
         }
         count
     }
 
     /// Answers the next message of the device; returns what `take` makes of the event, or how the line ended.
-    pub(crate) fn step<R>(
-        &mut self,
-        take: impl FnOnce(Event<'_>) -> R,
-    ) -> Result<Option<R>, tungstenite::Error> {
-        let Message::Binary(message) = self.socket.read()? else {
-            return Ok(None);
-        };
-        let mut message = message.to_vec();
+    pub(crate) fn step<R>(&mut self, take: impl FnOnce(Event<'_>) -> R) -> io::Result<Option<R>> {
+        let mut message = self.socket.read()?;
         let mut out = [0; MAX_HANDSHAKE_LEN];
         let mut context = Context {
             now: self.clock.now(),
@@ -466,8 +489,8 @@ impl Peer<'_> {
         Ok(taken)
     }
 
-    fn send(&mut self, message: Vec<u8>) -> Result<(), tungstenite::Error> {
-        self.socket.send(Message::Binary(message.into()))
+    fn send(&mut self, message: Vec<u8>) -> io::Result<()> {
+        self.socket.send(message)
     }
 }
 
@@ -527,78 +550,6 @@ impl Gate for CountingGate {
             session_id: self.count.to_be_bytes(),
             permissions: claims.claims().permissions,
         })
-    }
-}
-
-#[expect(clippy::result_large_err, reason = "the signature is tungstenite's")]
-fn with_subprotocol(
-    request: &server::Request,
-    mut response: server::Response,
-) -> Result<server::Response, server::ErrorResponse> {
-    let asked = request.headers().get("Sec-WebSocket-Protocol");
-    assert_eq!(
-        asked.map(|value| value.as_bytes()),
-        Some(&b"moorline.v1"[..])
-    );
-    assert_eq!(request.uri().path(), "/ws");
-    let headers = response.headers_mut();
-    headers.insert(
-        "Sec-WebSocket-Protocol",
-        "moorline.v1".parse().expect("a value"),
-    );
-    Ok(response)
-}
-
-/// Reads the request for a WebSocket off `line` and sends `answer`.
-pub(crate) fn answer_request(line: &mut TcpStream, answer: &[u8]) {
-    read_request(line).expect("a request");
-    line.write_all(answer).expect("the line is there");
-}
-
-/// Reads a request up to its empty line; refuses what does not begin as one.
-fn read_request(line: &mut TcpStream) -> io::Result<Vec<u8>> {
-    let mut request = Vec::new();
-    while !request.ends_with(b"\r\n\r\n") {
-        let mut byte = [0];
-        line.read_exact(&mut byte)?;
-        request.extend(byte);
-        if !request.starts_with(b"GET ".get(..request.len()).unwrap_or(b"GET ")) {
-            return Err(io::ErrorKind::InvalidData.into());
-        }
-    }
-    Ok(request)
-}
-
-/// A connection whose request was read before. The device's line gives a byte at a time, which tungstenite takes for
-/// an attack.
-struct Line {
-    request: io::Cursor<Vec<u8>>,
-    stream: TcpStream,
-}
-
-impl Line {
-    fn with_request(mut stream: TcpStream) -> io::Result<Self> {
-        let request = io::Cursor::new(read_request(&mut stream)?);
-        Ok(Self { request, stream })
-    }
-}
-
-impl Read for Line {
-    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
-        match self.request.read(bytes)? {
-            0 => self.stream.read(bytes),
-            len => Ok(len),
-        }
-    }
-}
-
-impl Write for Line {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.stream.write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.stream.flush()
     }
 }
 

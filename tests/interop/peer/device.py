@@ -11,23 +11,26 @@ import threading
 from .hub import Hub, program
 
 DEADLINE_SECONDS = 90
+# What the device has the loopback of this machine at.
+GATEWAY = "10.0.2.2"
 
 
 class Device:
-    """A device that runs, with its serial line on the hub's port. Its home is that of the agent `name`."""
+    """A device that runs, on the emulated Ethernet. Its home is that of the agent `name`."""
 
     def __init__(self, hub: Hub, name: str) -> None:
         image, runner = program("MOORLINE_AGENT_IMAGE"), program("QEMU_RUN_PROGRAM")
         flash = hub.home(name) / "flash.img"
         hub.json(name, "keygen")
         hub.json(name, "enroll", "agent", name)
-        hub.json(name, "provision", "--out", str(flash))
+        host = f"{GATEWAY}:{hub.address.rpartition(':')[2]}"
+        hub.json(name, "provision", "--out", str(flash), "--host", host)
         self.log: list[str] = []
         self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         # The emulator is a child of the runner: both are of one group, which ends together.
         self._process = subprocess.Popen(
             [
-                *(runner, image, "--serial", hub.address, "--provision", str(flash)),
+                *(runner, image, "--network", "--provision", str(flash)),
                 *("--deadline", str(DEADLINE_SECONDS)),
             ],
             stdin=subprocess.DEVNULL,
