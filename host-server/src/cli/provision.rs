@@ -1,5 +1,6 @@
 //! `moorline provision`: the image that a device's flash is given.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
@@ -83,6 +84,10 @@ impl ProvisionArguments {
         let path = self.out.display().to_string();
         let (name, len) = (&credential.name, image.len());
         let (road, reaches) = match self.road {
+            RoadName::Network if is_own(provision.place().0) => {
+                let hint = "which is the device itself: --host says where the hub is";
+                ("network", format!("the hub at {host}, {hint}"))
+            }
             RoadName::Network => ("network", format!("the hub at {host}")),
             RoadName::Serial => ("serial", "the hub by its serial line".into()),
         };
@@ -91,4 +96,12 @@ impl ProvisionArguments {
         let text = format!("{path}: {len} bytes for {name}, which reaches {reaches}");
         output::print(json, &value, &text)
     }
+}
+
+/// Says whether a machine that connects to `host` connects to itself.
+fn is_own(host: &str) -> bool {
+    host == "localhost"
+        || host
+            .parse::<IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
 }

@@ -230,6 +230,9 @@ fn an_agents_image_holds_what_the_device_needs_and_is_for_its_owner_alone() {
     assert_eq!(key["public_key"], encode(&signing_key));
     let odd = run(&["provision", "--out", path, "--host", "a b"]);
     assert_eq!(odd.status.code(), Some(2), "{}", stderr(&odd));
+    let itself = run(&["provision", "--out", path]);
+    let text = String::from_utf8_lossy(&itself.stdout);
+    assert!(text.contains("the device itself"), "{text}");
     let elsewhere = ["--road", "serial", "--host", "hub.example:7444"];
     let said = run(&[&["provision", "--out", path][..], &elsewhere].concat());
     let text = String::from_utf8_lossy(&said.stdout);
