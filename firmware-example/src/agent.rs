@@ -127,7 +127,7 @@ impl Agent {
             self.make_ready();
             let pause_ms = backoff.next(&lost, &mut self.entropy);
             defmt::info!("retry in {=u64} ms", pause_ms);
-            self.clock.sleep_until(now + pause_ms);
+            self.road.rest_until(now + pause_ms);
         }
     }
 

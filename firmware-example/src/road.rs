@@ -88,6 +88,14 @@ impl Road {
         }
     }
 
+    /// Sleeps until the clock has reached `deadline_ms`, in milliseconds since boot. The network is attended to meanwhile.
+    pub fn rest_until(&mut self, deadline_ms: u64) {
+        match self {
+            Self::Network(net) => net.rest_until(deadline_ms),
+            Self::SerialLine { clock, .. } => clock.sleep_until(deadline_ms),
+        }
+    }
+
     /// Returns the milliseconds that a handshake may take.
     pub fn handshake_millis(&self) -> u64 {
         match self {

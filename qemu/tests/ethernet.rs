@@ -67,6 +67,31 @@ fn a_connection_outlives_a_plug_that_is_out_for_a_moment() -> Result<(), Error> 
 }
 
 #[test]
+fn an_address_that_no_server_confirms_after_the_plug_was_out_is_given_up() -> Result<(), Error> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let socket = folder.path().join("monitor");
+    let lan = Lan::listen();
+    let mut device = boot_on(&lan, &format!("{HOST}:7443"), |qemu| {
+        qemu.monitor(&socket).deadline(Duration::from_secs(120))
+    })?;
+    let mut monitor = Monitor::connect(&socket)?;
+    let mut wire = lan.plug();
+    wire.serve_until(&Asked::Connection(7443));
+    device.wait_for("no connection: Refused")?;
+    monitor.set_link(false)?;
+    device.wait_for("ethernet link false")?;
+    monitor.set_link(true)?;
+    device.wait_for("ethernet link true")?;
+    // Nobody answers.
+    device.wait_for("the address is over")?;
+    device.wait_for("no connection: NoAddress")?;
+    wire.serve_until(&Asked::Connection(7443));
+    device.wait_for("no connection: Refused")?;
+    device.stop()?;
+    Ok(())
+}
+
+#[test]
 fn a_device_that_is_plugged_out_for_long_gives_the_connection_up_and_comes_back()
 -> Result<(), Error> {
     let folder = tempfile::tempdir().expect("a folder");
@@ -130,7 +155,7 @@ fn every_end_of_a_connection_has_its_name() -> Result<(), Error> {
 #[test]
 fn a_name_is_resolved_by_the_server_that_the_lease_names() -> Result<(), Error> {
     let lan = Lan::listen();
-    let mut device = boot_on(&lan, &format!("{HOST}:7443"))?;
+    let mut device = boot_on(&lan, &format!("{HOST}:7443"), |qemu| qemu)?;
     let mut wire = lan.plug();
     wire.serve_until(&Asked::Name(HOST.into()));
     wire.serve_until(&Asked::Connection(7443));
@@ -145,7 +170,7 @@ fn a_name_is_resolved_by_the_server_that_the_lease_names() -> Result<(), Error> 
 #[test]
 fn a_name_that_is_none_and_one_that_nobody_knows_are_reported() -> Result<(), Error> {
     let lan = Lan::listen();
-    let mut device = boot_on(&lan, "two..dots:80")?;
+    let mut device = boot_on(&lan, "two..dots:80", |qemu| qemu)?;
     let mut wire = lan.plug();
     wire.serve_until(&Asked::Lease);
     wire.serve_until(&Asked::Lease);
@@ -153,7 +178,7 @@ fn a_name_that_is_none_and_one_that_nobody_knows_are_reported() -> Result<(), Er
     device.stop()?;
 
     let lan = Lan::listen();
-    let mut device = boot_on(&lan, "elsewhere.example:80")?;
+    let mut device = boot_on(&lan, "elsewhere.example:80", |qemu| qemu)?;
     let mut wire = lan.plug();
     wire.serve_until(&Asked::Name("elsewhere.example".into()));
     device.wait_for("no connection: NoSuchHost")?;
@@ -164,7 +189,7 @@ fn a_name_that_is_none_and_one_that_nobody_knows_are_reported() -> Result<(), Er
 #[test]
 fn a_flood_of_frames_and_garbage_do_no_harm() -> Result<(), Error> {
     let lan = Lan::listen();
-    let mut device = boot_on(&lan, &format!("{HOST}:7443"))?;
+    let mut device = boot_on(&lan, &format!("{HOST}:7443"), |qemu| qemu)?;
     let mut wire = lan.plug();
     wire.serve_until(&Asked::Connection(7443));
     for round in 0..50_u8 {
@@ -190,7 +215,7 @@ fn a_flood_of_frames_and_garbage_do_no_harm() -> Result<(), Error> {
 #[test]
 fn who_gets_no_address_says_so_and_goes_on_asking() -> Result<(), Error> {
     let lan = Lan::listen();
-    let mut device = boot_on(&lan, &format!("{HOST}:7443"))?;
+    let mut device = boot_on(&lan, &format!("{HOST}:7443"), |qemu| qemu)?;
     let mut wire = lan.plug();
     // Nobody answers.
     device.wait_for("no connection: NoAddress")?;
@@ -248,12 +273,12 @@ impl Host {
 }
 
 /// Boots the device on `lan`; it is to connect to `host`.
-fn boot_on(lan: &Lan, host: &str) -> Result<Running, Error> {
-    Qemu::new(&*IMAGE)
+fn boot_on(lan: &Lan, host: &str, with: impl FnOnce(Qemu) -> Qemu) -> Result<Running, Error> {
+    let qemu = Qemu::new(&*IMAGE)
         .provision(format!("{host}\0"))
         .ethernet(lan.address())
-        .on_line(|line| println!("device: {line}"))
-        .spawn()
+        .on_line(|line| println!("device: {line}"));
+    with(qemu).spawn()
 }
 
 /// A connection of the device.

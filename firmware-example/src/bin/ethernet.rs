@@ -46,9 +46,7 @@ fn main() -> ! {
         if is_over {
             exit(SUCCESS)
         }
-        board
-            .clock
-            .sleep_until(board.clock.milliseconds() + PAUSE_MS);
+        net.rest_until(board.clock.milliseconds() + PAUSE_MS);
     }
 }
 

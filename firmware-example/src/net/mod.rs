@@ -32,6 +32,8 @@ pub struct Net {
     tcp: SocketHandle,
     is_linked: bool,
     has_lease: bool,
+    /// Until when an address is kept that no server has confirmed since the wire was plugged in again.
+    unconfirmed_until_ms: Option<u64>,
 }
 
 /// Why there is no network to wait for.
@@ -95,6 +97,7 @@ impl Net {
             tcp,
             is_linked,
             has_lease: false,
+            unconfirmed_until_ms: None,
         }))
     }
 
@@ -106,6 +109,14 @@ impl Net {
     /// Makes the Ethernet controller report a fault: for the test of what follows.
     pub fn provoke_fault(&mut self) {
         self.ethernet.provoke_fault();
+    }
+
+    /// Sleeps until the clock has reached `deadline_ms`, and keeps the address meanwhile.
+    pub fn rest_until(&mut self, deadline_ms: u64) {
+        while self.clock.milliseconds() < deadline_ms {
+            self.poll();
+            self.sleep();
+        }
     }
 
     /// Deals with what has come in and with what is due, a burst of frames at most.
@@ -138,8 +149,8 @@ impl Net {
         self.ethernet.sleep();
     }
 
-    /// Asks for an address again when the wire is plugged in again: it may be another network. Until there is an answer
-    /// the device keeps what it has, for mostly it is the same.
+    /// Asks for an address again when the wire is plugged in again: it may be another network. The device keeps what it has
+    /// for [`UNCONFIRMED_MS`], for mostly it is the same.
     fn look_at_wire(&mut self) {
         let is_linked = self.ethernet.is_linked();
         if is_linked == self.is_linked {
@@ -151,19 +162,25 @@ impl Net {
             let dhcp = self.sockets.get_mut::<dhcpv4::Socket<'_>>(self.dhcp);
             dhcp.reset();
             let _ = dhcp.poll();
+            self.unconfirmed_until_ms = Some(self.clock.milliseconds() + UNCONFIRMED_MS);
         }
     }
 
     /// Takes over what the DHCP server says.
     fn take_lease(&mut self) {
         let dhcp = self.sockets.get_mut::<dhcpv4::Socket<'_>>(self.dhcp);
+        let is_over = self
+            .unconfirmed_until_ms
+            .is_some_and(|until| self.clock.milliseconds() >= until);
         let (address, router, servers) = match dhcp.poll() {
-            None => return,
+            None if !is_over => return,
+            None => (None, None, Default::default()),
             Some(dhcpv4::Event::Configured(config)) => {
                 (Some(config.address), config.router, config.dns_servers)
             }
             Some(dhcpv4::Event::Deconfigured) => (None, None, Default::default()),
         };
+        self.unconfirmed_until_ms = None;
         self.has_lease = address.is_some();
         match address {
             Some(address) => defmt::info!("address {}", Shown(address)),
@@ -232,6 +249,8 @@ static NET: StaticCell<Net> = StaticCell::new();
 /// What may be on its way in one direction, in bytes: three of the link's longest messages. The controller has room for
 /// as much twice, so that nothing is dropped while the device computes.
 const WINDOW_LEN: usize = 4096;
+/// Three questions to a server, ten seconds apart.
+const UNCONFIRMED_MS: u64 = 30_000;
 /// Frames that are dealt with in each direction before the caller has its turn.
 const BURST: usize = 16;
 /// What smoltcp is built for.

@@ -166,8 +166,9 @@ pub(super) fn silence() -> u32 {
 /// The PHY has something to say about the wire.
 pub(super) const WIRE: u32 = 1 << 18;
 /// The receiver, the transmitter or a FIFO has lost its way, from which the controller comes back by a reset: receive
-/// watchdog, receiver error, transmitter error, overrun of the transmit FIFO, transmit and receive status FIFO full.
-pub(super) const FAULTS: u32 = (1 << 15) | (1 << 14) | (1 << 13) | (1 << 10) | (1 << 8) | (1 << 4);
+/// watchdog, receiver error, transmitter error, overrun of the transmit FIFO. FIFOs that are full are none: they are
+/// emptied.
+pub(super) const FAULTS: u32 = (1 << 15) | (1 << 14) | (1 << 13) | (1 << 10);
 /// A frame was received.
 pub(super) const FRAME: u32 = 1 << 3;
 /// A frame was dropped for want of room.

@@ -165,8 +165,9 @@ impl Ethernet {
 
     /// Sleeps until the controller has interrupted or a tick of the clock has passed, unless there is work.
     pub fn sleep(&self) {
-        let is_listening = self.is_listening;
-        sleep_unless(|section| !is_listening || has_interrupted(section));
+        // A controller that waits for its restart has no work, and does not interrupt.
+        let has_work = !self.is_listening && self.retry_at_ms.is_none();
+        sleep_unless(|section| has_work || has_interrupted(section));
     }
 
     /// Reads a word that is not there, which the controller takes for a fault: for the test of what follows.
@@ -182,17 +183,25 @@ impl Ethernet {
         self.full_since_ms = None;
         self.is_listening = false;
         let started = self.chip.reset().and_then(|()| self.chip.go());
-        self.retry_at_ms = match started {
-            Ok(()) => None,
-            Err(Busy) => Some(self.clock.milliseconds() + RETRY_MS),
-        };
         defmt::warn!("ethernet restarted, {=bool}", started.is_ok());
-        self.look_at_wire();
+        self.retry_at_ms = None;
+        match started {
+            Ok(()) => self.look_at_wire(),
+            Err(Busy) => self.give_up(),
+        }
     }
 
     fn look_at_wire(&mut self) {
-        // One that does not answer is in the middle of nothing good.
-        self.is_linked = self.chip.look_at_wire().unwrap_or(false);
+        match self.chip.look_at_wire() {
+            Ok(is_linked) => self.is_linked = is_linked,
+            Err(Busy) => self.give_up(),
+        }
+    }
+
+    /// Leaves a controller alone that does not answer, until it is restarted.
+    fn give_up(&mut self) {
+        self.is_linked = false;
+        self.retry_at_ms = Some(self.clock.milliseconds() + RETRY_MS);
     }
 
     /// Says whether the transmit FIFO has had no room for too long.
@@ -210,9 +219,13 @@ impl Ethernet {
         self.chip.transmit_room() >= FRAME_LEN.next_multiple_of(4) + 8
     }
 
-    /// Takes frames from the controller up to the next good one; returns its length.
+    /// Takes frames from the controller up to the next good one, past [`REFUSED_BURST`] at most; returns its length.
     fn next_frame(&mut self) -> Option<usize> {
-        while let Some(status) = self.chip.take_received() {
+        for _ in 0..REFUSED_BURST {
+            let Some(status) = self.chip.take_received() else {
+                self.listen();
+                return None;
+            };
             let Received { word_count, len } = Received::decode(status);
             let frame = len.and_then(|len| self.incoming.get_mut(..len));
             let taken = match frame {
@@ -234,12 +247,16 @@ impl Ethernet {
                 return len;
             }
         }
+        None
+    }
+
+    /// Lets the controller interrupt again, now that it is empty. What has arrived since is an event that is still there,
+    /// and interrupts at once.
+    fn listen(&mut self) {
         if !self.is_listening && self.retry_at_ms.is_none() {
-            // What has arrived since is an event that is still there, and interrupts at once.
             self.is_listening = true;
             self.chip.listen();
         }
-        None
     }
 }
 
@@ -331,6 +348,8 @@ static FRAMES: ConstStaticCell<Frames> = ConstStaticCell::new(Frames {
 
 static EVENTS: Mutex<Cell<u32>> = Mutex::new(Cell::new(0));
 
+/// Bad frames that are passed over before the caller has its turn.
+const REFUSED_BURST: usize = 16;
 /// A frame is out within a few milliseconds, whatever collides with it.
 const STUCK_MS: u64 = 200;
 /// A controller that cannot be started is tried again after this.
