@@ -36,6 +36,8 @@ fn bytes_travel_both_ways_in_pieces_of_every_size() -> Result<(), Error> {
     for none in ["refused: 0", "unsent: 0", "restarts: 0"] {
         assert!(counters.contains(none), "{counters}");
     }
+    // It does not look for frames unasked.
+    assert!(!counters.contains("interrupts: 0"), "{counters}");
     Ok(())
 }
 

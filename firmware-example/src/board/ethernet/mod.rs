@@ -101,6 +101,8 @@ pub struct Counters {
     pub refused: u32,
     /// Frames that the controller reports as not sent.
     pub unsent: u32,
+    /// Times that the main loop found that the controller had interrupted.
+    pub interrupts: u32,
     /// Times that the controller was put back to its start.
     pub restarts: u32,
 }
@@ -147,6 +149,7 @@ impl Ethernet {
         let events = critical_section::with(|section| EVENTS.borrow(section).take());
         if events != 0 {
             self.is_listening = false;
+            count(&mut self.counters.interrupts, 1);
             self.chip.acknowledge(events);
             count(&mut self.counters.dropped, self.chip.take_dropped());
         }
