@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use moorline_qemu::image::{Profile, build_image};
-use moorline_qemu::site::{Hub, Site};
+use moorline_qemu::site::{Hub, Road, Site};
 use moorline_qemu::{Error, Qemu, Running};
 use serde_json::Value;
 
@@ -25,13 +25,10 @@ impl Line {
     fn open() -> Result<Self, Error> {
         let site = Site::build()?;
         let hub = site.start_hub(None)?;
-        let flash = site.provision_agent("boiler-1")?;
+        let flash = site.provision_agent("boiler-1", &hub, Road::Network)?;
         site.enrol_commander("alice", "boiler-1")?;
-        let mut device = Qemu::new(&*AGENT)
-            .serial(hub.http().to_string())
-            .provision(flash)
-            .deadline(DEADLINE)
-            .spawn()?;
+        let qemu = Qemu::new(&*AGENT).provision(flash).deadline(DEADLINE);
+        let mut device = Road::Network.lay(qemu, &hub).spawn()?;
         device.wait_for("link open")?;
         Ok(Self {
             site,
