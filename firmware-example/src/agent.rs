@@ -27,10 +27,11 @@ use moorline_core::wire::FRAME_OVERHEAD;
 use static_cell::{ConstStaticCell, StaticCell};
 
 use crate::backoff::Backoff;
-use crate::board::{Board, Clock, Entropy, LOG_LEN, restart};
+use crate::board::{Board, Clock, Entropy, Flash, LOG_LEN, restart};
 use crate::commands::{Devices, Session};
 use crate::exchange::{CHANNEL_COUNT, Exchange, SETTINGS, Surroundings};
 use crate::identity::{BootError, Identity, handshake_len};
+use crate::kept::Kept;
 use crate::offline::{Offline, Place};
 use crate::renewal::Renewal;
 use crate::reports::Reports;
@@ -78,9 +79,11 @@ impl Agent {
         let identity = IDENTITY.init(Identity::establish(provision, &mut entropy)?);
         let road = Road::take(identity.road(), ethernet, uart, clock, &mut entropy)
             .map_err(BootError::Network)?;
-        memory.exchange.begin(identity.floor());
         let claims = identity.own().claims;
         memory.renewal.begin(claims.issued_at, claims.expires_at);
+        let mut kept = open_flash(identity);
+        let settings = memory.restore(identity, kept.as_mut());
+        log.set_level(settings.log_level);
         Ok(Self {
             identity,
             clock,
@@ -92,7 +95,8 @@ impl Agent {
                 sensor,
                 stack,
                 log,
-                settings: DeviceSettings::DEFAULT,
+                settings,
+                kept,
                 reports: REPORTS.take(),
                 is_reboot_due: false,
                 text: Text::new(),
@@ -102,6 +106,13 @@ impl Agent {
             ticket: None,
             opened_ms: None,
         })
+    }
+
+    /// Takes the ticket out of memory, or else out of flash. It is offered once: after an attempt that fails the next is in
+    /// full.
+    fn take_ticket(&mut self) -> Option<Ticket> {
+        let kept = self.devices.kept.as_mut().and_then(Kept::take_ticket);
+        self.ticket.take().or(kept)
     }
 
     /// Connects and serves, for ever.
@@ -143,6 +154,7 @@ impl Agent {
     #[inline(never)]
     fn connect_and_serve(&mut self) -> Result<Infallible, Lost> {
         let max_payload_len = u16::try_from(MAX_PAYLOAD_LEN).unwrap_or(u16::MAX);
+        let ticket = self.take_ticket();
         let mut machine = Machine {
             clock: &mut self.clock,
             entropy: &mut self.entropy,
@@ -166,8 +178,6 @@ impl Agent {
         }
         let token = UnpackedToken::parse_exact(&memory.token);
         let token = token.unwrap_or(self.identity.token());
-        // It is offered once: after an attempt that fails the next is in full.
-        let ticket = self.ticket.take();
         let mut link = Link::connect(
             stream,
             frames,
@@ -214,6 +224,9 @@ impl Agent {
         }
         loop {
             if let Some(ticket) = link.take_ticket() {
+                if let Some(kept) = &mut self.devices.kept {
+                    kept.keep_ticket(&ticket);
+                }
                 self.ticket = Some(ticket);
             }
             let now = |clock: &Clock| {
@@ -234,7 +247,10 @@ impl Agent {
                     }
                     Ok(FromHub::TokenRefused) => defmt::warn!("the hub gives no newer token"),
                     Ok(FromHub::Revoked { list }) => {
-                        memory.exchange.revoke(list, self.identity.own().anchors);
+                        let is_newer = memory.exchange.revoke(list, self.identity.own().anchors);
+                        if let (true, Some(kept)) = (is_newer, &mut self.devices.kept) {
+                            kept.keep_revoked(list);
+                        }
                     }
                     _ => memory.offline.take(message),
                 },
@@ -244,6 +260,10 @@ impl Agent {
                 Event::Open(_) | Event::Enrolled(_) | Event::Closed(_) | Event::Dropped(_) => {}
             })?;
             if let (true, Some(token)) = (is_newer, memory.renewal.token()) {
+                if let Some(kept) = &mut self.devices.kept {
+                    // The session rests on it all the same; after a reset the one before counts again.
+                    let _said = kept.keep_token(token.as_bytes());
+                }
                 link.renew(&NewToken { token, key: None }, machine.entropy)?;
             }
             let now = now(machine.clock);
@@ -290,6 +310,9 @@ impl Agent {
                 }
             }
             let (now, floor) = exchange.time(surroundings.now);
+            if let Some(kept) = &mut self.devices.kept {
+                kept.keep_floor(floor);
+            }
             let mut place = Place {
                 agent: &offline_agent,
                 now,
@@ -314,6 +337,42 @@ impl Agent {
                 restart()
             }
         }
+    }
+}
+
+/// Opens what outlasts a reset. A device without flash is told so, and goes on.
+#[inline(never)]
+fn open_flash(identity: &Identity) -> Option<Kept> {
+    let flash = Flash::open()
+        .inspect_err(|error| defmt::warn!("what comes is lost at a reset: {}", error))
+        .ok()?;
+    Kept::open(flash, &identity.name())
+        .inspect_err(|error| defmt::warn!("what comes is lost at a reset: {}", error))
+        .ok()
+}
+
+impl Memory {
+    /// Takes in what was kept through a reset, and returns the settings.
+    #[inline(never)]
+    fn restore(&mut self, identity: &Identity, kept: Option<&mut Kept>) -> DeviceSettings {
+        let Some(kept) = kept else {
+            self.exchange.begin(identity.floor(None), 0);
+            return DeviceSettings::DEFAULT;
+        };
+        let number = kept.start_number();
+        defmt::info!("started {=u64} times before", number);
+        self.exchange.begin(identity.floor(kept.floor()), number);
+        kept.revoked(|list| {
+            self.exchange.revoke(list, identity.own().anchors);
+        });
+        let mut buffer = [0; MAX_UNPACKED_LEN];
+        if let Some(token) = kept.token(&mut buffer) {
+            self.renewal.restore(token, &identity.own());
+        }
+        if let Some((prekeys, counters)) = kept.offline() {
+            self.offline.restore(prekeys, counters);
+        }
+        kept.settings().unwrap_or(DeviceSettings::DEFAULT)
     }
 }
 

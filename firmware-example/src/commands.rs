@@ -11,6 +11,7 @@ use moorline_core::token::Permissions;
 use crate::arguments::{Argument, Arguments, Kind, Parameter, optional, parse, required};
 use crate::board::{Clock, Leds, Level, Log, MEASURED_STACK_LEN, Sensor, Stack};
 use crate::exchange::CHANNEL_COUNT;
+use crate::kept::Kept;
 use crate::reports::{Reports, Start, Topic};
 use crate::settings::{Settings, Text};
 
@@ -28,6 +29,8 @@ pub struct Devices {
     pub log: Log,
     /// What commanders have set.
     pub settings: Settings,
+    /// What outlasts a reset; nothing on a board without flash.
+    pub kept: Option<Kept>,
     /// What the device says by itself.
     pub reports: &'static mut Reports<CHANNEL_COUNT>,
     /// Whether the device is to start anew, once its answer is on its way.
@@ -242,7 +245,13 @@ fn config<'a>(
         _ => return None,
     };
     if let Some(value) = value {
-        devices.settings.set(name, value).ok()?;
+        let mut settings = devices.settings;
+        settings.set(name, value).ok()?;
+        let kept = devices.kept.as_mut();
+        if kept.is_some_and(|kept| kept.keep_settings(&settings).is_err()) {
+            return Some(Reply::bare(Status::Failed));
+        }
+        devices.settings = settings;
         devices.apply_settings();
     }
     devices.text = devices.settings.get(name)?;

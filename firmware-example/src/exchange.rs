@@ -67,17 +67,22 @@ impl Exchange {
         }
     }
 
-    /// Takes in what the issuer has revoked, and ends the channels of whom it names.
+    /// Takes in what the issuer has revoked, and ends the channels of whom it names. Returns whether it is newer than what
+    /// was known.
     #[inline(never)]
-    pub fn revoke(&mut self, list: &[u8], anchors: &TrustAnchors) {
+    pub fn revoke(&mut self, list: &[u8], anchors: &TrustAnchors) -> bool {
         match self.desk.revocations.take(list, anchors) {
             Ok(list) => {
                 defmt::info!("a newer list of what is revoked");
                 self.channels.revoke(list);
+                true
             }
             // The hub says it each time that the link opens.
-            Err(Reason::RevocationOld) => {}
-            Err(reason) => defmt::warn!("no list of what is revoked: {}", reason),
+            Err(Reason::RevocationOld) => false,
+            Err(reason) => {
+                defmt::warn!("no list of what is revoked: {}", reason);
+                false
+            }
         }
     }
 
@@ -86,9 +91,10 @@ impl Exchange {
         &self.desk.revocations
     }
 
-    /// Notes what the time is at least: when the device was provisioned.
-    pub fn begin(&mut self, floor: TimeFloor) {
+    /// Notes what the time is at least, and how often the device has started before: no two sessions have one number.
+    pub fn begin(&mut self, floor: TimeFloor, start_number: u64) {
         self.desk.floor = floor;
+        self.desk.session_count = start_number << 32;
     }
 
     /// Returns the time as the device judges by it, and what it is at least.

@@ -1,6 +1,6 @@
 //! Who the device is and whom it takes for its hub: what it must have before it sends a byte.
 
-use moorline_core::crypto::{SelfTestError, SigningKey, self_test};
+use moorline_core::crypto::{Hash, SelfTestError, SigningKey, self_test};
 use moorline_core::handshake::{Initiator, Offer, OwnToken, RespondAs, Responder, Shown, Wanted};
 use moorline_core::offline::OfflineAgent;
 use moorline_core::provision::{Provision, ProvisionError, Road};
@@ -119,9 +119,14 @@ impl Identity {
         }
     }
 
-    /// Returns what the time is at least: the device's token was issued when it was provisioned.
-    pub fn floor(&self) -> TimeFloor {
-        TimeFloor::new(UnixMillis::from_secs(self.claims.issued_at), None)
+    /// Returns what the time is at least: the device's token was issued when it was provisioned, and it was `kept` later.
+    pub fn floor(&self, kept: Option<UnixMillis>) -> TimeFloor {
+        TimeFloor::new(UnixMillis::from_secs(self.claims.issued_at), kept)
+    }
+
+    /// Returns the name of what the device was provisioned with: each image has a token of its own.
+    pub fn name(&self) -> Hash {
+        Hash::of(&[self.provision.token().as_bytes()])
     }
 
     fn key(&self) -> &SigningKey {

@@ -5,6 +5,7 @@
 //! ```text
 //! agent         the life: boot, connect, serve, come back
 //!   identity    what it must have before it sends a byte
+//!   kept        what outlasts a reset
 //!   backoff     how long it waits
 //!   exchange    from an envelope to its answer
 //!     commands  the table of commands
@@ -34,6 +35,7 @@ pub mod board;
 pub mod commands;
 pub mod exchange;
 pub mod identity;
+pub mod kept;
 mod machine;
 pub mod net;
 pub mod offline;

@@ -1,8 +1,8 @@
 //! Commands that were left for the device while it was away (PROTOCOL.md §12).
 //!
-//! The prekeys' private halves and the commanders' counters are in memory alone. A reset loses both together, and that
-//! is what keeps a command from running twice: without its private half no command of before opens any more. Whoever
-//! puts the private halves into flash must put the counters there too, and store them before a command runs.
+//! The prekeys' private halves and the commanders' counters are kept in flash, a counter before its command runs and a
+//! private half before its prekey is published: a command runs once at most, whatever resets there are. On a board without
+//! flash both are in memory, and a reset loses them together: no command of before opens any more then.
 
 use moorline_core::crypto::Suite;
 use moorline_core::entropy::Entropy;
@@ -65,6 +65,12 @@ impl Offline {
         }
     }
 
+    /// Takes in what was kept through a reset.
+    pub fn restore(&mut self, prekeys: Prekeys, counters: Counters<COUNTER_COUNT>) {
+        self.inbox = Inbox::new(prekeys, counters);
+        self.has_begun = true;
+    }
+
     /// Notes that a new link is open.
     pub fn begin(&mut self) {
         self.message_len = 0;
@@ -108,8 +114,11 @@ impl Offline {
     #[inline(never)]
     fn renew(&mut self, place: &mut Place<'_>) {
         let prekeys = &mut self.inbox.prekeys;
-        if place.now.quality != TimeQuality::Unknown {
-            prekeys.wipe_expired(place.now.unix);
+        let is_wiped =
+            place.now.quality != TimeQuality::Unknown && prekeys.wipe_expired(place.now.unix);
+        if let (true, Some(kept)) = (is_wiped, &mut place.devices.kept) {
+            // What is over opens nothing, should it come back.
+            let _said = kept.keep_prekeys(prekeys);
         }
         if !prekeys.is_due(&place.now) {
             return;
@@ -122,6 +131,11 @@ impl Offline {
         let agent = place.agent;
         match prekeys.rotate(SUITE, agent.id, agent.key, &place.now, place.entropy) {
             Ok(prekey) => {
+                let kept = place.devices.kept.as_mut();
+                if kept.is_some_and(|kept| kept.keep_prekeys(prekeys).is_err()) {
+                    // Nobody is to seal a command to what a reset would take away.
+                    return;
+                }
                 defmt::info!("new prekey");
                 self.post.publish(prekey);
             }
@@ -189,9 +203,12 @@ impl OfflineShell for Shell<'_> {
         self.revocations.names(claims)
     }
 
-    /// The counter lives as long as the private half of every prekey that its commands can be sealed to: in memory.
-    fn store(&mut self, _: usize, _: &CounterEntry) -> Result<(), StoreError> {
-        Ok(())
+    fn store(&mut self, place: usize, entry: &CounterEntry) -> Result<(), StoreError> {
+        match &mut self.devices.kept {
+            Some(kept) => kept.keep_counter(place, entry).map_err(|_| StoreError),
+            // It lives as long as the private half of every prekey that its commands can be sealed to: in memory.
+            None => Ok(()),
+        }
     }
 
     fn run<'a>(&'a mut self, command: &'a Command<'a>, granted: Permissions) -> Reply<'a> {
@@ -207,7 +224,7 @@ impl OfflineShell for Shell<'_> {
 }
 
 /// Commanders whose counters are kept at a time.
-const COUNTER_COUNT: usize = 8;
+pub const COUNTER_COUNT: usize = 8;
 /// Replies that are kept for a command that comes again.
 const REPLY_COUNT: usize = 4;
 /// Tokens that a command can name by their hash.

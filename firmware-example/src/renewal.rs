@@ -1,13 +1,13 @@
 //! The device's token: the one that it was provisioned with, and those that follow it.
 //!
 //! When half of a token's life is over the device asks the hub for the next one, in the session that it has. It takes
-//! the next one when the issuer signed it for the device, and rests the session on it. The tokens that follow lie in
-//! memory: after a reset the provisioned one counts again.
+//! the next one when the issuer signed it for the device, keeps it in flash, and rests the session on it.
 
 use heapless::Vec;
 use moorline_core::time::Now;
 use moorline_core::token::{
     Candidate, Claims, MAX_UNPACKED_LEN, Policy, Role, TrustAnchors, UnpackedToken,
+    UnverifiedClaims,
 };
 
 /// The newest token of the device, and when the next one is to be asked for.
@@ -46,6 +46,39 @@ impl Renewal {
         self.expires_at = expires_at;
     }
 
+    /// Takes in the token that was kept through a reset, if it follows the provisioned one and is not over.
+    ///
+    /// It was verified before it was kept, and is not verified again: the hub and commanders do that.
+    #[inline(never)]
+    pub fn restore(&mut self, bytes: &[u8], own: &Own<'_>) {
+        let Ok(token) = UnpackedToken::parse_exact(bytes) else {
+            return;
+        };
+        let Ok(claims) = UnverifiedClaims::decode(&token) else {
+            return;
+        };
+        let claims = claims.claims_unverified();
+        if let Some(token) = self.next(bytes, claims, own) {
+            self.token = token;
+            self.begin(claims.issued_at, claims.expires_at);
+        }
+    }
+
+    /// Returns the token in `bytes`, of which `claims` are the claims, if it is one that may follow.
+    fn next(
+        &self,
+        bytes: &[u8],
+        claims: &Claims,
+        own: &Own<'_>,
+    ) -> Option<Vec<u8, MAX_UNPACKED_LEN>> {
+        let is_own = claims.issuer == own.claims.issuer
+            && claims.subject == own.claims.subject
+            && claims.key == own.claims.key;
+        Vec::from_slice(bytes)
+            .ok()
+            .filter(|_| is_own && claims.issued_at > self.issued_at)
+    }
+
     /// Returns the newest token, if one has followed the provisioned one.
     pub fn token(&self) -> Option<UnpackedToken<'_>> {
         UnpackedToken::parse_exact(&self.token).ok()
@@ -77,13 +110,7 @@ impl Renewal {
             }
         };
         let claims = verified.claims();
-        let is_own = claims.issuer == own.claims.issuer
-            && claims.subject == own.claims.subject
-            && claims.key == own.claims.key;
-        let Some(token) = Vec::from_slice(bytes)
-            .ok()
-            .filter(|_| is_own && claims.issued_at > self.issued_at)
-        else {
+        let Some(token) = self.next(bytes, claims, own) else {
             defmt::warn!("no token: it is another's, or older");
             return false;
         };

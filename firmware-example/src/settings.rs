@@ -32,6 +32,25 @@ impl Settings {
     /// The names of the settings.
     pub const NAMES: [&'static str; 2] = [SAMPLE_MS, LOG_LEVEL];
 
+    /// Returns the settings as they are kept.
+    pub fn to_bytes(&self) -> [u8; SETTINGS_LEN] {
+        let [a, b, c, d] = self.sample_ms.to_be_bytes();
+        let level = Level::ALL.iter().position(|level| *level == self.log_level);
+        let level = level.and_then(|level| u8::try_from(level).ok());
+        [VERSION, a, b, c, d, level.unwrap_or_default()]
+    }
+
+    /// Returns what [`Settings::to_bytes`] gave; nothing when they are of another version of this program.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let [VERSION, a, b, c, d, level] = *bytes else {
+            return None;
+        };
+        Some(Self {
+            sample_ms: u32::from_be_bytes([a, b, c, d]),
+            log_level: *Level::ALL.get(usize::from(level))?,
+        })
+    }
+
     /// Returns the value of the setting called `name`.
     pub fn get(&self, name: &str) -> Option<Text> {
         let mut text = Text::new();
@@ -66,6 +85,11 @@ impl Settings {
     }
 }
 
+/// Length of the settings as they are kept, in bytes.
+pub const SETTINGS_LEN: usize = 6;
+
+/// The version of what is kept.
+const VERSION: u8 = 1;
 const SAMPLE_MS: &str = "sample_ms";
 const LOG_LEVEL: &str = "log_level";
 /// From ten times a second to once a day.

@@ -263,12 +263,7 @@ pub const GATEWAY: &str = "10.0.2.2";
 pub(crate) const NETWORK_NAME: &str = "lan";
 
 /// No window, no console.
-const HEADLESS: [&str; 4] = [
-    "-display",
-    "none",
-    "-monitor",
-    "none",
-];
+const HEADLESS: [&str; 4] = ["-display", "none", "-monitor", "none"];
 /// Where `firmware-example/memory/mps2-an386.x` leaves room, the last MiB of the code memory.
 const PROVISION_ADDRESS: u32 = 0x0030_0000;
 /// Enough for any image of ours on a loaded machine; those that need more say so.

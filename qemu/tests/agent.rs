@@ -1,7 +1,7 @@
 //! The agent's image against a hub in this process: handshake, commands, and every way to lose the link.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 use std::time::Duration;
 
@@ -135,7 +135,9 @@ fn a_token_is_renewed_when_half_of_its_life_is_over() -> Result<(), Error> {
     let next = hub.next_token(HALF, &key);
     let mut forged = next.clone();
     *forged.last_mut().expect("a signature") ^= 1;
-    let mut device = boot(&hub)?;
+    let folder = tempfile::tempdir().expect("a folder");
+    let flash = folder.path().join("flash");
+    let mut device = boot_with(&hub, Some(&flash))?;
     let mut peer = hub.welcome();
     let first = peer.issued_at();
     peer.hear_that_a_token_is_due();
@@ -150,9 +152,20 @@ fn a_token_is_renewed_when_half_of_its_life_is_over() -> Result<(), Error> {
     assert_eq!(peer.ask("ping", &[]).status, Status::Done);
     peer.leave(Alert::new(AlertCode::GoingAway));
     device.wait_for("link lost: ")?;
-    // The next session rests on it.
+    // The next session rests on it, after a reset too.
     let peer = hub.welcome();
     assert_eq!(peer.issued_at(), first + HALF);
+    drop(peer);
+    stop(device)?;
+    let device = boot_with(&hub, Some(&flash))?;
+    let peer = hub.welcome();
+    assert_eq!(peer.issued_at(), first + HALF);
+    drop(peer);
+    stop(device)?;
+    // Another flash knows nothing of it.
+    let device = boot(&hub)?;
+    let peer = hub.welcome();
+    assert_eq!(peer.issued_at(), first);
     drop(peer);
     stop(device)
 }
@@ -375,10 +388,17 @@ fn a_device_without_a_right_provisioning_image_does_not_start() -> Result<(), Er
 
 /// Boots the agent with its line to `hub`.
 fn boot(hub: &Hub) -> Result<Running, Error> {
-    let device = Qemu::new(&*AGENT)
+    boot_with(hub, None)
+}
+
+fn boot_with(hub: &Hub, flash: Option<&Path>) -> Result<Running, Error> {
+    let mut device = Qemu::new(&*AGENT)
         .provision(hub.provision())
         .deadline(DEADLINE)
         .on_line(|line| println!("device: {line}"));
+    if let Some(flash) = flash {
+        device = device.flash(flash);
+    }
     let mut device = hub.lay(device).spawn()?;
     device.wait_for("agent ready")?;
     Ok(device)

@@ -21,7 +21,7 @@ use super::arguments::Arguments;
 use super::exit::{POWER_CUT, exit};
 
 /// Length of the flash in bytes.
-pub const FLASH_LEN: u32 = 64 * 1024;
+pub const FLASH_LEN: u32 = 128 * 1024;
 
 /// Length of a sector in bytes: what is erased at once.
 pub const SECTOR_LEN: u32 = 4096;

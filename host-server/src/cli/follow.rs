@@ -9,7 +9,7 @@ use moorline_core::token::AgentId;
 
 use super::log_lines::LogLines;
 use super::send::end_of;
-use super::session::with_client;
+use super::session::{with_client, with_ticket};
 use super::{Failure, output};
 use crate::client::{Client, Profile, Report};
 
@@ -167,7 +167,10 @@ fn follow(
         let agent = credential.agent_id(agent);
         while !left.is_over() {
             // Said again once in a while: a route on which nothing goes is forgotten.
-            from = subscribe(client, agent, words, from).await?;
+            let subscribed = with_ticket(profile, client, agent, async |client| {
+                subscribe(client, agent, words, from).await
+            });
+            from = subscribed.await??;
             let ask_again = Instant::now() + ASK_AGAIN;
             while !left.is_over() && Instant::now() < ask_again {
                 let patience = left.patience(ask_again);

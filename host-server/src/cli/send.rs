@@ -6,7 +6,7 @@ use clap::Args;
 use moorline_core::message::{Command, MAX_ARGUMENTS, Status};
 
 use super::offline::OfflineArguments;
-use super::session::with_client;
+use super::session::{with_client, with_ticket};
 use super::{Failure, output};
 use crate::client::Profile;
 
@@ -48,14 +48,10 @@ impl SendArguments {
             let take = |reply: &moorline_core::message::Reply<'_>| {
                 (reply.status, output::render(json, reply))
             };
-            if let Some(ticket) = profile.take_ticket(Some(agent)) {
-                client.give_agent_ticket(agent, ticket);
-            }
-            let answered = client.send(agent, command.clone(), patience, take).await;
-            if let Some(ticket) = client.take_agent_ticket(agent) {
-                profile.store_ticket(Some(agent), &ticket)?;
-            }
-            let ((status, rendered), sent) = answered?;
+            let answered = with_ticket(profile, client, agent, async |client| {
+                client.send(agent, command.clone(), patience, take).await
+            });
+            let ((status, rendered), sent) = answered.await??;
             rendered.print(sent)?;
             end_of(status)
         })

@@ -1,7 +1,7 @@
 //! A session with the hub, for one command.
 
 use futures_lite::future;
-use moorline_core::token::MAX_UNPACKED_LEN;
+use moorline_core::token::{AgentId, MAX_UNPACKED_LEN};
 
 use super::Failure;
 use super::renew::renew_in_time;
@@ -64,4 +64,22 @@ fn with_credential(
         client.close().await;
         done.and(renewed)
     })
+}
+
+/// Runs `work`, which speaks with `agent`, on a channel that costs the agent no signature where it left a ticket, and keeps
+/// the next one.
+pub(super) async fn with_ticket<'k, R>(
+    profile: &Profile,
+    client: &mut Client<'k>,
+    agent: AgentId,
+    work: impl AsyncFnOnce(&mut Client<'k>) -> R,
+) -> Result<R, Failure> {
+    if let Some(ticket) = profile.take_ticket(Some(agent)) {
+        client.give_agent_ticket(agent, ticket);
+    }
+    let done = work(client).await;
+    if let Some(ticket) = client.take_agent_ticket(agent) {
+        profile.store_ticket(Some(agent), &ticket)?;
+    }
+    Ok(done)
 }

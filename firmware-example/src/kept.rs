@@ -1,0 +1,330 @@
+//! What outlasts a reset: it lies in flash, safe against the loss of power at any step (`moorline_core::storage`).
+//!
+//! | sectors | what | written |
+//! |--:|---|---|
+//! | 0, 1 | the token that followed the provisioned one | when it follows: every half of a token's life |
+//! | 2, 3 | the ticket with which the next handshake needs no signature; wiped | twice a connection: it is used once |
+//! | 4, 5 | the settings | when one is changed |
+//! | 6, 7 | the time floor | when it rises, once in [`FLOOR_STEP_MS`] at most |
+//! | 8 to 11 | the issuers' newest lists of what is revoked | when there is a newer one |
+//! | 12, 13 | the private halves of the prekeys; wiped | once a day |
+//! | 14, 15 | the commanders' counters | before each command that was left while the device was away |
+//! | 16, 17 | how often the device has started | at each start |
+//!
+//! Every value begins with a name of the provisioning image: a device that is provisioned anew begins anew. What is damaged
+//! counts as not there, and the log says so: the ticket, the token and the settings have others behind them, the hub says the
+//! lists again, and the private halves are not used without the counters. A device without flash goes on without, and begins
+//! anew at each reset.
+
+use core::num::NonZeroU32;
+
+use moorline_core::crypto::{Hash, Secret};
+use moorline_core::handshake::{TICKET_LEN, Ticket};
+use moorline_core::offline::{COUNTER_ENTRY_LEN, CounterEntry, Counters, PREKEYS_LEN, Prekeys};
+use moorline_core::revocation::MAX_REVOKE_LIST_LEN;
+use moorline_core::storage::{Record, Region, ReservedCounter, StorageError};
+use moorline_core::time::UnixMillis;
+use moorline_core::token::{MAX_KID_LEN, MAX_UNPACKED_LEN};
+use zeroize::Zeroizing;
+
+use crate::board::{Flash, SECTOR_LEN};
+use crate::exchange::ISSUER_COUNT;
+use crate::offline::COUNTER_COUNT;
+use crate::settings::{SETTINGS_LEN, Settings};
+
+/// Milliseconds by which the time floor rises before it is written again: one hour.
+pub const FLOOR_STEP_MS: u64 = 3_600_000;
+
+/// Length of the name of a provisioning image.
+const NAME_LEN: usize = 8;
+/// Length of the counters: a byte that says whether there is an entry, and the entry.
+const COUNTERS_LEN: usize = COUNTER_COUNT * (1 + COUNTER_ENTRY_LEN);
+
+/// What is kept.
+pub struct Kept {
+    flash: Flash,
+    name: [u8; NAME_LEN],
+    token: Record<Flash, { NAME_LEN + MAX_UNPACKED_LEN }>,
+    ticket: Record<Flash, { NAME_LEN + TICKET_LEN }>,
+    settings: Record<Flash, { NAME_LEN + SETTINGS_LEN }>,
+    floor: Record<Flash, { NAME_LEN + 8 }>,
+    revoked: [Record<Flash, { NAME_LEN + MAX_REVOKE_LIST_LEN }>; ISSUER_COUNT],
+    prekeys: Record<Flash, { NAME_LEN + PREKEYS_LEN }>,
+    counters: Record<Flash, { NAME_LEN + COUNTERS_LEN }>,
+    starts: ReservedCounter<Flash>,
+    /// The time floor as it was written last.
+    floor_ms: u64,
+    /// The counters as they were written last.
+    counted: [u8; COUNTERS_LEN],
+}
+
+impl Kept {
+    /// Returns what `flash` keeps for the device that was provisioned with `image`.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError::Region`] when the flash is not as long as the table says.
+    pub fn open(flash: Flash, image: &Hash) -> Result<Self, StorageError> {
+        Ok(Self {
+            name: image.prefix(),
+            token: Record::new(&flash, sectors(0), 1)?,
+            ticket: Record::wiping(&flash, sectors(2), 2)?,
+            settings: Record::new(&flash, sectors(4), 3)?,
+            floor: Record::new(&flash, sectors(6), 4)?,
+            revoked: [
+                Record::new(&flash, sectors(8), 5)?,
+                Record::new(&flash, sectors(10), 6)?,
+            ],
+            prekeys: Record::wiping(&flash, sectors(12), 7)?,
+            counters: Record::new(&flash, sectors(14), 8)?,
+            starts: ReservedCounter::new(Record::new(&flash, sectors(16), 9)?, NonZeroU32::MIN),
+            flash,
+            floor_ms: 0,
+            counted: [0; COUNTERS_LEN],
+        })
+    }
+
+    /// Reads the newest token, unpacked, into `buffer`.
+    pub fn token<'b>(&mut self, buffer: &'b mut [u8; MAX_UNPACKED_LEN]) -> Option<&'b [u8]> {
+        read(&mut self.token, &mut self.flash, self.name, buffer)
+    }
+
+    /// Keeps a token, unpacked.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError`]; the one before is kept then.
+    pub fn keep_token(&mut self, token: &[u8]) -> Result<(), StorageError> {
+        write(&mut self.token, &mut self.flash, self.name, token)
+    }
+
+    /// Takes the ticket out: it is used once, whatever becomes of it.
+    pub fn take_ticket(&mut self) -> Option<Ticket> {
+        let mut bytes = Zeroizing::new([0; TICKET_LEN]);
+        let kept = read(&mut self.ticket, &mut self.flash, self.name, &mut bytes)?;
+        if kept.len() != TICKET_LEN {
+            return None;
+        }
+        let gone = write(&mut self.ticket, &mut self.flash, self.name, &[]);
+        said("ticket", gone).ok()?;
+        Ticket::from_bytes(&Secret::new(*bytes)).ok()
+    }
+
+    /// Keeps a ticket in the place of the one before.
+    pub fn keep_ticket(&mut self, ticket: &Ticket) {
+        let bytes = ticket.to_bytes();
+        let kept = write(&mut self.ticket, &mut self.flash, self.name, bytes.expose());
+        let _said = said("ticket", kept);
+    }
+
+    /// Reads the settings.
+    pub fn settings(&mut self) -> Option<Settings> {
+        let mut buffer = [0; SETTINGS_LEN];
+        let kept = read(&mut self.settings, &mut self.flash, self.name, &mut buffer)?;
+        Settings::from_bytes(kept)
+    }
+
+    /// Keeps the settings.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError`]; those of before are kept then.
+    pub fn keep_settings(&mut self, settings: &Settings) -> Result<(), StorageError> {
+        let bytes = settings.to_bytes();
+        said(
+            "settings",
+            write(&mut self.settings, &mut self.flash, self.name, &bytes),
+        )
+    }
+
+    /// Reads what the time is at least.
+    pub fn floor(&mut self) -> Option<UnixMillis> {
+        let mut buffer = [0; 8];
+        read(&mut self.floor, &mut self.flash, self.name, &mut buffer)
+            .filter(|kept| kept.len() == 8)?;
+        self.floor_ms = u64::from_be_bytes(buffer);
+        Some(UnixMillis(self.floor_ms))
+    }
+
+    /// Keeps what the time is at least, when it has risen by [`FLOOR_STEP_MS`].
+    pub fn keep_floor(&mut self, floor: UnixMillis) {
+        if floor.0 < self.floor_ms.saturating_add(FLOOR_STEP_MS) {
+            return;
+        }
+        let bytes = floor.0.to_be_bytes();
+        let kept = write(&mut self.floor, &mut self.flash, self.name, &bytes);
+        // A flash that takes nothing is not asked again at once.
+        self.floor_ms = floor.0;
+        let _said = said("time floor", kept);
+    }
+
+    /// Hands the lists of what is revoked to `each`.
+    pub fn revoked(&mut self, mut each: impl FnMut(&[u8])) {
+        for record in &mut self.revoked {
+            let mut buffer = [0; MAX_REVOKE_LIST_LEN];
+            if let Some(list) = read(record, &mut self.flash, self.name, &mut buffer) {
+                each(list);
+            }
+        }
+    }
+
+    /// Keeps `list`, in the place of an older one under the same key.
+    pub fn keep_revoked(&mut self, list: &[u8]) {
+        let mut place = None;
+        for (index, record) in self.revoked.iter_mut().enumerate() {
+            let mut buffer = [0; MAX_REVOKE_LIST_LEN];
+            match read(record, &mut self.flash, self.name, &mut buffer) {
+                Some(kept) if key_of(kept) == key_of(list) => {
+                    place = Some(index);
+                    break;
+                }
+                Some(_) => {}
+                None => {
+                    place.get_or_insert(index);
+                }
+            }
+        }
+        if let Some(record) = place.and_then(|place| self.revoked.get_mut(place)) {
+            let kept = write(record, &mut self.flash, self.name, list);
+            let _said = said("revocations", kept);
+        }
+    }
+
+    /// Reads the private halves of the prekeys and the counters of the commanders; the ones are nothing without the others.
+    pub fn offline(&mut self) -> Option<(Prekeys, Counters<COUNTER_COUNT>)> {
+        let mut bytes = Zeroizing::new([0; PREKEYS_LEN]);
+        let kept = read(&mut self.prekeys, &mut self.flash, self.name, &mut bytes)?;
+        if kept.len() != PREKEYS_LEN {
+            return None;
+        }
+        let prekeys = Prekeys::from_bytes(&Secret::new(*bytes)).ok()?;
+        let mut table = [0; COUNTERS_LEN];
+        let kept = read(&mut self.counters, &mut self.flash, self.name, &mut table)?;
+        if kept.len() != COUNTERS_LEN {
+            return None;
+        }
+        let mut counters = Counters::new();
+        for (place, entry) in table.chunks(1 + COUNTER_ENTRY_LEN).enumerate() {
+            if let [1, entry @ ..] = entry {
+                let entry = CounterEntry::from_bytes(entry).ok()?;
+                counters.restore(place, entry).ok()?;
+            }
+        }
+        self.counted = table;
+        Some((prekeys, counters))
+    }
+
+    /// Keeps the private halves of the prekeys. The counters are there before them.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError`]; what was made last is not to be given to anyone then.
+    pub fn keep_prekeys(&mut self, prekeys: &Prekeys) -> Result<(), StorageError> {
+        said(
+            "counters",
+            write(
+                &mut self.counters,
+                &mut self.flash,
+                self.name,
+                &self.counted,
+            ),
+        )?;
+        let bytes = prekeys.to_bytes();
+        said(
+            "prekeys",
+            write(
+                &mut self.prekeys,
+                &mut self.flash,
+                self.name,
+                bytes.expose(),
+            ),
+        )
+    }
+
+    /// Keeps a commander's counter at its place.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError`]; the command is not to be run then.
+    pub fn keep_counter(&mut self, place: usize, entry: &CounterEntry) -> Result<(), StorageError> {
+        let mut table = self.counted;
+        let mut entries = table.chunks_mut(1 + COUNTER_ENTRY_LEN);
+        let Some((is_there, bytes)) = entries.nth(place).and_then(|entry| entry.split_first_mut())
+        else {
+            return Err(StorageError::TooLong);
+        };
+        *is_there = 1;
+        for (to, from) in bytes.iter_mut().zip(entry.to_bytes()) {
+            *to = from;
+        }
+        said(
+            "counters",
+            write(&mut self.counters, &mut self.flash, self.name, &table),
+        )?;
+        self.counted = table;
+        Ok(())
+    }
+
+    /// Returns how often the device has started before; it is called once at each start.
+    pub fn start_number(&mut self) -> u64 {
+        let number = self.starts.next(&mut self.flash);
+        said("start", number).unwrap_or_default()
+    }
+}
+
+/// Reads the value of `record` behind its name into `buffer`; nothing when it is another device's, or damaged.
+fn read<'b, const N: usize, const M: usize>(
+    record: &mut Record<Flash, N>,
+    flash: &mut Flash,
+    name: [u8; NAME_LEN],
+    buffer: &'b mut [u8; M],
+) -> Option<&'b [u8]> {
+    let mut bytes = Zeroizing::new([0; N]);
+    let value = record
+        .read(flash, &mut bytes)
+        .inspect_err(|error| defmt::warn!("not read from flash: {}", error))
+        .ok()??;
+    let value = value.strip_prefix(&name)?;
+    let place = buffer.get_mut(..value.len())?;
+    place.copy_from_slice(value);
+    Some(place)
+}
+
+fn write<const N: usize>(
+    record: &mut Record<Flash, N>,
+    flash: &mut Flash,
+    name: [u8; NAME_LEN],
+    value: &[u8],
+) -> Result<(), StorageError> {
+    let mut bytes = Zeroizing::new([0; N]);
+    let len = NAME_LEN + value.len();
+    let place = bytes.get_mut(..len);
+    let place = place.ok_or(StorageError::TooLong)?;
+    let named = name.iter().chain(value);
+    for (to, from) in place.iter_mut().zip(named) {
+        *to = *from;
+    }
+    match record.write(flash, place) {
+        // It stands; the next write wipes again.
+        Err(StorageError::NotWiped) => Ok(()),
+        written => written,
+    }
+}
+
+/// Logs that `what` was not kept.
+fn said<T>(what: &str, kept: Result<T, StorageError>) -> Result<T, StorageError> {
+    kept.inspect_err(|error| defmt::warn!("{=str} not kept: {}", what, error))
+}
+
+/// Returns the name of the key under which `list` was signed, as it stands in the list.
+fn key_of(list: &[u8]) -> Option<&[u8]> {
+    list.get(4..4 + MAX_KID_LEN)
+}
+
+/// Returns the region of two sectors from the sector `first` on.
+const fn sectors(first: u32) -> Region {
+    Region {
+        start: first * SECTOR_LEN,
+        len: 2 * SECTOR_LEN,
+    }
+}
