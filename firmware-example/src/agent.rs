@@ -369,8 +369,8 @@ impl Memory {
         if let Some(token) = kept.token(&mut buffer) {
             self.renewal.restore(token, &identity.own());
         }
-        if let Some((prekeys, counters)) = kept.offline() {
-            self.offline.restore(prekeys, counters);
+        if let Some(kept) = kept.offline() {
+            self.offline.restore(kept);
         }
         kept.settings().unwrap_or(DeviceSettings::DEFAULT)
     }

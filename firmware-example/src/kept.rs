@@ -7,7 +7,7 @@
 //! | 4, 5 | the settings | when one is changed |
 //! | 6, 7 | the time floor | when it rises, once in [`FLOOR_STEP_MS`] at most |
 //! | 8 to 11 | the issuers' newest lists of what is revoked | when there is a newer one |
-//! | 12, 13 | the private halves of the prekeys; wiped | once a day |
+//! | 12, 13 | the prekeys, with their private halves; wiped | once a day |
 //! | 14, 15 | the commanders' counters | before each command that was left while the device was away |
 //! | 16, 17 | how often the device has started | at each start |
 //!
@@ -20,7 +20,9 @@ use core::num::NonZeroU32;
 
 use moorline_core::crypto::{Hash, Secret};
 use moorline_core::handshake::{TICKET_LEN, Ticket};
-use moorline_core::offline::{COUNTER_ENTRY_LEN, CounterEntry, Counters, PREKEYS_LEN, Prekeys};
+use moorline_core::offline::{
+    COUNTER_ENTRY_LEN, CounterEntry, Counters, PREKEYS_LEN, Prekeys, SIGNED_PREKEY_LEN,
+};
 use moorline_core::revocation::MAX_REVOKE_LIST_LEN;
 use moorline_core::storage::{Record, Region, ReservedCounter, StorageError};
 use moorline_core::time::UnixMillis;
@@ -37,6 +39,8 @@ pub const FLOOR_STEP_MS: u64 = 3_600_000;
 
 /// Length of the name of a provisioning image.
 const NAME_LEN: usize = 8;
+/// Length of the prekeys: their private halves, and the newest as it was published.
+const HALVES_LEN: usize = PREKEYS_LEN + SIGNED_PREKEY_LEN;
 /// Length of the counters: a byte that says whether there is an entry, and the entry.
 const COUNTERS_LEN: usize = COUNTER_COUNT * (1 + COUNTER_ENTRY_LEN);
 
@@ -49,13 +53,25 @@ pub struct Kept {
     settings: Record<Flash, { NAME_LEN + SETTINGS_LEN }>,
     floor: Record<Flash, { NAME_LEN + 8 }>,
     revoked: [Record<Flash, { NAME_LEN + MAX_REVOKE_LIST_LEN }>; ISSUER_COUNT],
-    prekeys: Record<Flash, { NAME_LEN + PREKEYS_LEN }>,
+    prekeys: Record<Flash, { NAME_LEN + HALVES_LEN }>,
     counters: Record<Flash, { NAME_LEN + COUNTERS_LEN }>,
     starts: ReservedCounter<Flash>,
     /// The time floor as it was written last.
     floor_ms: u64,
     /// The counters as they were written last.
     counted: [u8; COUNTERS_LEN],
+    /// The newest prekey, as it was written last.
+    signed: [u8; SIGNED_PREKEY_LEN],
+}
+
+/// What is kept of commands that are left while the device is away.
+pub struct KeptOffline {
+    /// The private halves of the prekeys.
+    pub prekeys: Prekeys,
+    /// The newest prekey, as the hub is to have it.
+    pub signed: [u8; SIGNED_PREKEY_LEN],
+    /// The commanders' counters.
+    pub counters: Counters<COUNTER_COUNT>,
 }
 
 impl Kept {
@@ -81,6 +97,7 @@ impl Kept {
             flash,
             floor_ms: 0,
             counted: [0; COUNTERS_LEN],
+            signed: [0; SIGNED_PREKEY_LEN],
         })
     }
 
@@ -190,14 +207,14 @@ impl Kept {
         }
     }
 
-    /// Reads the private halves of the prekeys and the counters of the commanders; the ones are nothing without the others.
-    pub fn offline(&mut self) -> Option<(Prekeys, Counters<COUNTER_COUNT>)> {
-        let mut bytes = Zeroizing::new([0; PREKEYS_LEN]);
+    /// Reads the prekeys and the counters of the commanders; the ones are nothing without the others.
+    #[inline(never)]
+    pub fn offline(&mut self) -> Option<KeptOffline> {
+        let mut bytes = Zeroizing::new([0; HALVES_LEN]);
         let kept = read(&mut self.prekeys, &mut self.flash, self.name, &mut bytes)?;
-        if kept.len() != PREKEYS_LEN {
-            return None;
-        }
-        let prekeys = Prekeys::from_bytes(&Secret::new(*bytes)).ok()?;
+        let (halves, signed) = kept.split_first_chunk::<PREKEYS_LEN>()?;
+        let signed = *signed.first_chunk()?;
+        let prekeys = Prekeys::from_bytes(&Secret::new(*halves)).ok()?;
         let mut table = [0; COUNTERS_LEN];
         let kept = read(&mut self.counters, &mut self.flash, self.name, &mut table)?;
         if kept.len() != COUNTERS_LEN {
@@ -211,34 +228,43 @@ impl Kept {
             }
         }
         self.counted = table;
-        Some((prekeys, counters))
+        self.signed = signed;
+        Some(KeptOffline {
+            prekeys,
+            signed,
+            counters,
+        })
     }
 
-    /// Keeps the private halves of the prekeys. The counters are there before them.
+    /// Keeps the prekeys, of which `signed` is the newest as it is published; nothing when it is the one of before. The
+    /// counters are there before them.
     ///
     /// # Errors
     ///
     /// [`StorageError`]; what was made last is not to be given to anyone then.
-    pub fn keep_prekeys(&mut self, prekeys: &Prekeys) -> Result<(), StorageError> {
-        said(
-            "counters",
-            write(
-                &mut self.counters,
-                &mut self.flash,
-                self.name,
-                &self.counted,
-            ),
-        )?;
-        let bytes = prekeys.to_bytes();
-        said(
-            "prekeys",
-            write(
-                &mut self.prekeys,
-                &mut self.flash,
-                self.name,
-                bytes.expose(),
-            ),
-        )
+    #[inline(never)]
+    pub fn keep_prekeys(
+        &mut self,
+        prekeys: &Prekeys,
+        signed: Option<&[u8; SIGNED_PREKEY_LEN]>,
+    ) -> Result<(), StorageError> {
+        let counted = write(
+            &mut self.counters,
+            &mut self.flash,
+            self.name,
+            &self.counted,
+        );
+        said("counters", counted)?;
+        let signed = signed.unwrap_or(&self.signed);
+        let mut bytes = Zeroizing::new([0; HALVES_LEN]);
+        let halves = prekeys.to_bytes();
+        for (to, from) in bytes.iter_mut().zip(halves.expose().iter().chain(signed)) {
+            *to = *from;
+        }
+        let kept = write(&mut self.prekeys, &mut self.flash, self.name, &*bytes);
+        said("prekeys", kept)?;
+        self.signed = *signed;
+        Ok(())
     }
 
     /// Keeps a commander's counter at its place.

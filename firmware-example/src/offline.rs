@@ -19,6 +19,7 @@ use crate::agent::MAX_PAYLOAD_LEN;
 use crate::commands;
 use crate::commands::{Asker, Devices, Session};
 use crate::exchange::{ISSUER_COUNT, to_u16};
+use crate::kept::KeptOffline;
 
 /// What the device keeps for commands of commanders that are not there, and where it works on one.
 pub struct Offline {
@@ -66,8 +67,9 @@ impl Offline {
     }
 
     /// Takes in what was kept through a reset.
-    pub fn restore(&mut self, prekeys: Prekeys, counters: Counters<COUNTER_COUNT>) {
-        self.inbox = Inbox::new(prekeys, counters);
+    pub fn restore(&mut self, kept: KeptOffline) {
+        self.inbox = Inbox::new(kept.prekeys, kept.counters);
+        self.post.publish(kept.signed);
         self.has_begun = true;
     }
 
@@ -118,7 +120,7 @@ impl Offline {
             place.now.quality != TimeQuality::Unknown && prekeys.wipe_expired(place.now.unix);
         if let (true, Some(kept)) = (is_wiped, &mut place.devices.kept) {
             // What is over opens nothing, should it come back.
-            let _said = kept.keep_prekeys(prekeys);
+            let _said = kept.keep_prekeys(prekeys, None);
         }
         if !prekeys.is_due(&place.now) {
             return;
@@ -132,7 +134,7 @@ impl Offline {
         match prekeys.rotate(SUITE, agent.id, agent.key, &place.now, place.entropy) {
             Ok(prekey) => {
                 let kept = place.devices.kept.as_mut();
-                if kept.is_some_and(|kept| kept.keep_prekeys(prekeys).is_err()) {
+                if kept.is_some_and(|kept| kept.keep_prekeys(prekeys, Some(&prekey)).is_err()) {
                     // Nobody is to seal a command to what a reset would take away.
                     return;
                 }
