@@ -85,11 +85,7 @@ fn what_the_sensor_measures_is_kept_and_followed() -> Result<(), Error> {
     let newest = numbers(&events)[0];
     assert!(newest > 4, "{newest}");
     // After more than it keeps, who wants the first is told what is lost.
-    let late = (newest + 100).to_string();
-    line.lines(
-        "alice",
-        &["watch", "boiler-1", "--from", &late, "--count", "1"],
-    )?;
+    line.lines("alice", &["watch", "boiler-1", "--new", "--count", "60"])?;
     let (_, events) = line.lines(
         "alice",
         &["watch", "boiler-1", "--from", "0", "--count", "1"],
