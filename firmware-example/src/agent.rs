@@ -17,9 +17,9 @@ use moorline_core::crypto::EphemeralKey;
 use moorline_core::driver::blocking::{Link, Machine};
 use moorline_core::driver::{Buffers, DriverError};
 use moorline_core::feed::Feed;
-use moorline_core::handshake::{SingleUse, Ticket};
+use moorline_core::handshake::{Initiator, SingleUse, Ticket};
 use moorline_core::limits::MAX_HANDSHAKE_LEN;
-use moorline_core::message::{Alert, AlertCode, FromHub, ToHub};
+use moorline_core::message::{FromHub, ToHub};
 use moorline_core::reason::Error;
 use moorline_core::time::{Instant, Now};
 use moorline_core::token::{MAX_UNPACKED_LEN, UnpackedToken};
@@ -35,7 +35,7 @@ use crate::kept::Kept;
 use crate::offline::{Offline, Place};
 use crate::renewal::Renewal;
 use crate::reports::Reports;
-use crate::road::{Road, RoadError, assembly_len, wire_len};
+use crate::road::{Frames, Road, RoadError, Stream, assembly_len, wire_len};
 use crate::settings::{Settings as DeviceSettings, Text};
 
 /// The agent, ready to connect.
@@ -82,7 +82,7 @@ impl Agent {
         let claims = identity.own().claims;
         memory.renewal.begin(claims.issued_at, claims.expires_at);
         let mut kept = open_flash(identity);
-        let settings = memory.restore(identity, kept.as_mut());
+        let settings = memory.restore(identity, kept.as_deref_mut());
         log.set_level(settings.log_level);
         Ok(Self {
             identity,
@@ -111,7 +111,7 @@ impl Agent {
     /// Takes the ticket out of memory, or else out of flash. It is offered once: after an attempt that fails the next is in
     /// full.
     fn take_ticket(&mut self) -> Option<Ticket> {
-        let kept = self.devices.kept.as_mut().and_then(Kept::take_ticket);
+        let kept = self.devices.kept.as_deref_mut().and_then(Kept::take_ticket);
         self.ticket.take().or(kept)
     }
 
@@ -178,7 +178,7 @@ impl Agent {
         }
         let token = UnpackedToken::parse_exact(&memory.token);
         let token = token.unwrap_or(self.identity.token());
-        let mut link = Link::connect(
+        let mut link = shake_hands(
             stream,
             frames,
             self.identity.initiator(token, max_payload_len),
@@ -332,23 +332,40 @@ impl Agent {
                 }
             }
             if self.devices.is_reboot_due {
+                // The hub takes the next link for the one that counts.
                 defmt::info!("starting anew, as told");
-                link.close(Alert::new(AlertCode::Close), machine.entropy)?;
                 restart()
             }
         }
     }
 }
 
+/// Opens the link. What that takes of the stack is free again when it is open.
+#[inline(never)]
+fn shake_hands<'k, 'b, 'r>(
+    stream: Stream<'r>,
+    frames: Frames<'r>,
+    initiator: Initiator<'k>,
+    single_use: SingleUse,
+    settings: Settings,
+    buffers: Buffers<'b>,
+    machine: &mut Machine<'_, Clock, Entropy>,
+) -> Result<Link<'k, 'b, Stream<'r>, Frames<'r>>, Lost> {
+    Link::connect(
+        stream, frames, initiator, single_use, settings, buffers, machine,
+    )
+}
+
 /// Opens what outlasts a reset. A device without flash is told so, and goes on.
 #[inline(never)]
-fn open_flash(identity: &Identity) -> Option<Kept> {
+fn open_flash(identity: &Identity) -> Option<&'static mut Kept> {
     let flash = Flash::open()
         .inspect_err(|error| defmt::warn!("what comes is lost at a reset: {}", error))
         .ok()?;
-    Kept::open(flash, &identity.name())
+    let kept = Kept::open(flash, &identity.name())
         .inspect_err(|error| defmt::warn!("what comes is lost at a reset: {}", error))
-        .ok()
+        .ok()?;
+    Some(KEPT.init(kept))
 }
 
 impl Memory {
@@ -378,6 +395,8 @@ impl Memory {
 
 /// Who the device is, for as long as it runs.
 static IDENTITY: StaticCell<Identity> = StaticCell::new();
+/// What outlasts a reset.
+static KEPT: StaticCell<Kept> = StaticCell::new();
 
 /// The lines of the log that are kept.
 static LOG: ConstStaticCell<Feed<LOG_LEN>> = ConstStaticCell::new(Feed::new());

@@ -30,7 +30,7 @@ pub struct Devices {
     /// What commanders have set.
     pub settings: Settings,
     /// What outlasts a reset; nothing on a board without flash.
-    pub kept: Option<Kept>,
+    pub kept: Option<&'static mut Kept>,
     /// What the device says by itself.
     pub reports: &'static mut Reports<CHANNEL_COUNT>,
     /// Whether the device is to start anew, once its answer is on its way.

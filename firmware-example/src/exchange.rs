@@ -243,6 +243,7 @@ fn told(carried: &Carried<'_, '_>) -> Option<Answer> {
 /// Runs the command in `message` for `asker`, and puts the response into `out`.
 ///
 /// There is nobody to tell that a message is no request: who sends it does not wait.
+#[inline(never)]
 fn respond(
     message: &[u8],
     asker: &Asker<'_>,

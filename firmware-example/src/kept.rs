@@ -116,6 +116,7 @@ impl Kept {
     }
 
     /// Takes the ticket out: it is used once, whatever becomes of it.
+    #[inline(never)]
     pub fn take_ticket(&mut self) -> Option<Ticket> {
         let mut bytes = Zeroizing::new([0; TICKET_LEN]);
         let kept = read(&mut self.ticket, &mut self.flash, self.name, &mut bytes)?;
@@ -128,6 +129,7 @@ impl Kept {
     }
 
     /// Keeps a ticket in the place of the one before.
+    #[inline(never)]
     pub fn keep_ticket(&mut self, ticket: &Ticket) {
         let bytes = ticket.to_bytes();
         let kept = write(&mut self.ticket, &mut self.flash, self.name, bytes.expose());
@@ -186,6 +188,7 @@ impl Kept {
     }
 
     /// Keeps `list`, in the place of an older one under the same key.
+    #[inline(never)]
     pub fn keep_revoked(&mut self, list: &[u8]) {
         let mut place = None;
         for (index, record) in self.revoked.iter_mut().enumerate() {
@@ -299,6 +302,7 @@ impl Kept {
 }
 
 /// Reads the value of `record` behind its name into `buffer`; nothing when it is another device's, or damaged.
+#[inline(never)]
 fn read<'b, const N: usize, const M: usize>(
     record: &mut Record<Flash, N>,
     flash: &mut Flash,
@@ -316,6 +320,7 @@ fn read<'b, const N: usize, const M: usize>(
     Some(place)
 }
 
+#[inline(never)]
 fn write<const N: usize>(
     record: &mut Record<Flash, N>,
     flash: &mut Flash,

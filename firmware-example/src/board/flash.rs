@@ -29,6 +29,9 @@ pub const SECTOR_LEN: u32 = 4096;
 /// As [`SECTOR_LEN`].
 const ERASE_LEN: usize = 4096;
 
+/// Length of what is in memory at once of what is changed, in bytes.
+const PIECE_LEN: usize = 256;
+
 /// Length of a word in bytes: what is written at once.
 const WORD_LEN: usize = 4;
 
@@ -73,14 +76,30 @@ impl Flash {
         Ok(Self { file, cut })
     }
 
-    /// Changes the bytes at `start` from `held` to `changed`, or tears that and ends the run.
-    fn step(&mut self, start: u32, held: &[u8], changed: &mut [u8]) -> Result<(), FlashError> {
-        let is_cut = self
-            .cut
-            .as_mut()
-            .is_some_and(|cut| cut.tears(held, changed));
-        self.seek(start)?;
-        self.file.write_all(changed).map_err(|_| FlashError::Host)?;
+    /// Changes the `len` bytes at `start` by `change`, a piece after the other, or tears that and ends the run.
+    fn step(
+        &mut self,
+        start: u32,
+        len: usize,
+        change: impl Fn(&mut [u8]),
+    ) -> Result<(), FlashError> {
+        let is_cut = self.cut.as_mut().is_some_and(Cut::is_last);
+        for at in (0..len).step_by(PIECE_LEN) {
+            let offset = start.saturating_add(u32::try_from(at).unwrap_or(u32::MAX));
+            let mut held = [0; PIECE_LEN];
+            let piece_len = PIECE_LEN.min(len - at);
+            let held = held.get_mut(..piece_len).unwrap_or_default();
+            self.read(offset, held)?;
+            let mut changed = [0; PIECE_LEN];
+            let changed = changed.get_mut(..held.len()).unwrap_or_default();
+            changed.copy_from_slice(held);
+            change(changed);
+            if let (true, Some(cut)) = (is_cut, &mut self.cut) {
+                cut.tear(held, changed);
+            }
+            self.seek(offset)?;
+            self.file.write_all(changed).map_err(|_| FlashError::Host)?;
+        }
         if is_cut {
             exit(POWER_CUT);
         }
@@ -184,11 +203,7 @@ impl NorFlash for Flash {
     fn erase(&mut self, from: u32, to: u32) -> Result<(), FlashError> {
         check_erase(self, from, to)?;
         for start in (from..to).step_by(ERASE_LEN) {
-            let mut sector = [0; ERASE_LEN];
-            self.read(start, &mut sector)?;
-            let mut erased = sector;
-            erased.fill(ERASED);
-            self.step(start, &sector, &mut erased)?;
+            self.step(start, ERASE_LEN, |piece| piece.fill(ERASED))?;
         }
         Ok(())
     }
@@ -196,13 +211,11 @@ impl NorFlash for Flash {
     fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), FlashError> {
         check_write(self, offset, bytes.len())?;
         for (start, word) in (offset..).step_by(WORD_LEN).zip(bytes.chunks(WORD_LEN)) {
-            let mut held = [0; WORD_LEN];
-            self.read(start, &mut held)?;
-            let mut written = held;
-            for (cell, byte) in written.iter_mut().zip(word) {
-                *cell &= byte;
-            }
-            self.step(start, &held, &mut written)?;
+            self.step(start, WORD_LEN, |cells| {
+                for (cell, byte) in cells.iter_mut().zip(word) {
+                    *cell &= byte;
+                }
+            })?;
         }
         Ok(())
     }
@@ -211,12 +224,14 @@ impl NorFlash for Flash {
 impl MultiwriteNorFlash for Flash {}
 
 impl Cut {
-    /// Counts a step; when it is the last one, takes back the change of some bits and says so.
-    fn tears(&mut self, held: &[u8], changed: &mut [u8]) -> bool {
+    /// Counts a step, and says whether it is the last one.
+    fn is_last(&mut self) -> bool {
         self.steps_left = self.steps_left.saturating_sub(1);
-        if self.steps_left > 0 {
-            return false;
-        }
+        self.steps_left == 0
+    }
+
+    /// Takes back the change of some bits.
+    fn tear(&mut self, held: &[u8], changed: &mut [u8]) {
         for (cell, held) in changed.iter_mut().zip(held) {
             // xorshift64 (Marsaglia 2003).
             self.pattern ^= self.pattern << 13;
@@ -225,7 +240,6 @@ impl Cut {
             let [.., undone, _, _] = self.pattern.to_be_bytes();
             *cell ^= (*cell ^ held) & undone;
         }
-        true
     }
 }
 
