@@ -27,7 +27,7 @@ use moorline_core::wire::FRAME_OVERHEAD;
 use static_cell::{ConstStaticCell, StaticCell};
 
 use crate::backoff::Backoff;
-use crate::board::{Board, Clock, Entropy, Flash, LOG_LEN, restart};
+use crate::board::{Board, Clock, Entropy, Flash, LOG_LEN, Watchdog, restart};
 use crate::commands::{Devices, Session};
 use crate::exchange::{CHANNEL_COUNT, Exchange, SETTINGS, Surroundings};
 use crate::identity::{BootError, Identity, handshake_len};
@@ -51,6 +51,8 @@ pub struct Agent {
     /// What the last session left for the next handshake, which then needs no signature.
     ticket: Option<Ticket>,
     opened_ms: Option<u64>,
+    /// It is fed when an attempt to connect has ended, at each turn of serving, and while the device rests.
+    watchdog: Watchdog,
 }
 
 /// Why a connection ended.
@@ -74,6 +76,7 @@ impl Agent {
             sensor,
             stack,
             uart,
+            watchdog,
         } = board;
         log.keep(LOG.take());
         let identity = IDENTITY.init(Identity::establish(provision, &mut entropy)?);
@@ -105,6 +108,7 @@ impl Agent {
             spare: None,
             ticket: None,
             opened_ms: None,
+            watchdog,
         })
     }
 
@@ -117,6 +121,7 @@ impl Agent {
 
     /// Connects and serves, for ever.
     pub fn run(&mut self) -> ! {
+        self.watchdog.start(WATCHDOG_MS);
         self.make_ready();
         defmt::info!("agent ready");
         let mut backoff = Backoff::new();
@@ -138,7 +143,19 @@ impl Agent {
             self.make_ready();
             let pause_ms = backoff.next(&lost, &mut self.entropy);
             defmt::info!("retry in {=u64} ms", pause_ms);
-            self.road.rest_until(now + pause_ms);
+            self.rest_until(now + pause_ms);
+        }
+    }
+
+    /// Sleeps until `deadline_ms`, in milliseconds since boot, and keeps the watchdog from taking that for a hang.
+    fn rest_until(&mut self, deadline_ms: u64) {
+        loop {
+            self.watchdog.feed();
+            let now = self.clock.milliseconds();
+            if now >= deadline_ms {
+                return;
+            }
+            self.road.rest_until(deadline_ms.min(now + REST_MS));
         }
     }
 
@@ -223,6 +240,7 @@ impl Agent {
             );
         }
         loop {
+            self.watchdog.feed();
             if let Some(ticket) = link.take_ticket() {
                 if let Some(kept) = &mut self.devices.kept {
                     kept.keep_ticket(&ticket);
@@ -449,6 +467,10 @@ const HEARTBEAT: Heartbeat = Heartbeat {
     ping_after: 5_000,
     dead_after: 12_000,
 };
+/// An attempt to connect ends after half of this at the latest, and a turn of serving after seconds: who needs longer hangs.
+const WATCHDOG_MS: u32 = 60_000;
+/// How long the device rests at a time.
+const REST_MS: u64 = 10_000;
 /// A session that was open for this long was a good one, and its end is the first failure of a new series. Shorter
 /// ones are a hub that lets nobody stay.
 const STEADY_MS: u64 = 10_000;

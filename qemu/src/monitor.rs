@@ -62,9 +62,9 @@ impl Monitor {
         let wanted = json!({ "val": RAM_ADDRESS, "size": RAM_LEN, "filename": path });
         let image = self
             .ask("stop", &json!({}))
-            .and_then(|()| self.ask("pmemsave", &wanted))
-            .and_then(|()| fs::read(&path))
-            .and_then(|image| self.ask("cont", &json!({})).map(|()| image));
+            .and_then(|_| self.ask("pmemsave", &wanted))
+            .and_then(|_| fs::read(&path))
+            .and_then(|image| self.ask("cont", &json!({})).map(|_| image));
         image.map_err(|source| Error::File { path, source })
     }
 
@@ -75,14 +75,37 @@ impl Monitor {
     /// The monitor refuses or is gone.
     pub fn set_link(&mut self, up: bool) -> Result<(), Error> {
         let wanted = json!({ "name": NETWORK_NAME, "up": up });
-        self.ask("set_link", &wanted).map_err(|source| Error::File {
+        self.ask("set_link", &wanted)
+            .map(drop)
+            .map_err(|source| Error::File {
+                path: self.folder.clone(),
+                source,
+            })
+    }
+
+    /// Reads the 32-bit register at `address`.
+    ///
+    /// # Errors
+    ///
+    /// The monitor refuses or is gone.
+    pub fn register(&mut self, address: u32) -> Result<u32, Error> {
+        let wanted = json!({ "command-line": format!("xp /1xw {address:#010x}") });
+        let value = self
+            .ask("human-monitor-command", &wanted)
+            .and_then(|reply| {
+                let text = reply.as_str().unwrap_or_default().trim();
+                let value = text.rsplit_once("0x").map(|(_, value)| value);
+                let value = value.and_then(|value| u32::from_str_radix(value, 16).ok());
+                value.ok_or_else(|| io::Error::other(text.to_owned()))
+            });
+        value.map_err(|source| Error::File {
             path: self.folder.clone(),
             source,
         })
     }
 
-    /// Has the monitor do `command`, past the events that it reports meanwhile.
-    fn ask(&mut self, command: &str, arguments: &Value) -> io::Result<()> {
+    /// Has the monitor do `command`, past the events that it reports meanwhile, and returns what it answers.
+    fn ask(&mut self, command: &str, arguments: &Value) -> io::Result<Value> {
         let line = json!({ "execute": command, "arguments": arguments });
         writeln!(self.replies.get_mut(), "{line}")?;
         loop {
@@ -90,9 +113,9 @@ impl Monitor {
             if self.replies.read_line(&mut reply)? == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
-            let reply: Value = serde_json::from_str(&reply)?;
-            if reply.get("return").is_some() {
-                return Ok(());
+            let mut reply: Value = serde_json::from_str(&reply)?;
+            if let Some(answer) = reply.get_mut("return") {
+                return Ok(answer.take());
             }
             if let Some(error) = reply.get("error") {
                 return Err(io::Error::other(error.to_string()));

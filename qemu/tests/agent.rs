@@ -9,6 +9,7 @@ use moorline_conformance::fixture::signing_key;
 use moorline_core::message::{Alert, AlertCode, Reply, Status, Value};
 use moorline_core::offline::{ReplyOutcome, frame_name};
 use moorline_qemu::image::{Profile, build_image};
+use moorline_qemu::monitor::Monitor;
 use moorline_qemu::site::Road;
 use moorline_qemu::{Error, Level, Outcome, Qemu, Running};
 
@@ -82,6 +83,35 @@ fn answer_every_command(road: Road) -> Result<(), Error> {
         assert_eq!(said.status, Status::BadArgument, "{name} {arguments:?}");
         assert!(said.fields["usage"].contains(name), "{said:?}");
     }
+    stop(device)
+}
+
+#[test]
+fn the_watchdog_is_armed_and_fed_while_the_device_serves() -> Result<(), Error> {
+    const LOAD: u32 = 0x4000_8000;
+    const VALUE: u32 = 0x4000_8004;
+    const CONTROL: u32 = 0x4000_8008;
+    const TICKS_PER_SECOND: u32 = 25_000_000;
+    let mut hub = Hub::listen();
+    let folder = tempfile::tempdir().expect("a folder");
+    let socket = folder.path().join("monitor");
+    let device = Qemu::new(&*AGENT)
+        .provision(hub.provision())
+        .monitor(&socket)
+        .deadline(DEADLINE);
+    let mut device = hub.lay(device).spawn()?;
+    device.wait_for("agent ready")?;
+    let mut peer = hub.welcome();
+    let start = peer.ask("info", &[]).int("uptime_ms");
+    while peer.ask("info", &[]).int("uptime_ms") < start + 8_000 {}
+    let mut monitor = Monitor::connect(&socket)?;
+    // Interrupt and reset, and locked.
+    assert_eq!(monitor.register(CONTROL)?, 3);
+    let load = monitor.register(LOAD)?;
+    assert_eq!(load, 60 * TICKS_PER_SECOND);
+    // Unfed it would have come down by eight seconds.
+    let value = monitor.register(VALUE)?;
+    assert!(load - value < 5 * TICKS_PER_SECOND, "{value} of {load}");
     stop(device)
 }
 

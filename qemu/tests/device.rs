@@ -75,6 +75,17 @@ fn a_hard_fault_is_reported_with_its_registers_and_fails() -> Result<(), Error> 
 }
 
 #[test]
+fn a_device_that_makes_no_progress_starts_anew() -> Result<(), Error> {
+    let mut device = ordered(b"W\0").spawn()?;
+    // Longer than the watchdog waits.
+    device.wait_for("fed for 6")?;
+    device.wait_for("no progress for 200 ms, starting anew")?;
+    device.wait_for("fed for 6")?;
+    device.stop()?;
+    Ok(())
+}
+
+#[test]
 fn an_image_that_hangs_is_killed_at_the_deadline() -> Result<(), Error> {
     let start = Instant::now();
     let outcome = ordered(b"H\0").deadline(Duration::from_secs(2)).run()?;

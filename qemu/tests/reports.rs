@@ -115,11 +115,9 @@ fn the_log_is_read_with_the_program_that_writes_it() -> Result<(), Error> {
     assert!(has("link open session"), "{texts:?}");
     assert!(has("command echo id"), "{texts:?}");
     assert!(lines.iter().all(|line| line["level"] != "DEBUG"));
-    let mut expected = lines[0]["number"].as_u64().expect("a number");
-    for number in numbers(&lines) {
-        assert_eq!(number, expected);
-        expected += 1;
-    }
+    let first = lines[0]["number"].as_u64().expect("a number");
+    let expected = (first..).take(lines.len());
+    assert_eq!(numbers(&lines), expected.collect::<Vec<_>>());
     // Debug lines come when they are asked for, on the host's log too.
     assert_eq!(
         line.send(&["log", "level", "debug"])?["fields"]["level"],

@@ -25,6 +25,7 @@ fn main() -> ! {
         b'E' => echo(&mut board),
         b'S' => sleep(&board),
         b'T' => talk(&mut board),
+        b'W' => dawdle(&mut board),
         _ => defmt::info!("nothing to do"),
     }
     exit(SUCCESS)
@@ -88,4 +89,17 @@ fn talk(board: &mut Board) {
     let Ok(()) = board.uart.write_all(b"first words\n");
     let Ok(()) = board.uart.flush();
     hang();
+}
+
+/// Gets on for a while, and then no more.
+fn dawdle(board: &mut Board) {
+    board.watchdog.start(200);
+    let start = board.clock.milliseconds();
+    while board.clock.milliseconds() < start + 600 {
+        board.watchdog.feed();
+    }
+    defmt::info!("fed for {=u64} ms", board.clock.milliseconds() - start);
+    loop {
+        core::hint::spin_loop();
+    }
 }

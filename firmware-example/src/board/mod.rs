@@ -38,6 +38,11 @@ mod stack;
     expect(dead_code, reason = "the smaller board handles no interrupt")
 )]
 mod uart;
+#[cfg_attr(
+    feature = "lm3s6965evb",
+    expect(dead_code, reason = "the smaller board has another watchdog")
+)]
+mod watchdog;
 
 use core::sync::atomic::{AtomicBool, Ordering};
 
@@ -54,6 +59,7 @@ pub use provision::provision;
 pub use sensor::Sensor;
 pub use stack::{MEASURED_STACK_LEN, Stack};
 pub use uart::{RECEIVE_RING_LEN, Uart};
+pub use watchdog::Watchdog;
 
 /// The parts of the board, each owned by whoever holds it.
 pub struct Board {
@@ -75,6 +81,8 @@ pub struct Board {
     pub stack: Stack,
     /// The serial line.
     pub uart: Uart,
+    /// The watchdog, at rest.
+    pub watchdog: Watchdog,
 }
 
 impl Board {
@@ -100,6 +108,7 @@ impl Board {
             sensor: Sensor::new(clock),
             stack,
             uart,
+            watchdog: Watchdog::new(),
         })
     }
 }
