@@ -54,10 +54,11 @@ fn run(arguments: &Arguments) -> Result<(), Error> {
         "alice has made her key and is enrolled to command {AGENT}"
     ));
 
-    let device = boot(&image, &hub, flash, arguments.keep)?;
+    let device = boot(&image, &site, &hub, flash, arguments.keep)?;
     for words in COMMANDS {
         show(words, &send(&site, words)?);
     }
+    watch(&site)?;
     if !arguments.no_counts {
         show_costs()?;
     }
@@ -68,10 +69,17 @@ fn run(arguments: &Arguments) -> Result<(), Error> {
     hub.stop()
 }
 
-fn boot(image: &Path, hub: &Hub, flash: Vec<u8>, keep: bool) -> Result<Running, Error> {
+fn boot(
+    image: &Path,
+    site: &Site,
+    hub: &Hub,
+    provision: Vec<u8>,
+    keep: bool,
+) -> Result<Running, Error> {
     say("booting the device on the emulated Ethernet");
     let qemu = Qemu::new(image)
-        .provision(flash)
+        .provision(provision)
+        .flash(site.home(AGENT).join("device.flash"))
         .on_line(|line| println!("device: {line}"));
     let qemu = Road::Network.lay(qemu, hub);
     let qemu = if keep {
@@ -88,6 +96,21 @@ fn send(site: &Site, words: &[&str]) -> Result<Value, Error> {
     let mut arguments = vec!["send", AGENT];
     arguments.extend(words);
     site.json("alice", &arguments)
+}
+
+/// Shows what the device says by itself.
+fn watch(site: &Site) -> Result<(), Error> {
+    println!();
+    say("alice watches: what the device measures, sealed to her");
+    let output = site.run("alice", &["watch", AGENT, "--count", "3"])?;
+    print!("{}", String::from_utf8_lossy(&output.stdout));
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(Error::Program {
+        program: "moorline watch".into(),
+        output: String::from_utf8_lossy(&output.stderr).into_owned(),
+    })
 }
 
 fn show(words: &[&str], reply: &Value) {
@@ -164,6 +187,8 @@ const COMMANDS: &[&[&str]] = &[
     &["led", "off"],
     &["read"],
     &["read"],
+    &["log", "level"],
+    &["config", "set", "sample_ms", "500"],
 ];
 /// What is shown of the bench's figures.
 const COSTS: &[(&str, &str)] = &[

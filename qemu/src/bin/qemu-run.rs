@@ -27,6 +27,9 @@ struct Arguments {
     /// Provisions the device with the bytes of FILE.
     #[arg(long, value_name = "FILE", env = "MOORLINE_PROVISION")]
     provision: Option<PathBuf>,
+    /// Keeps the device's flash in FILE, which is made when it is not there; without it a reset loses what was kept.
+    #[arg(long, value_name = "FILE", env = "MOORLINE_FLASH")]
+    flash: Option<PathBuf>,
     /// Ends the run after SECONDS; without it the run lasts until the device or the user ends it.
     #[arg(long, value_name = "SECONDS", env = "MOORLINE_DEADLINE")]
     deadline: Option<u64>,
@@ -56,6 +59,9 @@ fn run(arguments: Arguments) -> Result<ExitCode, Error> {
     }
     if let Some(path) = arguments.provision {
         qemu = qemu.provision(fs::read(&path).map_err(|source| Error::File { path, source })?);
+    }
+    if let Some(path) = arguments.flash {
+        qemu = qemu.flash(path);
     }
     qemu = match arguments.deadline {
         Some(seconds) => qemu.deadline(Duration::from_secs(seconds)),
@@ -99,7 +105,11 @@ fn wiring(arguments: &Arguments) -> String {
         Some(path) => format!("provisioned from {}", path.display()),
         None => "not provisioned (--provision FILE or MOORLINE_PROVISION)".into(),
     };
-    format!("{network}; {serial}; {provision}")
+    let flash = match &arguments.flash {
+        Some(path) => format!("flash in {}", path.display()),
+        None => "no flash (--flash FILE or MOORLINE_FLASH)".into(),
+    };
+    format!("{network}; {serial}; {provision}; {flash}")
 }
 
 fn painted(line: &LogLine, colour: bool) -> String {
