@@ -141,7 +141,7 @@ class Answering(unittest.TestCase):
         reply = None
         while reply is None:
             reply = channel.turn()
-        self.assertEqual(reply[:2], b"\1\x09")
+        self.assertEqual(reply[:3], b"\1\0\x09")
         self.assertEqual(channel.ask("ping").status, DONE)
         self.assertEqual(self.agent.dropped[before:], ["Unsealed", "Sequence"])
         channel.close()
