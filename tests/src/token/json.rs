@@ -159,6 +159,21 @@ pub(crate) static CASES: &[Case] = &[
         },
     ),
     case(
+        "there is room for the names of an object in the claims beside theirs",
+        "PROTOCOL.md §4",
+        || {
+            // The last is there twice: every one before it was taken.
+            added(
+                concat!(
+                    "\"o\":{\"a\":1,\"b\":1,\"c\":1,\"d\":1,\"e\":1,\"f\":1,\"g\":1,\"h\":1,\"i\":1,",
+                    "\"j\":1,\"k\":1,\"l\":1,\"m\":1,\"n\":1,\"o\":1,\"p\":1,\"q\":1,\"r\":1,\"s\":1,",
+                    "\"t\":1,\"u\":1,\"v\":1,\"w\":1,\"x\":1,\"y\":1,\"z\":1,\"z\":1}",
+                ),
+                JsonReason::DuplicateMember,
+            )
+        },
+    ),
+    case(
         "half of a surrogate pair is refused",
         "RFC 8259 §8.2",
         || added("\"a\":\"\\ud800\"", JsonReason::Surrogate),
