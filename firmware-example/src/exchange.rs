@@ -18,6 +18,7 @@ use moorline_core::wire::{FRAME_OVERHEAD, Refuse, TooSmall};
 use crate::agent::MAX_PAYLOAD_LEN;
 use crate::commands;
 use crate::commands::{Asker, Devices, Session};
+use crate::identity::to_u16;
 
 /// The device's channels, and where envelopes are taken apart and put together.
 pub struct Exchange {
@@ -326,13 +327,3 @@ pub const SETTINGS: Settings = Settings {
     max_payload_len: to_u16(MAX_MESSAGE_LEN),
     ..Settings::DEFAULT
 };
-
-#[expect(
-    clippy::as_conversions,
-    reason = "checked here; `try_from` is not const"
-)]
-/// Returns `len`, which is known to fit.
-pub const fn to_u16(len: usize) -> u16 {
-    assert!(len <= 0xFFFF);
-    len as u16
-}

@@ -12,7 +12,7 @@ use moorline_core::token::{
 use moorline_core::wire::{Form, Limits, M1_LEN, M2_LEN, M3_MIN_LEN, M4_LEN, SuiteList};
 
 use crate::board::{Entropy, EntropyError};
-use crate::exchange::to_u16;
+#[cfg(feature = "mps2-an386")]
 use crate::net::NetError;
 use crate::renewal::Own;
 
@@ -172,6 +172,7 @@ pub enum BootError {
     /// The token names another key than the device's.
     TokenOfAnother,
     /// There is no network, which the device is to reach its hub by.
+    #[cfg(feature = "mps2-an386")]
     Network(NetError),
 }
 
@@ -207,6 +208,7 @@ impl defmt::Format for BootError {
                 to,
                 "the provisioned token names another key; enroll the device's own"
             ),
+            #[cfg(feature = "mps2-an386")]
             Self::Network(error) => defmt::write!(
                 to,
                 "there is no network ({}); mend the board or provision the other road",
@@ -219,6 +221,16 @@ impl defmt::Format for BootError {
 /// Returns how many bytes the four messages of a full handshake have that shows `token`.
 pub fn handshake_len(token: &UnpackedToken<'_>) -> usize {
     M1_LEN + M2_LEN + M3_MIN_LEN + token.as_bytes().len() + M4_LEN
+}
+
+#[expect(
+    clippy::as_conversions,
+    reason = "checked here; `try_from` is not const"
+)]
+/// Returns `len`, which is known to fit.
+pub const fn to_u16(len: usize) -> u16 {
+    assert!(len <= 0xFFFF);
+    len as u16
 }
 
 /// A stream has no transport unit of its own; this one is announced for paths that have one (PROTOCOL.md §2.2).

@@ -19,11 +19,16 @@
 //! ```
 //!
 //! [`board`] is the only module that knows the hardware and the only one with `unsafe` in it: to bring the agent to
-//! another board, replace that module.
+//! another board, replace that module. It has two, one for each of the features `mps2-an386` and `lm3s6965evb`; on the
+//! second there is the least agent alone, and of this crate what that takes.
 
 #![no_std]
 #![deny(unsafe_code)]
 
+#[cfg(all(feature = "mps2-an386", feature = "lm3s6965evb"))]
+compile_error!("one board at a time: take the smaller with --no-default-features");
+
+#[cfg(feature = "mps2-an386")]
 pub mod agent;
 pub mod arguments;
 pub mod backoff;
@@ -32,15 +37,21 @@ pub mod backoff;
     reason = "registers, linker symbols and handlers are reached here and nowhere else"
 )]
 pub mod board;
+#[cfg(feature = "mps2-an386")]
 pub mod commands;
+#[cfg(feature = "mps2-an386")]
 pub mod exchange;
 pub mod identity;
+#[cfg(feature = "mps2-an386")]
 pub mod kept;
 mod machine;
+#[cfg(feature = "mps2-an386")]
 pub mod net;
+#[cfg(feature = "mps2-an386")]
 pub mod offline;
 pub mod renewal;
 pub mod reports;
+#[cfg(feature = "mps2-an386")]
 pub mod road;
 pub mod settings;
 pub mod stream;

@@ -18,7 +18,8 @@ use moorline_core::token::{Claims, Permissions};
 use crate::agent::MAX_PAYLOAD_LEN;
 use crate::commands;
 use crate::commands::{Asker, Devices, Session};
-use crate::exchange::{ISSUER_COUNT, to_u16};
+use crate::exchange::ISSUER_COUNT;
+use crate::identity::to_u16;
 use crate::kept::KeptOffline;
 
 /// What the device keeps for commands of commanders that are not there, and where it works on one.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tempfile::NamedTempFile;
 
+use crate::bench::address_of;
 use crate::error::Error;
 use crate::log::{Decoder, LogLine};
 use crate::running::{Outcome, Running};
@@ -137,7 +138,8 @@ impl Qemu {
     ///
     /// # Errors
     ///
-    /// QEMU is not installed, the image has no table of messages, or the serial line is no `HOST:PORT`.
+    /// QEMU is not installed, the image has no table of messages or no place for what it is provisioned with, or the
+    /// serial line is no `HOST:PORT`.
     pub fn spawn(self) -> Result<Running, Error> {
         let decoder = Decoder::for_image(&self.image)?;
         let provision = self.provision.as_deref().map(to_file).transpose()?;
@@ -161,9 +163,10 @@ impl Qemu {
         }
         if let Some(file) = &provision {
             let path = file.path().display();
+            let address = address_of(PROVISION, &self.image)?;
             command.args([
                 "-device",
-                &format!("loader,file={path},addr={PROVISION_ADDRESS:#010x},force-raw=on"),
+                &format!("loader,file={path},addr={address:#010x},force-raw=on"),
             ]);
         }
         if let Some(path) = &self.monitor {
@@ -264,8 +267,8 @@ pub(crate) const NETWORK_NAME: &str = "lan";
 
 /// No window, no console.
 const HEADLESS: [&str; 4] = ["-display", "none", "-monitor", "none"];
-/// Where `firmware-example/memory/mps2-an386.x` leaves room, the last MiB of the code memory.
-const PROVISION_ADDRESS: u32 = 0x0030_0000;
+/// What the images call the place of what they were provisioned with: `firmware-example/memory/`.
+const PROVISION: &str = "_provision_start";
 /// Enough for any image of ours on a loaded machine; those that need more say so.
 const DEFAULT_DEADLINE: Duration = Duration::from_secs(60);
 

@@ -104,12 +104,12 @@ pub fn build_image_on(provider: Provider, bin: &str, profile: Profile) -> Result
     build(bin, &place)
 }
 
-/// A board of which the conformance cases are run.
+/// A board that images are built for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Board {
     /// The agent's: a Cortex-M4F with 4 MiB of code memory and 4 MiB of RAM.
     Mps2An386,
-    /// A Cortex-M3 with 256 KiB of flash and 64 KiB of RAM.
+    /// A Cortex-M3 with 256 KiB of flash and 64 KiB of RAM: for the least agent and the conformance cases.
     Lm3s6965evb,
 }
 
@@ -131,30 +131,44 @@ impl Board {
     }
 }
 
+/// As [`build_image`], for the small board.
+///
+/// # Errors
+///
+/// As [`build_image`]; an image that has outgrown the board's memories does not link.
+pub fn build_small_image(bin: &str, profile: Profile) -> Result<PathBuf, Error> {
+    build(bin, &small_place(profile.name()))
+}
+
 /// Builds the conformance image of the small board with one of [`moorline_conformance::BATCHES`].
 ///
 /// The image stands where that of the batch before stood, as with [`build_image_on`].
 ///
 /// # Errors
 ///
-/// As [`build_image`]; a batch that has outgrown the flash does not link.
+/// As [`build_small_image`].
 pub fn build_batch(batch: usize) -> Result<PathBuf, Error> {
+    build_with(
+        "conformance",
+        &small_place(PARTS_PROFILE),
+        &[("MOORLINE_BATCH", &batch.to_string())],
+    )
+}
+
+/// Returns what tells cargo to build for the small board.
+const fn small_place(profile: &str) -> [&str; 9] {
     let board = Board::Lm3s6965evb;
-    let place = [
+    [
         "--package",
         "moorline-firmware",
+        "--no-default-features",
         "--features",
         board.name(),
         "--target",
         board.target(),
         "--profile",
-        PARTS_PROFILE,
-    ];
-    build_with(
-        "conformance",
-        &place,
-        &[("MOORLINE_BATCH", &batch.to_string())],
-    )
+        profile,
+    ]
 }
 
 /// Builds the image that must have no panic in it, with one on purpose if `panics`. Each stands where the other stood;

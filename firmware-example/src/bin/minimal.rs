@@ -30,8 +30,7 @@ use moorline_core::token::{Claims, Permissions, VerifiedClaims};
 use moorline_core::wire::{DATAGRAM_OVERHEAD, FRAME_OVERHEAD, Refuse};
 use moorline_firmware::backoff::Backoff;
 use moorline_firmware::board::{Board, FAILURE, exit};
-use moorline_firmware::exchange::to_u16;
-use moorline_firmware::identity::Identity;
+use moorline_firmware::identity::{Identity, to_u16};
 use moorline_firmware::stream::{Line, LineError};
 use static_cell::ConstStaticCell;
 
@@ -90,7 +89,10 @@ fn serve(
         },
         &mut machine,
     )?;
-    defmt::info!("link open");
+    defmt::info!(
+        "link open, stack peak {=usize} bytes",
+        board.stack.high_water_len()
+    );
     let hub_clock = link.connection().clock().copied().unwrap_or_default();
     let responder = identity.responder(identity.token(), ANSWERING.settings.max_payload_len);
     memory.channels.clear();

@@ -1,54 +1,44 @@
-//! Which interrupts the board takes, and who handles each.
+//! Which interrupts are taken, and who handles each.
+//!
+//! Handlers are entered when a part starts, so an image has nothing of a part that it does not start.
+
+use core::cell::Cell;
 
 use cortex_m::interrupt::InterruptNumber;
 use cortex_m::peripheral::NVIC;
 use cortex_m_rt::exception;
+use critical_section::Mutex;
 
-use super::{clock, ethernet, exit, uart};
+use super::exit;
 
-/// Lets the interrupts of the board through.
-pub(super) fn unmask() {
-    for interrupt in [Interrupt::UartReceive, Interrupt::UartTransmit] {
-        // SAFETY: no critical section is built on masking these interrupts one by one.
-        unsafe { NVIC::unmask(interrupt) };
-    }
-}
-
-/// Lets the interrupt of the Ethernet controller through. It is not to be called before the controller was told when to
-/// interrupt: at its start its line is up.
-pub(super) fn unmask_ethernet() {
-    // SAFETY: as above.
-    unsafe { NVIC::unmask(Interrupt::Ethernet) };
-}
-
-/// The interrupts in use, by their numbers on this board.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Interrupt {
-    UartReceive,
-    UartTransmit,
-    Ethernet,
-}
-
-impl Interrupt {
-    const ALL: [Self; 3] = [Self::UartReceive, Self::UartTransmit, Self::Ethernet];
-}
-
-// SAFETY: each value has a number of its own, always the same, as the board wires it.
-unsafe impl InterruptNumber for Interrupt {
-    fn number(self) -> u16 {
-        match self {
-            Self::UartReceive => 0,
-            Self::UartTransmit => 1,
-            Self::Ethernet => 13,
+/// Lets interrupt `number` through to `handler`, from now on. Interrupts beyond [`HANDLER_COUNT`] stay masked.
+pub(super) fn serve(number: u16, handler: fn()) {
+    critical_section::with(|section| {
+        let cell = HANDLERS.borrow(section);
+        let mut handlers = cell.get();
+        if let Some(place) = handlers.iter_mut().find(|place| place.is_none()) {
+            *place = Some(Served { number, handler });
+            cell.set(handlers);
+            // SAFETY: no critical section is built on masking interrupts one by one.
+            unsafe { NVIC::unmask(Number(number)) };
         }
-    }
+    });
 }
 
-// Another board has neither this clock nor this line.
-#[cfg(not(feature = "lm3s6965evb"))]
-#[exception]
-fn SysTick() {
-    clock::handle_tick();
+#[derive(Clone, Copy)]
+struct Served {
+    number: u16,
+    handler: fn(),
+}
+
+#[derive(Clone, Copy)]
+struct Number(u16);
+
+// SAFETY: the number is always the same.
+unsafe impl InterruptNumber for Number {
+    fn number(self) -> u16 {
+        self.0
+    }
 }
 
 /// Receives every interrupt of a peripheral, since the vector table names none of them apart.
@@ -56,19 +46,24 @@ fn SysTick() {
 /// # Safety
 ///
 /// Called by the hardware alone.
-#[cfg(not(feature = "lm3s6965evb"))]
 #[exception]
 unsafe fn DefaultHandler(number: i16) {
-    let interrupt = Interrupt::ALL
-        .into_iter()
-        .find(|interrupt| i16::try_from(interrupt.number()) == Ok(number));
-    match interrupt {
-        Some(Interrupt::UartReceive) => uart::handle_receive(),
-        Some(Interrupt::UartTransmit) => uart::handle_transmit(),
-        Some(Interrupt::Ethernet) => ethernet::handle(),
+    let handlers = critical_section::with(|section| HANDLERS.borrow(section).get());
+    let served = handlers
+        .iter()
+        .flatten()
+        .find(|served| i16::try_from(served.number) == Ok(number));
+    match served {
+        Some(served) => (served.handler)(),
         None => {
             defmt::error!("interrupt {=i16} has no handler", number);
             exit::exit(exit::HARD_FAULT)
         }
     }
 }
+
+static HANDLERS: Mutex<Cell<[Option<Served>; HANDLER_COUNT]>> =
+    Mutex::new(Cell::new([None; HANDLER_COUNT]));
+
+/// The most that a board has: the serial line both ways and Ethernet.
+const HANDLER_COUNT: usize = 3;

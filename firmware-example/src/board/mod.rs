@@ -1,47 +1,27 @@
-//! The MPS2 board with the AN386 image (Cortex-M4F), as QEMU emulates it.
+//! The board: what is the same on both of those that QEMU emulates, over the `hardware` of one of them.
 //!
 //! [`Board::take`] starts the hardware and hands out its parts, once. Every wait sleeps: [`sleep_unless`] is the
 //! one place with a WFI in it.
 
 mod arguments;
-#[cfg_attr(
-    feature = "lm3s6965evb",
-    expect(dead_code, reason = "the smaller board handles no interrupt")
-)]
 mod clock;
 mod entropy;
-#[cfg_attr(
-    feature = "lm3s6965evb",
-    expect(dead_code, reason = "the smaller board handles no interrupt")
-)]
-pub mod ethernet;
 mod exit;
 mod fault;
 mod flash;
-#[cfg_attr(
-    feature = "lm3s6965evb",
-    expect(
-        dead_code,
-        unused_imports,
-        reason = "the smaller board handles no interrupt"
-    )
-)]
 mod interrupt;
 mod led;
+#[cfg(feature = "lm3s6965evb")]
+mod lm3s6965evb;
 mod logger;
+#[cfg(feature = "mps2-an386")]
+mod mps2;
 mod provision;
 mod register;
 mod sensor;
 mod stack;
-#[cfg_attr(
-    feature = "lm3s6965evb",
-    expect(dead_code, reason = "the smaller board handles no interrupt")
-)]
 mod uart;
-#[cfg_attr(
-    feature = "lm3s6965evb",
-    expect(dead_code, reason = "the smaller board has another watchdog")
-)]
+#[cfg(feature = "mps2-an386")]
 mod watchdog;
 
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -50,15 +30,21 @@ pub use clock::{Clock, TICKS_PER_SECOND, Ticks};
 use cortex_m::Peripherals;
 use critical_section::CriticalSection;
 pub use entropy::{Entropy, EntropyError};
-pub use ethernet::{Ethernet, EthernetError, EthernetPort};
 pub use exit::{FAILURE, HARD_FAULT, PANICKED, POWER_CUT, SUCCESS, exit, restart};
 pub use flash::{FLASH_LEN, Flash, FlashError, SECTOR_LEN};
 pub use led::Leds;
+#[cfg(feature = "lm3s6965evb")]
+use lm3s6965evb as hardware;
 pub use logger::{LOG_LEN, Level, Log};
+#[cfg(feature = "mps2-an386")]
+use mps2 as hardware;
+#[cfg(feature = "mps2-an386")]
+pub use mps2::ethernet::{self, Ethernet, EthernetError, EthernetPort};
 pub use provision::provision;
 pub use sensor::Sensor;
 pub use stack::{MEASURED_STACK_LEN, Stack};
 pub use uart::{RECEIVE_RING_LEN, Uart};
+#[cfg(feature = "mps2-an386")]
 pub use watchdog::Watchdog;
 
 /// The parts of the board, each owned by whoever holds it.
@@ -68,8 +54,9 @@ pub struct Board {
     /// The source of secret random bytes.
     pub entropy: Entropy,
     /// The Ethernet controller, at rest.
+    #[cfg(feature = "mps2-an386")]
     pub ethernet: EthernetPort,
-    /// The two user LEDs.
+    /// The user LEDs.
     pub leds: Leds,
     /// The log.
     pub log: Log,
@@ -82,6 +69,7 @@ pub struct Board {
     /// The serial line.
     pub uart: Uart,
     /// The watchdog, at rest.
+    #[cfg(feature = "mps2-an386")]
     pub watchdog: Watchdog,
 }
 
@@ -97,10 +85,10 @@ impl Board {
         let stack = Stack::start();
         let clock = Clock::start(&mut core.SYST);
         let uart = Uart::start(clock);
-        interrupt::unmask();
         Some(Self {
             clock,
             entropy: Entropy::new(),
+            #[cfg(feature = "mps2-an386")]
             ethernet: EthernetPort::new(clock),
             leds: Leds::new(),
             log: Log::new(),
@@ -108,6 +96,7 @@ impl Board {
             sensor: Sensor::new(clock),
             stack,
             uart,
+            #[cfg(feature = "mps2-an386")]
             watchdog: Watchdog::new(),
         })
     }

@@ -1,17 +1,21 @@
 //! What the device was provisioned with.
 
-use core::{ptr, slice};
+use core::slice;
 
-/// Returns the provisioning region: the last MiB of the code memory, which the linker leaves alone.
+/// Returns the provisioning region: the end of the code memory, which the linker leaves alone.
 ///
 /// Reads as zeros where nothing was written. The bytes are not trusted to have a form; who parses them bounds
 /// what is read.
 pub fn provision() -> &'static [u8] {
-    let start = ptr::with_exposed_provenance::<u8>(START);
-    // SAFETY: the memory map keeps the region out of the linker's hands, the board has memory there, and nothing
-    // writes it while the device runs.
-    unsafe { slice::from_raw_parts(start, LEN) }
+    let start = &raw const _provision_start;
+    let end = &raw const _provision_end;
+    // SAFETY: the memory map names the region and keeps it out of the linker's hands, the board has memory there, and
+    // nothing writes it while the device runs.
+    unsafe { slice::from_raw_parts(start, end.addr() - start.addr()) }
 }
 
-const START: usize = 0x0030_0000;
-const LEN: usize = 0x0010_0000;
+// Where the region begins and ends: `memory/`.
+unsafe extern "C" {
+    static _provision_start: u8;
+    static _provision_end: u8;
+}

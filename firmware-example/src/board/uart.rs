@@ -1,4 +1,4 @@
-//! The serial line: CMSDK APB UART 0, interrupt driven both ways.
+//! The serial line, interrupt driven both ways.
 //!
 //! Received bytes go into a ring of [`RECEIVE_RING_LEN`]. When the ring is full the byte stays in the UART and
 //! its interrupt is switched off until a reader has made room; what the hardware loses meanwhile is counted.
@@ -11,7 +11,7 @@ use embedded_io::{ErrorType, Read, ReadReady, Write};
 use heapless::Deque;
 
 use super::clock::Clock;
-use super::register::Register;
+use super::hardware::uart;
 use super::sleep_unless;
 
 /// Room for received bytes: two of the largest frames of the link, and more.
@@ -26,8 +26,7 @@ pub struct Uart {
 
 impl Uart {
     pub(super) fn start(clock: Clock) -> Self {
-        BAUD_DIVISOR.write(DIVISOR);
-        CONTROL.write(TRANSMIT_ON | RECEIVE_ON | TRANSMIT_INTERRUPT | RECEIVE_INTERRUPT);
+        uart::start();
         Self { clock }
     }
 
@@ -100,18 +99,12 @@ impl Write for Uart {
 
 /// Moves what the UART has received into the ring.
 pub(super) fn handle_receive() {
-    critical_section::with(|section| {
-        INTERRUPT_CLEAR.write(RECEIVE_PENDING);
-        pump_received(section);
-    });
+    critical_section::with(pump_received);
 }
 
 /// Hands the UART what is queued.
 pub(super) fn handle_transmit() {
-    critical_section::with(|section| {
-        INTERRUPT_CLEAR.write(TRANSMIT_PENDING);
-        pump_transmitting(section);
-    });
+    critical_section::with(pump_transmitting);
 }
 
 fn has_received(section: CriticalSection<'_>) -> bool {
@@ -119,7 +112,7 @@ fn has_received(section: CriticalSection<'_>) -> bool {
 }
 
 fn is_idle(section: CriticalSection<'_>) -> bool {
-    TRANSMITTING.borrow_ref(section).is_empty() && STATE.read() & TRANSMIT_FULL == 0
+    TRANSMITTING.borrow_ref(section).is_empty() && uart::is_idle()
 }
 
 fn take_received(bytes: &mut [u8]) -> usize {
@@ -143,25 +136,15 @@ fn take_received(bytes: &mut [u8]) -> usize {
 
 fn pump_received(section: CriticalSection<'_>) {
     let mut received = RECEIVED.borrow_ref_mut(section);
-    let mut state = STATE.read();
-    if state & RECEIVE_OVERRUN != 0 {
-        STATE.write(RECEIVE_OVERRUN);
+    if uart::has_lost() {
         let overruns = OVERRUNS.borrow(section);
         overruns.set(overruns.get().saturating_add(1));
     }
-    while state & RECEIVE_FULL != 0 && !received.is_full() {
-        let [byte, ..] = DATA.read().to_le_bytes();
-        if received.push_back(byte).is_err() {
-            break;
-        }
-        state = STATE.read();
-    }
-    let on = TRANSMIT_ON | RECEIVE_ON | TRANSMIT_INTERRUPT;
-    CONTROL.write(if received.is_full() {
-        on
-    } else {
-        on | RECEIVE_INTERRUPT
-    });
+    while !received.is_full()
+        && let Some(byte) = uart::receive()
+        && received.push_back(byte).is_ok()
+    {}
+    uart::listen(!received.is_full());
 }
 
 fn queue(section: CriticalSection<'_>, bytes: &[u8]) -> usize {
@@ -179,11 +162,11 @@ fn queue(section: CriticalSection<'_>, bytes: &[u8]) -> usize {
 /// Writes bytes while the UART takes them; its interrupt continues when it has room again.
 fn pump_transmitting(section: CriticalSection<'_>) {
     let mut transmitting = TRANSMITTING.borrow_ref_mut(section);
-    while STATE.read() & TRANSMIT_FULL == 0 {
+    while uart::has_room() {
         let Some(byte) = transmitting.pop_front() else {
             break;
         };
-        DATA.write(u32::from(byte));
+        uart::transmit(byte);
     }
 }
 
@@ -195,26 +178,3 @@ static OVERRUNS: Mutex<Cell<u32>> = Mutex::new(Cell::new(0));
 
 /// A writer waits when this much is queued, so more would only add delay.
 const TRANSMIT_RING_LEN: usize = 1024;
-
-// SAFETY: the registers of CMSDK APB UART 0 (Arm DUI 0479, table 4-6).
-const DATA: Register = unsafe { Register::at(0x4000_4000) };
-// SAFETY: as above.
-const STATE: Register = unsafe { Register::at(0x4000_4004) };
-// SAFETY: as above.
-const CONTROL: Register = unsafe { Register::at(0x4000_4008) };
-// SAFETY: as above.
-const INTERRUPT_CLEAR: Register = unsafe { Register::at(0x4000_400C) };
-// SAFETY: as above.
-const BAUD_DIVISOR: Register = unsafe { Register::at(0x4000_4010) };
-
-/// 115,200 baud at 25 MHz. The emulator takes any rate; it refuses a divisor under 16.
-const DIVISOR: u32 = 217;
-const TRANSMIT_FULL: u32 = 1 << 0;
-const RECEIVE_FULL: u32 = 1 << 1;
-const RECEIVE_OVERRUN: u32 = 1 << 3;
-const TRANSMIT_ON: u32 = 1 << 0;
-const RECEIVE_ON: u32 = 1 << 1;
-const TRANSMIT_INTERRUPT: u32 = 1 << 2;
-const RECEIVE_INTERRUPT: u32 = 1 << 3;
-const TRANSMIT_PENDING: u32 = 1 << 0;
-const RECEIVE_PENDING: u32 = 1 << 1;

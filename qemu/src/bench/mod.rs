@@ -11,6 +11,7 @@ use std::time::Duration;
 
 pub use budget::{Budget, Judgement};
 pub use sections::Sections;
+pub(crate) use sections::address_of;
 use serde::Serialize;
 
 use crate::emulator::Qemu;

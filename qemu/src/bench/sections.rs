@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use object::elf::{SHF_ALLOC, SHF_WRITE};
-use object::{Object, ObjectSection, SectionFlags, SectionKind};
+use object::{Object, ObjectSection, ObjectSymbol, SectionFlags, SectionKind};
 
 use crate::error::Error;
 
@@ -24,14 +24,8 @@ impl Sections {
     ///
     /// It cannot be read, or is no ELF file.
     pub fn of(path: &Path) -> Result<Self, Error> {
-        let bytes = fs::read(path).map_err(|source| Error::File {
-            path: path.into(),
-            source,
-        })?;
-        let elf = object::File::parse(bytes.as_slice()).map_err(|error| Error::Sections {
-            path: path.into(),
-            reason: error.to_string(),
-        })?;
+        let bytes = read(path)?;
+        let elf = parse(path, &bytes)?;
         let mut sections = Self {
             flash_bytes: 0,
             ram_bytes: 0,
@@ -52,4 +46,33 @@ impl Sections {
         }
         Ok(sections)
     }
+}
+
+/// Returns the address that the image at `path` calls `symbol`.
+///
+/// # Errors
+///
+/// As [`Sections::of`]; the image has no such symbol.
+pub(crate) fn address_of(symbol: &str, path: &Path) -> Result<u64, Error> {
+    let bytes = read(path)?;
+    let elf = parse(path, &bytes)?;
+    let found = elf.symbol_by_name(symbol).ok_or_else(|| Error::Sections {
+        path: path.into(),
+        reason: format!("it has no symbol {symbol}"),
+    })?;
+    Ok(found.address())
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, Error> {
+    fs::read(path).map_err(|source| Error::File {
+        path: path.into(),
+        source,
+    })
+}
+
+fn parse<'b>(path: &Path, bytes: &'b [u8]) -> Result<object::File<'b>, Error> {
+    object::File::parse(bytes).map_err(|error| Error::Sections {
+        path: path.into(),
+        reason: error.to_string(),
+    })
 }

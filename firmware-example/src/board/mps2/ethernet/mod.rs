@@ -22,8 +22,8 @@ use static_cell::ConstStaticCell;
 
 use self::chip::{Busy, Chip, FAULTS, FRAME, WIRE};
 use self::words::{FRAME_LEN, Received, is_station, is_unsent, pack, transmit_commands, unpack};
-use super::clock::Clock;
-use super::{interrupt, sleep_unless};
+use crate::board::clock::Clock;
+use crate::board::{interrupt, sleep_unless};
 
 /// The Ethernet controller, at rest. An image that does not start it has none of its memory.
 pub struct EthernetPort {
@@ -49,7 +49,8 @@ impl EthernetPort {
         }
         chip.go()?;
         let is_linked = chip.look_at_wire()?;
-        interrupt::unmask_ethernet();
+        // Not before: at its start the controller's line is up.
+        interrupt::serve(INTERRUPT, handle);
         // The port is there once, and goes with this.
         let Frames { incoming, outgoing } = FRAMES.take();
         Ok(Ethernet {
@@ -322,7 +323,7 @@ impl phy::TxToken for &mut Sending {
 }
 
 /// Keeps what the controller interrupts for, and lets it not interrupt again until the main loop has dealt with it.
-pub(super) fn handle() {
+fn handle() {
     critical_section::with(|section| {
         let events = EVENTS.borrow(section);
         // An interrupt without an event would otherwise never be switched on again.
@@ -351,6 +352,8 @@ static FRAMES: ConstStaticCell<Frames> = ConstStaticCell::new(Frames {
 
 static EVENTS: Mutex<Cell<u32>> = Mutex::new(Cell::new(0));
 
+/// The interrupt of the controller.
+const INTERRUPT: u16 = 13;
 /// Bad frames that are passed over before the caller has its turn.
 const REFUSED_BURST: usize = 16;
 /// A frame is out within a few milliseconds, whatever collides with it.

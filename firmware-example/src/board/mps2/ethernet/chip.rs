@@ -1,8 +1,8 @@
 //! The registers of the LAN9118, and the MAC and the PHY behind them. Every wait ends.
 
-use super::super::clock::Clock;
-use super::super::register::Register;
 use super::words::{hardware_address, is_full_duplex, low_bits};
+use crate::board::clock::Clock;
+use crate::board::register::Register;
 
 /// The controller.
 #[derive(Clone, Copy)]
