@@ -16,8 +16,9 @@ use serde::Serialize;
 
 use crate::emulator::Qemu;
 use crate::error::Error;
-use crate::image::{Profile, Provider, build_image_on};
+use crate::image::{Board, Profile, Provider, build_image_on, build_small_image};
 use crate::log::LogLine;
+use crate::setup::need_target;
 
 /// What tells one figure from another.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -81,9 +82,10 @@ pub struct Figure {
 ///
 /// # Errors
 ///
-/// An image does not build, does not run, or reports something that is no figure.
+/// [`Error::Skipped`] where this machine has no target for the small board; an image does not build, does not run, or
+/// reports something that is no figure.
 pub fn measure() -> Result<Vec<Figure>, Error> {
-    let mut figures = Vec::new();
+    let mut figures = small_sizes()?;
     for profile in [Profile::Device, Profile::DeviceFast] {
         for provider in Provider::ALL {
             figures.extend(operations(profile, provider)?);
@@ -170,6 +172,21 @@ fn sizes(profile: Profile, provider: Provider) -> Result<Vec<Figure>, Error> {
         ),
         figure("ram.static", agent.ram_bytes),
         figure("ram.static.minimal", minimal.ram_bytes),
+    ])
+}
+
+/// Measures the least agent on the board with 256 KiB of flash and 64 KiB of RAM.
+fn small_sizes() -> Result<Vec<Figure>, Error> {
+    need_target(Board::Lm3s6965evb.target())?;
+    let profile = Profile::Device;
+    let minimal = Sections::of(&build_small_image("minimal", profile)?)?;
+    let figure = |name, bytes| Figure {
+        id: id(name, Provider::Default.name(), profile),
+        cost: Cost::Size { bytes },
+    };
+    Ok(vec![
+        figure("flash.minimal.small", minimal.flash_bytes),
+        figure("ram.static.minimal.small", minimal.ram_bytes),
     ])
 }
 

@@ -18,6 +18,9 @@ use moorline_qemu::{Error, GATEWAY, Level, LogLine, Qemu};
 struct Arguments {
     /// The image, an ELF file.
     image: PathBuf,
+    /// Takes another machine than mps2-an386.
+    #[arg(long)]
+    machine: Option<String>,
     /// Connects the device's serial line to the listener at HOST:PORT.
     #[arg(long, value_name = "HOST:PORT", env = "MOORLINE_SERIAL")]
     serial: Option<String>,
@@ -51,6 +54,9 @@ fn main() -> ExitCode {
 fn run(arguments: Arguments) -> Result<ExitCode, Error> {
     let mut qemu = Qemu::new(&arguments.image);
     eprintln!("qemu-run: {}", wiring(&arguments));
+    if let Some(machine) = arguments.machine {
+        qemu = qemu.machine(machine);
+    }
     if let Some(address) = arguments.serial {
         qemu = qemu.serial(address);
     }

@@ -31,7 +31,7 @@ pub struct EthernetPort {
 }
 
 impl EthernetPort {
-    pub(super) const fn new(clock: Clock) -> Self {
+    pub(in crate::board) const fn new(clock: Clock) -> Self {
         Self { clock }
     }
 
