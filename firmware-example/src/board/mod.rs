@@ -21,8 +21,6 @@ mod register;
 mod sensor;
 mod stack;
 mod uart;
-#[cfg(feature = "mps2-an386")]
-mod watchdog;
 
 use core::sync::atomic::{AtomicBool, Ordering};
 
@@ -40,12 +38,12 @@ pub use logger::{LOG_LEN, Level, Log};
 use mps2 as hardware;
 #[cfg(feature = "mps2-an386")]
 pub use mps2::ethernet::{self, Ethernet, EthernetError, EthernetPort};
+#[cfg(feature = "mps2-an386")]
+pub use mps2::watchdog::Watchdog;
 pub use provision::provision;
 pub use sensor::Sensor;
 pub use stack::{MEASURED_STACK_LEN, Stack};
 pub use uart::{RECEIVE_RING_LEN, Uart};
-#[cfg(feature = "mps2-an386")]
-pub use watchdog::Watchdog;
 
 /// The parts of the board, each owned by whoever holds it.
 pub struct Board {

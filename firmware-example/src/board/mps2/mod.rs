@@ -4,3 +4,4 @@ pub(super) mod counter;
 pub mod ethernet;
 pub(super) mod led;
 pub(super) mod uart;
+pub(super) mod watchdog;

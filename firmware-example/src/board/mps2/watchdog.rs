@@ -5,9 +5,9 @@
 
 use cortex_m_rt::exception;
 
-use super::clock::TICKS_PER_SECOND;
-use super::exit::restart;
-use super::register::Register;
+use crate::board::clock::TICKS_PER_SECOND;
+use crate::board::exit::restart;
+use crate::board::register::Register;
 
 /// The watchdog, at rest until it is started. Once started it cannot be stopped.
 pub struct Watchdog {
@@ -15,7 +15,7 @@ pub struct Watchdog {
 }
 
 impl Watchdog {
-    pub(super) const fn new() -> Self {
+    pub(in crate::board) const fn new() -> Self {
         Self { private: () }
     }
 
