@@ -24,6 +24,7 @@ pub struct Qemu {
     monitor: Option<PathBuf>,
     flash: Option<PathBuf>,
     power_cut: Option<PowerCut>,
+    worn_out_from: Option<u32>,
     deadline: Option<Duration>,
     on_line: Box<dyn FnMut(&LogLine) + Send>,
 }
@@ -42,6 +43,7 @@ impl Qemu {
             monitor: None,
             flash: None,
             power_cut: None,
+            worn_out_from: None,
             deadline: Some(DEFAULT_DEADLINE),
             on_line: Box::new(|_| ()),
         }
@@ -104,6 +106,13 @@ impl Qemu {
     /// the run with [`crate::POWER_CUT`]. Which bits of that step have changed follows from `tear`.
     pub fn power_cut_after(mut self, step: u32, tear: u32) -> Self {
         self.power_cut = Some(PowerCut { step, tear });
+        self
+    }
+
+    /// Lets the `step`th word that is written to flash or sector that is erased, counted from one, and all that come after
+    /// it fail.
+    pub fn flash_fails_from(mut self, step: u32) -> Self {
+        self.worn_out_from = Some(step);
         self
     }
 
@@ -196,6 +205,9 @@ impl Qemu {
         if let Some(PowerCut { step, tear }) = self.power_cut {
             option += &format!(",arg=cut={step},arg=tear={tear}");
         }
+        if let Some(step) = self.worn_out_from {
+            option += &format!(",arg=fail={step}");
+        }
         if let Some(path) = &self.flash {
             // A comma would start the next option; two stand for one.
             let path = path.to_string_lossy().replace(',', ",,");
@@ -284,6 +296,11 @@ mod tests {
         assert_eq!(
             cut.semihosting(),
             "enable=on,target=native,arg=cut=7,arg=tear=9,arg=flash=/tmp/a,, b"
+        );
+        let worn = Qemu::new("image").flash("/tmp/a").flash_fails_from(3);
+        assert_eq!(
+            worn.semihosting(),
+            "enable=on,target=native,arg=fail=3,arg=flash=/tmp/a"
         );
     }
 

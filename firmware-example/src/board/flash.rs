@@ -6,7 +6,8 @@
 //!
 //! For tests, `cut=N` on the same command line takes the power away at the `N`th step, counted from one: a step is a word
 //! that is written or a sector that is erased. The step is torn, by a pattern that follows from `tear=SEED`: each of its
-//! bits has changed or not. The run ends there, with the status [`POWER_CUT`].
+//! bits has changed or not. The run ends there, with the status [`POWER_CUT`]. `fail=N` wears the flash out: the `N`th step
+//! and every one after it changes nothing and fails, and what is there is read as before.
 
 use core::sync::atomic::{AtomicBool, Ordering};
 
@@ -39,6 +40,7 @@ const WORD_LEN: usize = 4;
 pub struct Flash {
     file: File,
     cut: Option<Cut>,
+    wear: Option<Wear>,
 }
 
 impl Flash {
@@ -73,16 +75,23 @@ impl Flash {
             steps_left: step,
             pattern: u64::from(arguments.number("tear=").unwrap_or(0)) << 32 | u64::from(step) | 1,
         });
-        Ok(Self { file, cut })
+        let wear = arguments.number("fail=").map(|step| Wear {
+            good_steps_left: step.saturating_sub(1),
+        });
+        Ok(Self { file, cut, wear })
     }
 
-    /// Changes the `len` bytes at `start` by `change`, a piece after the other, or tears that and ends the run.
+    /// Changes the `len` bytes at `start` by `change`, a piece after the other, or tears that and ends the run. Flash that
+    /// is worn out is not changed.
     fn step(
         &mut self,
         start: u32,
         len: usize,
         change: impl Fn(&mut [u8]),
     ) -> Result<(), FlashError> {
+        if let Some(wear) = &mut self.wear {
+            wear.step()?;
+        }
         let is_cut = self.cut.as_mut().is_some_and(Cut::is_last);
         for at in (0..len).step_by(PIECE_LEN) {
             let offset = start.saturating_add(u32::try_from(at).unwrap_or(u32::MAX));
@@ -119,6 +128,11 @@ struct Cut {
     pattern: u64,
 }
 
+/// When the flash is worn out.
+struct Wear {
+    good_steps_left: u32,
+}
+
 /// Why the flash does not do what it is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, defmt::Format)]
 pub enum FlashError {
@@ -132,6 +146,8 @@ pub enum FlashError {
     Length,
     /// The host does not read or write the file.
     Host,
+    /// It is worn out, and keeps what it has.
+    WornOut,
     /// The driver was asked for parts of words or sectors.
     NotAligned,
     /// The driver was asked for what lies beyond the flash.
@@ -148,6 +164,7 @@ impl core::fmt::Display for FlashError {
             Self::NotOpened => "the host neither opens the file of the flash nor makes it",
             Self::Length => "the file of the flash has not the length of the flash",
             Self::Host => "the host does not read or write the file of the flash",
+            Self::WornOut => "the flash is worn out",
             Self::NotAligned => "a part of a word or of a sector",
             Self::OutOfBounds => "beyond the flash",
         })
@@ -161,9 +178,12 @@ impl NorFlashError for FlashError {
         match self {
             Self::NotAligned => NorFlashErrorKind::NotAligned,
             Self::OutOfBounds => NorFlashErrorKind::OutOfBounds,
-            Self::NoFlash | Self::Taken | Self::NotOpened | Self::Length | Self::Host => {
-                NorFlashErrorKind::Other
-            }
+            Self::NoFlash
+            | Self::Taken
+            | Self::NotOpened
+            | Self::Length
+            | Self::Host
+            | Self::WornOut => NorFlashErrorKind::Other,
         }
     }
 }
@@ -240,6 +260,15 @@ impl Cut {
             let [.., undone, _, _] = self.pattern.to_be_bytes();
             *cell ^= (*cell ^ held) & undone;
         }
+    }
+}
+
+impl Wear {
+    /// Counts a step, and fails when it is one too many.
+    fn step(&mut self) -> Result<(), FlashError> {
+        let left = self.good_steps_left.checked_sub(1);
+        self.good_steps_left = left.ok_or(FlashError::WornOut)?;
+        Ok(())
     }
 }
 
