@@ -207,10 +207,19 @@ impl Site {
     ///
     /// As [`Site::json`]; [`Error::File`].
     pub fn provision_agent(&self, name: &str, hub: &Hub, road: Road) -> Result<Vec<u8>, Error> {
+        self.provision_agent_at(name, hub.http().port(), road)
+    }
+
+    /// As [`Site::provision_agent`], for a device that reaches the hub at `port` of this machine, whoever listens there.
+    ///
+    /// # Errors
+    ///
+    /// As [`Site::provision_agent`].
+    pub fn provision_agent_at(&self, name: &str, port: u16, road: Road) -> Result<Vec<u8>, Error> {
         self.json(name, &["keygen"])?;
         self.json(name, &["enroll", "agent", name])?;
         let path = self.home(name).join("flash.img");
-        let host = format!("{GATEWAY}:{}", hub.http().port());
+        let host = format!("{GATEWAY}:{port}");
         let arguments = ["provision", "--road", road.name(), "--host", &host, "--out"];
         let mut arguments: Vec<_> = arguments.iter().map(OsStr::new).collect();
         arguments.push(path.as_os_str());
