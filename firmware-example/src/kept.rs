@@ -110,7 +110,7 @@ impl Kept {
     ///
     /// # Errors
     ///
-    /// [`StorageError`]; the one before is kept then.
+    /// [`StorageError`]; the one before is kept then, or this one, when the flash failed late.
     pub fn keep_token(&mut self, token: &[u8]) -> Result<(), StorageError> {
         write(&mut self.token, &mut self.flash, self.name, token)
     }
@@ -147,7 +147,7 @@ impl Kept {
     ///
     /// # Errors
     ///
-    /// [`StorageError`]; those of before are kept then.
+    /// [`StorageError`]; those of before are kept then, or these, when the flash failed late.
     pub fn keep_settings(&mut self, settings: &Settings) -> Result<(), StorageError> {
         let bytes = settings.to_bytes();
         said(
@@ -286,12 +286,12 @@ impl Kept {
         for (to, from) in bytes.iter_mut().zip(entry.to_bytes()) {
             *to = from;
         }
+        // What may be in flash counts as kept: the next write, of another's counter, does not take it back.
+        self.counted = table;
         said(
             "counters",
             write(&mut self.counters, &mut self.flash, self.name, &table),
-        )?;
-        self.counted = table;
-        Ok(())
+        )
     }
 
     /// Returns how often the device has started before; it is called once at each start.
