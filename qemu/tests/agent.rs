@@ -13,6 +13,7 @@ use moorline_qemu::monitor::Monitor;
 use moorline_qemu::site::Road;
 use moorline_qemu::{Error, Level, Outcome, Qemu, Running};
 
+#[expect(dead_code, reason = "each file of tests uses a part of it")]
 mod hub;
 
 use hub::Hub;
@@ -158,7 +159,7 @@ fn a_commander_that_is_revoked_loses_its_channel() -> Result<(), Error> {
 #[test]
 fn a_token_is_renewed_when_half_of_its_life_is_over() -> Result<(), Error> {
     const HALF: u64 = 1_800;
-    let mut hub = Hub::listen().later((HALF + 60) * 1000);
+    let mut hub = Hub::listen().later(1_860_000);
     let key = hub.device_key();
     let other_key = signing_key("another device").expect("the name gives a scalar in range");
     let anothers = hub.next_token(HALF, &other_key);

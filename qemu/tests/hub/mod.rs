@@ -1,18 +1,21 @@
 //! A hub in this process: core's responder behind a WebSocket or bare frames, with the keys of the conformance fixture.
 
+mod clock;
 mod offline;
 mod socket;
 
 use std::collections::BTreeMap;
 use std::net::{TcpListener, TcpStream};
+use std::ops::Range;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 use std::{io, thread};
 
+use clock::Clock;
 use moorline_conformance::fixture::{
-    AGENT, FixedEntropy, HUB, ISSUER, KID, NOW, World, agent_id, at, signing_key, token as token_of,
+    AGENT, FixedEntropy, HUB, ISSUER, KID, NOW, World, agent_id, signing_key, token as token_of,
 };
-use moorline_core::connection::{Connection, Context, Event, Responding, Settings};
+use moorline_core::connection::{Closure, Connection, Context, Event, Responding, Settings};
 use moorline_core::crypto::{EphemeralKey, SigningKey};
 use moorline_core::datagram::Datagram;
 use moorline_core::handshake::{
@@ -24,7 +27,6 @@ use moorline_core::message::{
 };
 use moorline_core::provision::{self, MAX_PROVISION_LEN, Provision, Site};
 use moorline_core::revocation::{MAX_REVOKE_LIST_LEN, RevokeList, Revoked};
-use moorline_core::time::Now;
 use moorline_core::token::{
     AgentScope, Claims, MAX_UNPACKED_LEN, NewClaims, Permissions, Renewal, Role, TokenKind,
     UnpackedToken, VerifiedClaims, mint,
@@ -46,21 +48,6 @@ pub(crate) struct Hub {
     commander: SigningKey,
     commander_token: Vec<u8>,
     clock: Clock,
-}
-
-/// The hub's clock.
-#[derive(Clone, Copy)]
-struct Clock {
-    started: Instant,
-    /// Milliseconds after the time of the fixture at which the hub begins.
-    ahead: u64,
-}
-
-impl Clock {
-    fn now(self) -> Now {
-        let millis = u64::try_from(self.started.elapsed().as_millis()).expect("a short test");
-        at(self.ahead + millis)
-    }
 }
 
 impl Hub {
@@ -100,17 +87,8 @@ impl Hub {
                 count: 0,
                 issued_at: 0,
             },
-            clock: Clock {
-                started: Instant::now(),
-                ahead: 0,
-            },
+            clock: Clock::start(),
         }
-    }
-
-    /// Begins so long after the device was provisioned.
-    pub(crate) fn later(mut self, millis: u64) -> Self {
-        self.clock.ahead = millis;
-        self
     }
 
     /// Takes another static key than the one that the device pinned.
@@ -121,20 +99,41 @@ impl Hub {
 
     /// Returns a token of the device's, issued `seconds` after the one that it was provisioned with, for `key`.
     pub(crate) fn next_token(&self, seconds: u64, key: &SigningKey) -> Vec<u8> {
+        let life = seconds..seconds + 3600;
+        self.mint(Role::Agent, AGENT, &[], key, life)
+    }
+
+    /// Gives the commander a token with the `life`, in seconds after the device was provisioned.
+    pub(crate) fn give_commander(&mut self, life: Range<u64>) {
+        let all = &["agent.command.*"];
+        self.commander_token = self.mint(Role::Commander, "alice", all, &self.commander, life);
+    }
+
+    fn mint(
+        &self,
+        role: Role,
+        subject: &str,
+        permissions: &[&str],
+        key: &SigningKey,
+        life: Range<u64>,
+    ) -> Vec<u8> {
         let new = NewClaims {
             kind: TokenKind::Access,
             kid: KID,
             issuer: ISSUER,
             audience: &[HUB, "site-1"],
-            subject: AGENT,
+            subject,
             key: *key.public_key(),
-            role: Role::Agent,
-            permissions: &[],
-            agents: AgentScope::None,
+            role,
+            permissions,
+            agents: match role {
+                Role::Agent => AgentScope::None,
+                Role::Commander => AgentScope::of_agents(&[agent_id()]).expect("one agent"),
+            },
             generation: 1,
-            issued_at: NOW.secs() + seconds,
+            issued_at: NOW.secs() + life.start,
             not_before: None,
-            expires_at: NOW.secs() + seconds + 3600,
+            expires_at: NOW.secs() + life.end,
             jti: [9; 16],
         };
         let mut out = [0; MAX_UNPACKED_LEN];
@@ -245,6 +244,17 @@ impl Hub {
         }
     }
 
+    /// As [`Hub::open`], and does a handshake in which this hub turns the device away; returns why.
+    pub(crate) fn turn_away(&mut self) -> String {
+        let mut peer = self.open();
+        loop {
+            assert!(!peer.connection.is_open(), "the device is let in");
+            if let Err(error) = peer.step(|_| ()) {
+                return error.to_string();
+            }
+        }
+    }
+
     /// As [`Hub::open`], and does the handshake.
     pub(crate) fn welcome(&mut self) -> Peer<'_> {
         self.open().welcome()
@@ -282,8 +292,13 @@ impl Peer<'_> {
 
     /// Opens a channel to the device, unless there is one.
     fn open_channel(&mut self) {
+        self.try_open_channel().expect("the device lets it in");
+    }
+
+    /// As [`Peer::open_channel`], and returns how the device ends it if it does.
+    pub(crate) fn try_open_channel(&mut self) -> Result<(), Closure> {
         if self.channel.is_some() {
-            return;
+            return Ok(());
         }
         let mut out = [0; MAX_HANDSHAKE_LEN];
         let ephemeral = EphemeralKey::generate(self.entropy).expect("entropy");
@@ -301,17 +316,25 @@ impl Peer<'_> {
         self.carry(&m1);
         let is_open = |channel: &Datagram<'_>| channel.connection().is_open();
         while !self.channel.as_ref().is_some_and(is_open) {
-            self.hear();
+            self.try_hear()?;
         }
+        Ok(())
     }
 
     /// Hands what the device says on the channel in, and returns a message of its.
     fn hear(&mut self) -> Option<Vec<u8>> {
+        self.try_hear().expect("the channel goes on")
+    }
+
+    /// As [`Peer::hear`], and returns how the device ends the channel if it does.
+    fn try_hear(&mut self) -> Result<Option<Vec<u8>>, Closure> {
         let heard = self.step(|event| match event {
             Event::Envelope(payload) => Some(payload.to_vec()),
             _ => None,
         });
-        let mut payload = heard.expect("the device answers").flatten()?;
+        let Some(mut payload) = heard.expect("the device answers").flatten() else {
+            return Ok(None);
+        };
         let envelope = Envelope::parse(&payload).expect("an envelope");
         assert_eq!((envelope.route, envelope.channel), (ROUTE, 0));
         let inner = &mut payload[ENVELOPE_HEADER_LEN..];
@@ -326,14 +349,14 @@ impl Peer<'_> {
         let answer = outcome.send.map(<[u8]>::to_vec);
         let message = match outcome.event {
             Some(Event::Application(message)) => Some(message.to_vec()),
-            Some(Event::Closed(closure)) => panic!("the channel is over: {closure:?}"),
+            Some(Event::Closed(closure)) => return Err(closure),
             Some(Event::Dropped(reason)) => panic!("the device sent what is dropped: {reason:?}"),
             _ => None,
         };
         if let Some(answer) = answer {
             self.carry(&answer);
         }
-        message
+        Ok(message)
     }
 
     /// Returns when the token was issued that the device showed, in seconds since 1970.
@@ -463,7 +486,7 @@ impl Peer<'_> {
         count
     }
 
-    /// Answers the next message of the device; returns what `take` makes of the event, or how the line ended.
+    /// Answers the next message of the device; returns what `take` makes of the event, or how the line or the session ended.
     pub(crate) fn step<R>(&mut self, take: impl FnOnce(Event<'_>) -> R) -> io::Result<Option<R>> {
         let mut message = self.socket.read()?;
         let mut out = [0; MAX_HANDSHAKE_LEN];
@@ -480,13 +503,13 @@ impl Peer<'_> {
             .handle_message(&mut message, &mut context, &mut out);
         let answer = outcome.send.map(<[u8]>::to_vec);
         let taken = outcome.event.map(|event| match event {
-            Event::Closed(closure) => panic!("the hub parts from the device: {closure:?}"),
-            event => take(event),
+            Event::Closed(closure) => Err(io::Error::other(format!("{closure:?}"))),
+            event => Ok(take(event)),
         });
         if let Some(answer) = answer {
             self.send(answer)?;
         }
-        Ok(taken)
+        taken.transpose()
     }
 
     fn send(&mut self, message: Vec<u8>) -> io::Result<()> {

@@ -88,7 +88,7 @@ impl Random {
         self.next().is_multiple_of(one_in)
     }
 
-    fn byte(&mut self) -> u8 {
+    pub(crate) fn byte(&mut self) -> u8 {
         let [byte, ..] = self.next().to_le_bytes();
         byte
     }

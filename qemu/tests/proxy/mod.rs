@@ -9,8 +9,7 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
-pub(crate) use harm::Harm;
-use harm::Random;
+pub(crate) use harm::{Harm, Random};
 
 /// The line. Its threads end with the process.
 pub(crate) struct Proxy {
