@@ -266,5 +266,10 @@ static STATE: Mutex<RefCell<State>> = Mutex::new(RefCell::new(State {
 }));
 static RESTORE: Mutex<Cell<RestoreState>> = Mutex::new(Cell::new(RestoreState::invalid()));
 
-/// The longest line in bytes that is kept; a longer one goes to the host alone.
-const LINE_LEN: usize = 256;
+/// The longest line in bytes that is kept; a longer one goes to the host alone, in pieces. The smaller board keeps none and
+/// has little RAM.
+const LINE_LEN: usize = if cfg!(feature = "lm3s6965evb") {
+    64
+} else {
+    256
+};
