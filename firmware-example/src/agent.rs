@@ -461,8 +461,8 @@ const MESSAGE_LEN: usize = {
 /// What is taken from the road at once: a frame of a usual command in one go.
 const INPUT_LEN: usize = 256;
 
-/// A serial line does not say that the other end is gone, and a network not always. A ping after 5 s of silence, a second one at 10 s, and at
-/// 12 s, when neither was answered, the hub is given up.
+/// A serial line does not say that the other end is gone, and a network not always. A ping after 5 s of silence, a second
+/// one at 10 s, and at 12 s, when neither was answered, the hub is given up.
 const HEARTBEAT: Heartbeat = Heartbeat {
     ping_after: 5_000,
     dead_after: 12_000,

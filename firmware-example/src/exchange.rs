@@ -92,7 +92,8 @@ impl Exchange {
         &self.desk.revocations
     }
 
-    /// Notes what the time is at least, and how often the device has started before: no two sessions have one number.
+    /// Notes what the time is at least, and how often the device has started before. While that is kept no two sessions have
+    /// one number; a device that cannot keep it begins with the same numbers at each start.
     pub fn begin(&mut self, floor: TimeFloor, start_number: u64) {
         self.desk.floor = floor;
         self.desk.session_count = start_number << 32;
