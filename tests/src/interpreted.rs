@@ -26,7 +26,7 @@ const TABLES: &[&[Case]] = &[
     vectors::LABELS,
 ];
 
-/// The names of the cases of these tables that are left out: each goes through every length, every bit, or 100,000 steps.
+/// The names of the cases of these tables that are left out: each goes through every length, every bit, or thousands of steps.
 pub const LONG: &[&str] = &[
     "messages of every length and content come back as they were",
     "after garbage of every kind the next message is whole again",
@@ -41,9 +41,13 @@ pub const LONG: &[&str] = &[
     "the generic layer ignores header parameters that it does not know",
     "writes erase as many sectors as the formula says, and the sectors take turns",
     "a kept value comes back at once and after a reset, of every length and in flash of every unit",
+    "a write clears no bit of a place that was written, unless the record wipes",
+    "of a record that wipes no older value is left in flash",
+    "the numbers of a record end, and its value stays",
     "bytes that are no version of the record are no value, and are written over",
     "a counter counts from zero, goes on after a reset and writes once a step",
     "a counter that loses power at any step never repeats and never goes back",
+    "a counter ends before it would begin again",
 ];
 
 /// Iterates over the cases that are interpreted, in the order in which they run.
