@@ -61,6 +61,8 @@ impl Flash {
         both.read(true).write(true);
         let file = match both.open(path) {
             Ok(file) => file,
+            // One that is there and not to be written is not made anew.
+            Err(_) if File::open(path).is_ok() => return Err(FlashError::NotOpened),
             Err(_) => {
                 let erased = File::create(path).map_err(|_| FlashError::NotOpened)?;
                 write_erased(erased)?;
