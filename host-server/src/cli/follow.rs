@@ -18,14 +18,8 @@ use crate::client::{Client, Profile, Report};
 pub struct WatchArguments {
     /// The agent: its name, or its id of 32 hexadecimal digits.
     agent: String,
-    /// The first event's number; without it, the oldest that the agent still keeps.
-    #[arg(long, value_name = "NUMBER", conflicts_with = "new")]
-    from: Option<u64>,
-    /// Leaves out the events of before.
-    #[arg(long)]
-    new: bool,
     #[command(flatten)]
-    until: Until,
+    range: Range,
 }
 
 /// Whose log is printed.
@@ -36,19 +30,19 @@ pub struct LogsArguments {
     /// The program that the agent runs, as it was linked: the texts of the log are in it.
     #[arg(long, value_name = "FILE")]
     elf: PathBuf,
-    /// The first line's number; without it, the oldest that the agent still keeps.
-    #[arg(long, value_name = "NUMBER", conflicts_with = "new")]
-    from: Option<u64>,
-    /// Leaves out the lines of before.
-    #[arg(long)]
-    new: bool,
     #[command(flatten)]
-    until: Until,
+    range: Range,
 }
 
-/// When to stop; without either, when the line ends.
+/// Where to begin and when to stop: with the oldest that the agent still keeps, and when the line ends.
 #[derive(Debug, Args)]
-struct Until {
+struct Range {
+    /// Begins with this number.
+    #[arg(long, value_name = "NUMBER", conflicts_with = "new")]
+    from: Option<u64>,
+    /// Leaves out what was before.
+    #[arg(long)]
+    new: bool,
     /// Ends after so many are printed.
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
@@ -67,24 +61,16 @@ impl WatchArguments {
     /// Prints the agent's events.
     pub(super) fn run(self, profile: &Profile, json: bool) -> Result<(), Failure> {
         let words = &["watch"];
-        let from = From::new(self.from, self.new);
-        follow(
-            profile,
-            &self.agent,
-            words,
-            from,
-            &self.until,
-            &mut |report| {
-                let Report::Event(event) = report else {
-                    return Ok(None);
-                };
-                output::event(json, event)?;
-                Ok(Some(Printed {
-                    next: event.number + 1,
-                    count: 1,
-                }))
-            },
-        )
+        follow(profile, &self.agent, words, &self.range, &mut |report| {
+            let Report::Event(event) = report else {
+                return Ok(None);
+            };
+            output::event(json, event)?;
+            Ok(Some(Printed {
+                next: event.number + 1,
+                count: 1,
+            }))
+        })
     }
 }
 
@@ -93,24 +79,16 @@ impl LogsArguments {
     pub(super) fn run(self, profile: &Profile, json: bool) -> Result<(), Failure> {
         let mut lines = LogLines::of(&self.elf).map_err(Failure::Usage)?;
         let words = &["log", "follow"];
-        let from = From::new(self.from, self.new);
-        follow(
-            profile,
-            &self.agent,
-            words,
-            from,
-            &self.until,
-            &mut |report| {
-                let Report::Log(log) = report else {
-                    return Ok(None);
-                };
-                let count = lines.print(json, log)?;
-                Ok(Some(Printed {
-                    next: log.number + count,
-                    count,
-                }))
-            },
-        )
+        follow(profile, &self.agent, words, &self.range, &mut |report| {
+            let Report::Log(log) = report else {
+                return Ok(None);
+            };
+            let count = lines.print(json, log)?;
+            Ok(Some(Printed {
+                next: log.number + count,
+                count,
+            }))
+        })
     }
 }
 
@@ -123,8 +101,8 @@ enum From {
 }
 
 impl From {
-    fn new(number: Option<u64>, new: bool) -> Self {
-        match (number, new) {
+    fn of(range: &Range) -> Self {
+        match (range.from, range.new) {
             (Some(number), _) => Self::Number(number),
             (None, true) => Self::New,
             (None, false) => Self::Oldest,
@@ -153,13 +131,13 @@ fn follow(
     profile: &Profile,
     agent: &str,
     words: &[&str],
-    mut from: From,
-    until: &Until,
+    range: &Range,
     print: &mut dyn FnMut(&Report<'_>) -> Result<Option<Printed>, Failure>,
 ) -> Result<(), Failure> {
+    let mut from = From::of(range);
     let mut left = Left {
-        count: until.count,
-        end: until
+        count: range.count,
+        end: range
             .seconds
             .and_then(|seconds| Instant::now().checked_add(Duration::from_secs(seconds))),
     };
