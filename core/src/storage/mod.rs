@@ -58,6 +58,7 @@ mod counter;
 mod layout;
 mod medium;
 mod record;
+mod versions;
 
 pub use counter::ReservedCounter;
 use embedded_storage::nor_flash::NorFlashErrorKind;
