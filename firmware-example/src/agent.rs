@@ -11,17 +11,14 @@
 use core::convert::Infallible;
 
 use heapless::Vec;
-use moorline_core::channel::{Answering, Rate};
-use moorline_core::connection::{Event, Heartbeat, NewToken, Settings};
+use moorline_core::connection::{Heartbeat, Settings};
 use moorline_core::crypto::EphemeralKey;
 use moorline_core::driver::blocking::{Link, Machine};
 use moorline_core::driver::{Buffers, DriverError};
 use moorline_core::feed::Feed;
 use moorline_core::handshake::{Initiator, SingleUse, Ticket};
 use moorline_core::limits::MAX_HANDSHAKE_LEN;
-use moorline_core::message::{FromHub, ToHub};
 use moorline_core::reason::Error;
-use moorline_core::time::{Instant, Now};
 use moorline_core::token::{MAX_UNPACKED_LEN, UnpackedToken};
 use moorline_core::wire::FRAME_OVERHEAD;
 use static_cell::{ConstStaticCell, StaticCell};
@@ -29,13 +26,12 @@ use static_cell::{ConstStaticCell, StaticCell};
 use crate::backoff::Backoff;
 use crate::board::{Board, Clock, Entropy, Flash, LOG_LEN, Watchdog, restart};
 use crate::commands::{Devices, Session};
-use crate::exchange::{CHANNEL_COUNT, Exchange, SETTINGS, Surroundings};
+use crate::exchange::CHANNEL_COUNT;
 use crate::identity::{BootError, Identity, handshake_len};
 use crate::kept::Kept;
-use crate::offline::{Offline, Place};
-use crate::renewal::Renewal;
 use crate::reports::Reports;
 use crate::road::{Frames, Road, RoadError, Stream, assembly_len, wire_len};
+use crate::serving::{Said, Serving, Work};
 use crate::settings::{Settings as DeviceSettings, Text};
 
 /// The agent, ready to connect.
@@ -83,7 +79,10 @@ impl Agent {
         let road = Road::take(identity.road(), ethernet, uart, clock, &mut entropy)
             .map_err(BootError::Network)?;
         let claims = identity.own().claims;
-        memory.renewal.begin(claims.issued_at, claims.expires_at);
+        memory
+            .work
+            .renewal
+            .begin(claims.issued_at, claims.expires_at);
         let mut kept = open_flash(identity);
         let settings = memory.restore(identity, kept.as_deref_mut());
         log.set_level(settings.log_level);
@@ -189,10 +188,8 @@ impl Agent {
             None => EphemeralKey::generate(machine.entropy).map_err(Error::from)?,
         };
         // The token may have a successor before the link ends.
-        memory.token.clear();
-        if let Some(token) = memory.renewal.token() {
-            let _ = memory.token.extend_from_slice(token.as_bytes());
-        }
+        let newest = memory.work.renewal.token_or(self.identity);
+        memory.token = Vec::from_slice(newest.as_bytes()).unwrap_or_default();
         let token = UnpackedToken::parse_exact(&memory.token);
         let token = token.unwrap_or(self.identity.token());
         let mut link = shake_hands(
@@ -214,22 +211,9 @@ impl Agent {
             &mut machine,
         )?;
         let facts = link.connection().facts();
-        let session = Session {
-            id: facts.map(|facts| facts.session_id).unwrap_or_default(),
-            hub_clock: link.connection().clock().copied().unwrap_or_default(),
-        };
-        self.opened_ms = Some(machine.clock.milliseconds());
-        self.devices.stack.wipe();
-        // The channels went through a session with the hub that is over.
-        memory.exchange.channels().clear();
-        memory.offline.begin();
-        let offline_agent = self.identity.offline_agent();
-        let answering = Answering {
-            settings: SETTINGS,
-            starts: Rate::STARTS,
-        };
-        let number = u64::from_be_bytes(session.id);
-        if link.connection().facts().is_some_and(|facts| facts.resumed) {
+        let id = facts.map(|facts| facts.session_id).unwrap_or_default();
+        let number = u64::from_be_bytes(id);
+        if facts.is_some_and(|facts| facts.resumed) {
             defmt::info!("link open session {=u64:016x}, resumed", number);
         } else {
             let len = handshake_len(&token);
@@ -239,117 +223,31 @@ impl Agent {
                 len
             );
         }
+        self.opened_ms = Some(machine.clock.milliseconds());
+        self.devices.stack.wipe();
+        let session = Session {
+            id,
+            hub_clock: link.connection().clock().copied().unwrap_or_default(),
+        };
+        let mut serving =
+            Serving::begin(self.identity, &mut memory.work, &mut self.devices, session);
         loop {
             self.watchdog.feed();
             if let Some(ticket) = link.take_ticket() {
-                if let Some(kept) = &mut self.devices.kept {
-                    kept.keep_ticket(&ticket);
-                }
+                serving.keep_ticket(&ticket);
                 self.ticket = Some(ticket);
             }
-            let now = |clock: &Clock| {
-                let instant = Instant(clock.milliseconds());
-                Now {
-                    instant,
-                    unix: session.hub_clock.at(instant),
-                    quality: session.hub_clock.quality,
-                }
-            };
-            let arrived = now(machine.clock);
-            let mut is_newer = false;
-            let heard = link.poll(&mut machine, |event| match event {
-                Event::Envelope(payload) => memory.exchange.take(payload),
-                Event::Application(message) => match FromHub::decode(message) {
-                    Ok(FromHub::Token { token }) => {
-                        is_newer = memory.renewal.take(token, &self.identity.own(), &arrived);
-                    }
-                    Ok(FromHub::TokenRefused) => defmt::warn!("the hub gives no newer token"),
-                    Ok(FromHub::Revoked { list }) => {
-                        let is_newer = memory.exchange.revoke(list, self.identity.own().anchors);
-                        if let (true, Some(kept)) = (is_newer, &mut self.devices.kept) {
-                            kept.keep_revoked(list);
-                        }
-                    }
-                    _ => memory.offline.take(message),
-                },
-                Event::Renewed(_) => defmt::info!("token renewed"),
-                Event::RenewalRefused(reason) => defmt::warn!("token refused: {}", reason),
-                Event::RoundTrip(millis) => defmt::debug!("round trip of {=u64} ms", millis),
-                Event::Open(_) | Event::Enrolled(_) | Event::Closed(_) | Event::Dropped(_) => {}
-            })?;
-            if let (true, Some(token)) = (is_newer, memory.renewal.token()) {
-                if let Some(kept) = &mut self.devices.kept {
-                    // The session rests on it all the same; after a reset the one before counts again.
-                    let _said = kept.keep_token(token.as_bytes());
-                }
-                link.renew(&NewToken { token, key: None }, machine.entropy)?;
+            let heard = link.poll(&mut machine, |event| serving.take(event))?;
+            serving.begin_turn(heard.is_none());
+            while let Some(ready) = serving.next(machine.entropy) {
+                let sent = match serving.said(ready) {
+                    Said::Token(token) => link.renew(&token, machine.entropy),
+                    Said::Message(message) => link.send_application(message, machine.entropy),
+                    Said::Envelope(envelope) => link.send_envelope(&envelope, machine.entropy),
+                };
+                serving.note_sent(ready, sent)?;
             }
-            let now = now(machine.clock);
-            if memory.renewal.is_due(&now) {
-                let mut ask = [0; 8];
-                let ask = ToHub::RenewToken { key: None }.encode(&mut ask);
-                link.send_application(ask.map_err(Error::from)?, machine.entropy)?;
-            }
-            let token = memory.renewal.token().unwrap_or(self.identity.token());
-            let responder = self.identity.responder(token, SETTINGS.max_payload_len);
-            let mut surroundings = Surroundings {
-                responder: &responder,
-                answering: &answering,
-                now,
-                entropy: &mut *machine.entropy,
-            };
-            let exchange = &mut memory.exchange;
-            let mut answer = exchange.handle(&mut surroundings, &session, &mut self.devices);
-            if heard.is_none() && exchange.channels().wants_ephemeral() {
-                // Nothing is to be done: the next commander will not have to wait for this.
-                if let Ok(ephemeral) = EphemeralKey::generate(surroundings.entropy) {
-                    exchange.channels().prepare(ephemeral);
-                }
-            }
-            while let Some(ready) = answer.or_else(|| exchange.attend(&mut surroundings)) {
-                answer = None;
-                match link.send_envelope(&exchange.envelope(ready), &mut surroundings.entropy) {
-                    // A hub that takes less than was to be said is no reason to part from it.
-                    Err(DriverError::Own(error @ Error::PayloadTooLong { .. })) => {
-                        defmt::warn!("answer not sent: {}", error);
-                    }
-                    sent => sent?,
-                }
-            }
-            self.devices.observe();
-            if heard.is_none()
-                && let Some(report) = exchange.report(&mut self.devices)
-            {
-                match link.send_envelope(&exchange.envelope(report), &mut surroundings.entropy) {
-                    Err(DriverError::Own(error @ Error::PayloadTooLong { .. })) => {
-                        defmt::warn!("report not sent: {}", error);
-                    }
-                    sent => sent?,
-                }
-            }
-            let (now, floor) = exchange.time(surroundings.now);
-            if let Some(kept) = &mut self.devices.kept {
-                kept.keep_floor(floor);
-            }
-            let mut place = Place {
-                agent: &offline_agent,
-                now,
-                floor,
-                entropy: &mut *machine.entropy,
-                devices: &mut self.devices,
-                session: &session,
-                revocations: exchange.revocations(),
-            };
-            while let Some(message) = memory.offline.step(&mut place) {
-                match link.send_application(message, &mut place.entropy) {
-                    Err(DriverError::Own(error @ Error::PayloadTooLong { .. })) => {
-                        defmt::warn!("offline reply not sent: {}", error);
-                        memory.offline.give_up();
-                    }
-                    sent => sent?,
-                }
-            }
-            if self.devices.is_reboot_due {
+            if serving.is_reboot_due() {
                 // The hub takes the next link for the one that counts.
                 defmt::info!("starting anew, as told");
                 restart()
@@ -391,21 +289,23 @@ impl Memory {
     #[inline(never)]
     fn restore(&mut self, identity: &Identity, kept: Option<&mut Kept>) -> DeviceSettings {
         let Some(kept) = kept else {
-            self.exchange.begin(identity.floor(None), 0);
+            self.work.exchange.begin(identity.floor(None), 0);
             return DeviceSettings::DEFAULT;
         };
         let number = kept.start_number();
         defmt::info!("started {=u64} times before", number);
-        self.exchange.begin(identity.floor(kept.floor()), number);
+        self.work
+            .exchange
+            .begin(identity.floor(kept.floor()), number);
         kept.revoked(|list| {
-            self.exchange.revoke(list, identity.own().anchors);
+            self.work.exchange.revoke(list, identity.own().anchors);
         });
         let mut buffer = [0; MAX_UNPACKED_LEN];
         if let Some(token) = kept.token(&mut buffer) {
-            self.renewal.restore(token, &identity.own());
+            self.work.renewal.restore(token, &identity.own());
         }
         if let Some(kept) = kept.offline() {
-            self.offline.restore(kept);
+            self.work.offline.restore(kept);
         }
         kept.settings().unwrap_or(DeviceSettings::DEFAULT)
     }
@@ -427,11 +327,9 @@ pub struct Memory {
     message: [u8; MESSAGE_LEN],
     wire: [u8; wire_len(MESSAGE_LEN)],
     assembly: [u8; assembly_len(MESSAGE_LEN)],
-    exchange: Exchange,
-    renewal: Renewal,
     /// The token that the link was opened with.
     token: Vec<u8, MAX_UNPACKED_LEN>,
-    offline: Offline,
+    work: Work,
 }
 
 /// The agent's memory, for who starts it.
@@ -440,10 +338,8 @@ pub static MEMORY: ConstStaticCell<Memory> = ConstStaticCell::new(Memory {
     message: [0; MESSAGE_LEN],
     wire: [0; wire_len(MESSAGE_LEN)],
     assembly: [0; assembly_len(MESSAGE_LEN)],
-    exchange: Exchange::new(),
-    renewal: Renewal::new(),
     token: Vec::new(),
-    offline: Offline::new(),
+    work: Work::new(),
 });
 
 /// Longest payload of a frame that the agent takes and sends, in bytes: a command and its answer have room in it.

@@ -7,11 +7,13 @@
 //!   identity    what it must have before it sends a byte
 //!   kept        what outlasts a reset
 //!   backoff     how long it waits
-//!   exchange    from an envelope to its answer
-//!     commands  the table of commands
-//!       arguments, settings   what they take, and what they change
-//!   reports     what the device says by itself: observations and its log
-//!   offline     commands that were left for the device, run by the same table
+//!   serving     what it does on an open link, whoever moves the bytes
+//!     exchange  from an envelope to its answer
+//!       commands  the table of commands
+//!         arguments, settings   what they take, and what they change
+//!     reports   what the device says by itself: observations and its log
+//!     offline   commands that were left for the device, run by the same table
+//!     renewal   the token, and the next one
 //!   road      network or serial line
 //!     net     the interface, its address, a connection
 //!   machine, stream   the board as core sees it
@@ -53,5 +55,7 @@ pub mod renewal;
 pub mod reports;
 #[cfg(feature = "mps2-an386")]
 pub mod road;
+#[cfg(feature = "mps2-an386")]
+pub mod serving;
 pub mod settings;
 pub mod stream;

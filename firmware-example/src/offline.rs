@@ -38,7 +38,7 @@ pub struct Offline {
 /// What a step draws on.
 pub struct Place<'p> {
     /// Who the device is.
-    pub agent: &'p OfflineAgent<'static>,
+    pub agent: &'p OfflineAgent<'p>,
     /// The time, judged by the floor.
     pub now: Now,
     /// What the time is at least.
@@ -89,23 +89,25 @@ impl Offline {
         }
     }
 
-    /// Works on what the hub said, makes a prekey when one is due, and returns what is to be said to the hub. It is
-    /// called until there is nothing.
+    /// Works on what the hub said, makes a prekey when one is due, and returns the length of what is to be said to the
+    /// hub. It is called until there is nothing.
     #[inline(never)]
-    pub fn step(&mut self, place: &mut Place<'_>) -> Option<&[u8]> {
-        let len = match core::mem::take(&mut self.message_len) {
+    pub fn step(&mut self, place: &mut Place<'_>) -> Option<usize> {
+        let answered = match core::mem::take(&mut self.message_len) {
             0 => None,
             len => self.answer(len, place),
         };
-        let len = match len {
-            Some(len) => len,
-            None => {
-                self.renew(place);
-                let asked = self.post.next(place.now.instant, MAX_COMMAND_LEN)?;
-                asked.encode(&mut self.out).ok()?.len()
-            }
-        };
-        self.out.get(..len)
+        if answered.is_some() {
+            return answered;
+        }
+        self.renew(place);
+        let asked = self.post.next(place.now.instant, MAX_COMMAND_LEN)?;
+        Some(asked.encode(&mut self.out).ok()?.len())
+    }
+
+    /// Returns what is to be said to the hub, of `len` bytes.
+    pub fn said(&self, len: usize) -> &[u8] {
+        self.out.get(..len).unwrap_or_default()
     }
 
     /// Notes that what was to be said last cannot be sent.

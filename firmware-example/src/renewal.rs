@@ -10,6 +10,8 @@ use moorline_core::token::{
     UnverifiedClaims,
 };
 
+use crate::identity::Identity;
+
 /// The newest token of the device, and when the next one is to be asked for.
 pub struct Renewal {
     token: Vec<u8, MAX_UNPACKED_LEN>,
@@ -79,9 +81,9 @@ impl Renewal {
             .filter(|_| is_own && claims.issued_at > self.issued_at)
     }
 
-    /// Returns the newest token, if one has followed the provisioned one.
-    pub fn token(&self) -> Option<UnpackedToken<'_>> {
-        UnpackedToken::parse_exact(&self.token).ok()
+    /// Returns the newest token: that of `identity` until one has followed it.
+    pub fn token_or<'t>(&'t self, identity: &'t Identity) -> UnpackedToken<'t> {
+        UnpackedToken::parse_exact(&self.token).unwrap_or(identity.token())
     }
 
     /// Returns whether the next token is to be asked for at `now`; if so, it is not for a while.

@@ -1,0 +1,353 @@
+//! What the agent does on an open link, whoever moves the bytes: reads that block, or a task of an executor.
+//!
+//! ```text
+//! loop
+//!     read, and hand each event to Serving::take
+//!     Serving::begin_turn
+//!     while Serving::next is ready: send Serving::said
+//! ```
+
+use moorline_core::channel::{Answering, Rate};
+use moorline_core::connection::{Event, NewToken};
+use moorline_core::crypto::EphemeralKey;
+use moorline_core::driver::DriverError;
+use moorline_core::handshake::{Responder, Ticket};
+use moorline_core::message::{Envelope, FromHub, ToHub};
+use moorline_core::reason::Error;
+use moorline_core::time::{Instant, Now};
+
+use crate::board::Entropy;
+use crate::commands::{Devices, Session};
+use crate::exchange::{Answer, Exchange, SETTINGS, Surroundings};
+use crate::identity::Identity;
+use crate::offline::{Offline, Place};
+use crate::renewal::Renewal;
+
+/// What the agent works on while a link is open, and keeps from one link to the next.
+pub struct Work {
+    /// The channels of commanders.
+    pub exchange: Exchange,
+    /// The newest token.
+    pub renewal: Renewal,
+    /// What was left for the device while it was away.
+    pub offline: Offline,
+}
+
+impl Work {
+    /// Returns it empty.
+    pub const fn new() -> Self {
+        Self {
+            exchange: Exchange::new(),
+            renewal: Renewal::new(),
+            offline: Offline::new(),
+        }
+    }
+}
+
+impl Default for Work {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// An open link, as the agent serves it.
+pub struct Serving<'a> {
+    identity: &'a Identity,
+    work: &'a mut Work,
+    devices: &'a mut Devices,
+    session: Session,
+    /// What comes next in this turn.
+    step: Step,
+    /// A token has come that is to be shown to the hub.
+    is_token_newer: bool,
+    /// Nothing was heard in this turn: there is time for what nobody waits for.
+    is_quiet: bool,
+    asked: [u8; ASKED_LEN],
+}
+
+/// The steps of a turn, in their order.
+#[derive(Clone, Copy)]
+enum Step {
+    ShowToken,
+    AskForToken,
+    Handle,
+    Attend,
+    Report,
+    Offline,
+    Over,
+}
+
+/// Something is ready to be said; [`Serving::said`] has it.
+#[derive(Clone, Copy)]
+pub enum Ready {
+    /// A newer token is to be shown to the hub.
+    Token,
+    /// The hub is to be asked for something.
+    Asked(usize),
+    /// Something is to be carried to a commander.
+    Carried(Answer),
+    /// Something is to be said about commands that were left.
+    Offline(usize),
+}
+
+/// What is to be said to the hub.
+pub enum Said<'s> {
+    /// By [`moorline_core::connection::Connection::renew`].
+    Token(NewToken<'s>),
+    /// By [`moorline_core::connection::Connection::send_application`].
+    Message(&'s [u8]),
+    /// By [`moorline_core::connection::Connection::send_envelope`].
+    Envelope(Envelope<'s>),
+}
+
+impl<'a> Serving<'a> {
+    /// Begins with the link that is open now. The channels of the one before went through a session that is over.
+    #[inline(never)]
+    pub fn begin(
+        identity: &'a Identity,
+        work: &'a mut Work,
+        devices: &'a mut Devices,
+        session: Session,
+    ) -> Self {
+        work.exchange.channels().clear();
+        work.offline.begin();
+        Self {
+            identity,
+            work,
+            devices,
+            session,
+            step: Step::Over,
+            is_token_newer: false,
+            is_quiet: false,
+            asked: [0; ASKED_LEN],
+        }
+    }
+
+    /// Keeps the ticket that the hub gave, for the next link.
+    pub fn keep_ticket(&mut self, ticket: &Ticket) {
+        if let Some(kept) = &mut self.devices.kept {
+            kept.keep_ticket(ticket);
+        }
+    }
+
+    /// Takes in what happened on the link.
+    pub fn take(&mut self, event: Event<'_>) {
+        match event {
+            Event::Envelope(payload) => self.work.exchange.take(payload),
+            Event::Application(message) => self.take_message(message),
+            Event::Renewed(_) => defmt::info!("token renewed"),
+            Event::RenewalRefused(reason) => defmt::warn!("token refused: {}", reason),
+            Event::RoundTrip(millis) => defmt::debug!("round trip of {=u64} ms", millis),
+            Event::Open(_) | Event::Enrolled(_) | Event::Closed(_) | Event::Dropped(_) => {}
+        }
+    }
+
+    #[inline(never)]
+    fn take_message(&mut self, message: &[u8]) {
+        match FromHub::decode(message) {
+            Ok(FromHub::Token { token }) => self.take_token(token),
+            Ok(FromHub::TokenRefused) => defmt::warn!("the hub gives no newer token"),
+            Ok(FromHub::Revoked { list }) => {
+                let anchors = self.identity.own().anchors;
+                let is_newer = self.work.exchange.revoke(list, anchors);
+                if let (true, Some(kept)) = (is_newer, &mut self.devices.kept) {
+                    kept.keep_revoked(list);
+                }
+            }
+            _ => self.work.offline.take(message),
+        }
+    }
+
+    fn take_token(&mut self, token: &[u8]) {
+        let now = self.now();
+        if self.work.renewal.take(token, &self.identity.own(), &now) {
+            self.is_token_newer = true;
+            if let Some(kept) = &mut self.devices.kept {
+                // The session rests on it all the same; after a reset the one before counts again.
+                let _said = kept.keep_token(token);
+            }
+        }
+    }
+
+    /// Begins the next turn. `is_quiet` says that nothing was heard since the last one.
+    pub fn begin_turn(&mut self, is_quiet: bool) {
+        self.is_quiet = is_quiet;
+        self.step = Step::ShowToken;
+    }
+
+    /// Does what is due, and returns what is ready to be said. It is called until nothing is; each is said before the next.
+    pub fn next(&mut self, entropy: &mut Entropy) -> Option<Ready> {
+        loop {
+            let (ready, following) = match self.step {
+                Step::ShowToken => {
+                    let is_newer = core::mem::take(&mut self.is_token_newer);
+                    (is_newer.then_some(Ready::Token), Step::AskForToken)
+                }
+                Step::AskForToken => (self.ask_for_token(), Step::Handle),
+                Step::Handle => (self.handle(entropy), Step::Attend),
+                Step::Attend => match self.attend(entropy) {
+                    Some(ready) => (Some(ready), Step::Attend),
+                    None => (None, Step::Report),
+                },
+                Step::Report => (self.report(), Step::Offline),
+                Step::Offline => match self.offline(entropy) {
+                    Some(ready) => (Some(ready), Step::Offline),
+                    None => (None, Step::Over),
+                },
+                Step::Over => return None,
+            };
+            self.step = following;
+            if ready.is_some() {
+                return ready;
+            }
+        }
+    }
+
+    /// Returns what `ready` stands for.
+    pub fn said(&self, ready: Ready) -> Said<'_> {
+        match ready {
+            Ready::Token => Said::Token(NewToken {
+                token: self.work.renewal.token_or(self.identity),
+                key: None,
+            }),
+            Ready::Asked(len) => Said::Message(self.asked.get(..len).unwrap_or_default()),
+            Ready::Carried(answer) => Said::Envelope(self.work.exchange.envelope(answer)),
+            Ready::Offline(len) => Said::Message(self.work.offline.said(len)),
+        }
+    }
+
+    /// Judges how sending what was ready went. A hub that takes less than was to be said is no reason to part from it.
+    ///
+    /// # Errors
+    ///
+    /// Any other that `sent` has.
+    pub fn note_sent<E>(
+        &mut self,
+        ready: Ready,
+        sent: Result<(), DriverError<E>>,
+    ) -> Result<(), DriverError<E>> {
+        match (ready, sent) {
+            (
+                Ready::Carried(_) | Ready::Offline(_),
+                Err(DriverError::Own(error @ Error::PayloadTooLong { .. })),
+            ) => {
+                defmt::warn!("answer not sent: {}", error);
+                if matches!(ready, Ready::Offline(_)) {
+                    self.work.offline.give_up();
+                }
+                Ok(())
+            }
+            (_, sent) => sent,
+        }
+    }
+
+    /// Returns whether the device is to start anew; what there was to say about it is on its way.
+    pub fn is_reboot_due(&self) -> bool {
+        self.devices.is_reboot_due
+    }
+
+    #[inline(never)]
+    fn ask_for_token(&mut self) -> Option<Ready> {
+        let now = self.now();
+        if !self.work.renewal.is_due(&now) {
+            return None;
+        }
+        let ask = ToHub::RenewToken { key: None };
+        let len = ask.encode(&mut self.asked).ok()?.len();
+        Some(Ready::Asked(len))
+    }
+
+    #[inline(never)]
+    fn handle(&mut self, entropy: &mut Entropy) -> Option<Ready> {
+        let now = self.now();
+        let Work {
+            exchange, renewal, ..
+        } = &mut *self.work;
+        let responder = responder(self.identity, renewal);
+        let mut surroundings = Surroundings {
+            responder: &responder,
+            answering: &ANSWERING,
+            now,
+            entropy,
+        };
+        let answer = exchange.handle(&mut surroundings, &self.session, self.devices);
+        if self.is_quiet && exchange.channels().wants_ephemeral() {
+            // Nothing is to be done: the next commander will not have to wait for this.
+            if let Ok(ephemeral) = EphemeralKey::generate(surroundings.entropy) {
+                exchange.channels().prepare(ephemeral);
+            }
+        }
+        answer.map(Ready::Carried)
+    }
+
+    #[inline(never)]
+    fn attend(&mut self, entropy: &mut Entropy) -> Option<Ready> {
+        let now = self.now();
+        let Work {
+            exchange, renewal, ..
+        } = &mut *self.work;
+        let responder = responder(self.identity, renewal);
+        let mut surroundings = Surroundings {
+            responder: &responder,
+            answering: &ANSWERING,
+            now,
+            entropy,
+        };
+        exchange.attend(&mut surroundings).map(Ready::Carried)
+    }
+
+    #[inline(never)]
+    fn report(&mut self) -> Option<Ready> {
+        self.devices.observe();
+        if !self.is_quiet {
+            return None;
+        }
+        let report = self.work.exchange.report(self.devices)?;
+        Some(Ready::Carried(report))
+    }
+
+    #[inline(never)]
+    fn offline(&mut self, entropy: &mut Entropy) -> Option<Ready> {
+        let now = self.now();
+        let Work {
+            exchange, offline, ..
+        } = &mut *self.work;
+        let (now, floor) = exchange.time(now);
+        if let Some(kept) = &mut self.devices.kept {
+            kept.keep_floor(floor);
+        }
+        let mut place = Place {
+            agent: &self.identity.offline_agent(),
+            now,
+            floor,
+            entropy,
+            devices: self.devices,
+            session: &self.session,
+            revocations: exchange.revocations(),
+        };
+        offline.step(&mut place).map(Ready::Offline)
+    }
+
+    fn now(&self) -> Now {
+        let instant = Instant(self.devices.clock.milliseconds());
+        let hub_clock = &self.session.hub_clock;
+        Now {
+            instant,
+            unix: hub_clock.at(instant),
+            quality: hub_clock.quality,
+        }
+    }
+}
+
+/// Returns the device's side of a channel, with its newest token.
+fn responder<'i>(identity: &'i Identity, renewal: &'i Renewal) -> Responder<'i> {
+    identity.responder(renewal.token_or(identity), SETTINGS.max_payload_len)
+}
+
+/// How the device behaves on its channels.
+const ANSWERING: Answering = Answering {
+    settings: SETTINGS,
+    starts: Rate::STARTS,
+};
+/// Longest question to the hub in bytes.
+const ASKED_LEN: usize = 8;
