@@ -8,17 +8,15 @@
 //!
 //! Everything it works in is static or on the stack.
 
-use core::convert::Infallible;
-
 use heapless::Vec;
-use moorline_core::connection::{Heartbeat, Settings};
-use moorline_core::crypto::EphemeralKey;
+use moorline_core::connection::{Closure, Heartbeat, Settings};
+use moorline_core::crypto::{EphemeralKey, SigningKey};
 use moorline_core::driver::blocking::{Link, Machine};
 use moorline_core::driver::{Buffers, DriverError};
 use moorline_core::feed::Feed;
 use moorline_core::handshake::{Initiator, SingleUse, Ticket};
 use moorline_core::limits::MAX_HANDSHAKE_LEN;
-use moorline_core::reason::Error;
+use moorline_core::reason::{Error, Reason};
 use moorline_core::token::{MAX_UNPACKED_LEN, UnpackedToken};
 use moorline_core::wire::FRAME_OVERHEAD;
 use static_cell::{ConstStaticCell, StaticCell};
@@ -31,12 +29,13 @@ use crate::identity::{BootError, Identity, handshake_len};
 use crate::kept::Kept;
 use crate::reports::Reports;
 use crate::road::{Frames, Road, RoadError, Stream, assembly_len, wire_len};
+use crate::rotation::Rotation;
 use crate::serving::{Said, Serving, Work};
 use crate::settings::{Settings as DeviceSettings, Text};
 
 /// The agent, ready to connect.
 pub struct Agent {
-    identity: &'static Identity,
+    identity: &'static mut Identity,
     clock: Clock,
     entropy: Entropy,
     road: Road,
@@ -78,12 +77,9 @@ impl Agent {
         let identity = IDENTITY.init(Identity::establish(provision, &mut entropy)?);
         let road = Road::take(identity.road(), ethernet, uart, clock, &mut entropy)
             .map_err(BootError::Network)?;
-        let claims = identity.own().claims;
-        memory
-            .work
-            .renewal
-            .begin(claims.issued_at, claims.expires_at);
         let mut kept = open_flash(identity);
+        let mut rotation = Rotation::new();
+        memory.restore_key(identity, &mut rotation, kept.as_deref_mut());
         let settings = memory.restore(identity, kept.as_deref_mut());
         log.set_level(settings.log_level);
         Ok(Self {
@@ -98,6 +94,7 @@ impl Agent {
                 stack,
                 log,
                 settings,
+                rotation,
                 kept,
                 reports: REPORTS.take(),
                 is_reboot_due: false,
@@ -125,8 +122,8 @@ impl Agent {
         defmt::info!("agent ready");
         let mut backoff = Backoff::new();
         loop {
-            let lost = match self.connect_and_serve() {
-                Ok(never) => match never {},
+            let lost = match self.attempt() {
+                Ok(()) => continue,
                 Err(lost) => lost,
             };
             defmt::warn!("link lost: {}", lost);
@@ -167,10 +164,42 @@ impl Agent {
         }
     }
 
+    /// Serves a link until it is lost, or finds out that the hub takes the next key and the device has not heard of it.
+    fn attempt(&mut self) -> Result<(), Lost> {
+        let lost = self.connect_and_serve(None);
+        self.adopt_key();
+        let refused = DriverError::Closed(Closure::Refused(Reason::RefusedCredential));
+        let rotation = &self.devices.rotation;
+        let (true, Some(_), Some(key)) = (lost == Err(refused), rotation.token(), rotation.key())
+        else {
+            return lost;
+        };
+        defmt::info!("the next key is tried");
+        self.watchdog.feed();
+        let key = SigningKey::from_scalar(&key.to_scalar());
+        self.connect_and_serve(key.as_ref())?;
+        let kept = self.devices.kept.as_deref_mut();
+        if let Some(proved) = self.devices.rotation.prove(kept) {
+            self.memory.work.take_key(proved);
+        }
+        self.adopt_key();
+        Ok(())
+    }
+
+    /// Takes for its own the key that the hub has taken up.
+    fn adopt_key(&mut self) {
+        if let Some(key) = self.memory.work.key.take() {
+            self.identity.adopt(key);
+        }
+    }
+
+    /// Opens a link and serves it until it is lost. A link with the key `next` is opened, and not served.
     #[inline(never)]
-    fn connect_and_serve(&mut self) -> Result<Infallible, Lost> {
+    fn connect_and_serve(&mut self, next: Option<&SigningKey>) -> Result<(), Lost> {
         let max_payload_len = u16::try_from(MAX_PAYLOAD_LEN).unwrap_or(u16::MAX);
         let ticket = self.take_ticket();
+        // A ticket does not tell which key the hub takes for the device's: it may lead to a session of the next one.
+        let ticket = ticket.filter(|_| self.devices.rotation.token().is_none());
         let mut machine = Machine {
             clock: &mut self.clock,
             entropy: &mut self.entropy,
@@ -188,14 +217,16 @@ impl Agent {
             None => EphemeralKey::generate(machine.entropy).map_err(Error::from)?,
         };
         // The token may have a successor before the link ends.
-        let newest = memory.work.renewal.token_or(self.identity);
-        memory.token = Vec::from_slice(newest.as_bytes()).unwrap_or_default();
+        let token = self.devices.rotation.token().filter(|_| next.is_some());
+        let token = token.unwrap_or(memory.work.renewal.bytes());
+        memory.token = Vec::from_slice(token).unwrap_or_default();
         let token = UnpackedToken::parse_exact(&memory.token);
         let token = token.unwrap_or(self.identity.token());
+        let key = next.unwrap_or(self.identity.key());
         let mut link = shake_hands(
             stream,
             frames,
-            self.identity.initiator(token, max_payload_len),
+            self.identity.initiator(key, token, max_payload_len),
             SingleUse { ephemeral, ticket },
             Settings {
                 max_payload_len,
@@ -210,6 +241,9 @@ impl Agent {
             },
             &mut machine,
         )?;
+        if next.is_some() {
+            return Ok(());
+        }
         let facts = link.connection().facts();
         let id = facts.map(|facts| facts.session_id).unwrap_or_default();
         let number = u64::from_be_bytes(id);
@@ -241,9 +275,12 @@ impl Agent {
             serving.begin_turn(heard.is_none());
             while let Some(ready) = serving.next(machine.entropy) {
                 let sent = match serving.said(ready) {
-                    Said::Token(token) => link.renew(&token, machine.entropy),
-                    Said::Message(message) => link.send_application(message, machine.entropy),
-                    Said::Envelope(envelope) => link.send_envelope(&envelope, machine.entropy),
+                    Some(Said::Token(token)) => link.renew(&token, machine.entropy),
+                    Some(Said::Message(message)) => link.send_application(message, machine.entropy),
+                    Some(Said::Envelope(envelope)) => {
+                        link.send_envelope(&envelope, machine.entropy)
+                    }
+                    None => Ok(()),
                 };
                 serving.note_sent(ready, sent)?;
             }
@@ -285,6 +322,30 @@ fn open_flash(identity: &Identity) -> Option<&'static mut Kept> {
 }
 
 impl Memory {
+    /// Takes in the newest key that was kept through a reset, and the next one; without any it is the provisioned one.
+    #[inline(never)]
+    fn restore_key(
+        &mut self,
+        identity: &mut Identity,
+        rotation: &mut Rotation,
+        kept: Option<&mut Kept>,
+    ) {
+        let renewal = &mut self.work.renewal;
+        renewal.rest_on(identity.token().as_bytes());
+        let Some(kept) = kept else {
+            return;
+        };
+        if let Some((key, token)) = kept.key()
+            && renewal.restore(&token, &identity.own(), key.public_key())
+        {
+            identity.adopt(key);
+        }
+        kept.begin(identity.key().public_key());
+        if let Some(next) = kept.next_key() {
+            rotation.restore(next, identity.key(), kept);
+        }
+    }
+
     /// Takes in what was kept through a reset, and returns the settings.
     #[inline(never)]
     fn restore(&mut self, identity: &Identity, kept: Option<&mut Kept>) -> DeviceSettings {
@@ -298,11 +359,12 @@ impl Memory {
             .exchange
             .begin(identity.floor(kept.floor()), number);
         kept.revoked(|list| {
-            self.work.exchange.revoke(list, identity.own().anchors);
+            self.work.exchange.revoke(list, identity.anchors());
         });
         let mut buffer = [0; MAX_UNPACKED_LEN];
         if let Some(token) = kept.token(&mut buffer) {
-            self.work.renewal.restore(token, &identity.own());
+            let key = identity.key().public_key();
+            self.work.renewal.restore(token, &identity.own(), key);
         }
         if let Some(kept) = kept.offline() {
             self.work.offline.restore(kept);

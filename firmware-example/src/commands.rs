@@ -13,6 +13,7 @@ use crate::board::{Clock, Leds, Level, Log, MEASURED_STACK_LEN, Sensor, Stack};
 use crate::exchange::CHANNEL_COUNT;
 use crate::kept::Kept;
 use crate::reports::{Reports, Start, Topic};
+use crate::rotation::Rotation;
 use crate::settings::{Settings, Text};
 
 /// What commands act on.
@@ -29,6 +30,8 @@ pub struct Devices {
     pub log: Log,
     /// What commanders have set.
     pub settings: Settings,
+    /// The next key.
+    pub rotation: Rotation,
     /// What outlasts a reset; nothing on a board without flash.
     pub kept: Option<&'static mut Kept>,
     /// What the device says by itself.
@@ -135,6 +138,13 @@ static COMMANDS: &[Command] = &[
         usage: "watch all|new|NUMBER|off",
         permission: Permissions::AGENT_WATCH,
         run: watch,
+    },
+    Command {
+        name: "rekey",
+        parameters: &[optional(Kind::OneOf(&["status"]))],
+        usage: "rekey [status]",
+        permission: Permissions::AGENT_COMMAND_REKEY,
+        run: rekey,
     },
     Command {
         name: "reboot",
@@ -314,6 +324,23 @@ fn follow<'a>(
         || Reply::bare(Status::Failed),
         |next| done().with("next", int(next)),
     ))
+}
+
+/// Has the device's key followed by another, or says whether one is on its way. Who asks goes on with the key that there is.
+fn rekey<'a>(
+    devices: &'a mut Devices,
+    _: &Asker<'a>,
+    arguments: &Arguments<'a>,
+) -> Option<Reply<'a>> {
+    if arguments.is_empty() {
+        let kept = devices.kept.as_deref_mut();
+        // A key that a reset would take away is none.
+        if !kept.is_some_and(|kept| devices.rotation.want(kept)) {
+            return Some(Reply::bare(Status::Failed));
+        }
+    }
+    let is_under_way = devices.rotation.is_under_way();
+    Some(done().with("under_way", Value::Bool(is_under_way)))
 }
 
 /// Starts the device anew, once the answer is on its way.

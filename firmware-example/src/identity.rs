@@ -7,7 +7,8 @@ use moorline_core::provision::{Provision, ProvisionError, Road};
 use moorline_core::time::UnixMillis;
 use moorline_core::time_floor::TimeFloor;
 use moorline_core::token::{
-    AgentId, Claims, MAX_UNPACKED_LEN, Permissions, TokenReason, UnpackedToken, UnverifiedClaims,
+    AgentId, Claims, MAX_UNPACKED_LEN, Permissions, TokenReason, TrustAnchors, UnpackedToken,
+    UnverifiedClaims,
 };
 use moorline_core::wire::{Form, Limits, M1_LEN, M2_LEN, M3_MIN_LEN, M4_LEN, SuiteList};
 
@@ -19,7 +20,7 @@ use crate::renewal::Own;
 /// What the device was provisioned with, found to be of use.
 pub struct Identity {
     provision: Provision<'static>,
-    keys: [SigningKey; 1],
+    key: SigningKey,
     id: AgentId,
     claims: Claims,
 }
@@ -44,7 +45,7 @@ impl Identity {
         let id = AgentId::of(&claims.issuer, &claims.subject);
         Ok(Self {
             provision,
-            keys: [key],
+            key,
             id,
             claims,
         })
@@ -70,25 +71,41 @@ impl Identity {
         self.provision.token()
     }
 
+    /// Returns the device's key: the provisioned one, or the newest that has taken its place.
+    pub fn key(&self) -> &SigningKey {
+        &self.key
+    }
+
+    /// Puts `key`, which the hub has taken up, in the place of the device's own.
+    pub fn adopt(&mut self, key: SigningKey) {
+        self.key = key;
+    }
+
+    /// Returns the issuers that count.
+    pub fn anchors(&self) -> &TrustAnchors {
+        &self.provision.site().anchors
+    }
+
     /// Returns what a token that follows must say.
     pub fn own(&self) -> Own<'_> {
-        let site = self.provision.site();
         Own {
             claims: &self.claims,
-            anchors: &site.anchors,
-            audience: site.audience,
+            anchors: self.anchors(),
+            audience: self.provision.site().audience,
         }
     }
 
-    /// Returns the device's side of a channel that takes payloads of `max_payload_len` bytes. It shows `token`.
+    /// Returns the device's side of a channel that takes payloads of `max_payload_len` bytes. It shows `token`, and proves
+    /// `key`, which that names.
     pub fn responder<'i>(
         &'i self,
+        key: &'i SigningKey,
         token: UnpackedToken<'i>,
         max_payload_len: u16,
     ) -> Responder<'i> {
         let site = self.provision.site();
         Responder {
-            keys: &self.keys,
+            keys: core::slice::from_ref(key),
             anchors: &site.anchors,
             audience: site.audience,
             suites: SuiteList::CHACHA_FIRST,
@@ -105,13 +122,13 @@ impl Identity {
         }
     }
 
-    /// Returns the device as commanders see it that leave commands for it while it is away. Their tokens say what they
-    /// may do.
-    pub fn offline_agent(&self) -> OfflineAgent<'_> {
+    /// Returns the device, with `key`, as commanders see it that leave commands for it while it is away. Their tokens say
+    /// what they may do.
+    pub fn offline_agent<'i>(&'i self, key: &'i SigningKey) -> OfflineAgent<'i> {
         let site = self.provision.site();
         OfflineAgent {
             id: self.id,
-            key: self.key(),
+            key,
             anchors: &site.anchors,
             audience: site.audience,
             group: site.group,
@@ -129,20 +146,16 @@ impl Identity {
         Hash::of(&[self.provision.token().as_bytes()])
     }
 
-    fn key(&self) -> &SigningKey {
-        let [key] = &self.keys;
-        key
-    }
-
     /// Returns the device's side of a handshake with the hub that takes payloads of `max_payload_len` bytes. It shows
-    /// `token`.
+    /// `token`, and proves `key`, which that names.
     pub fn initiator<'i>(
         &'i self,
+        key: &'i SigningKey,
         token: UnpackedToken<'i>,
         max_payload_len: u16,
     ) -> Initiator<'i> {
         Initiator {
-            key: self.key(),
+            key,
             shows: Shown::Token(token),
             wanted: Wanted::Hub(self.provision.pins(), Form::Stream),
             offer: Offer {

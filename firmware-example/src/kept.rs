@@ -10,15 +10,19 @@
 //! | 12, 13 | the prekeys, with their private halves; wiped | once a day |
 //! | 14, 15 | the commanders' counters | before each command that was left while the device was away |
 //! | 16, 17 | how often the device has started | at each start |
+//! | 18, 19 | the key that took the place of the provisioned one, and its first token; wiped | when a key is proved |
+//! | 20, 21 | the next key, and its token; wiped | four times while a key follows another |
 //!
 //! Every value begins with a name of the provisioning image: a device that is provisioned anew begins anew. What is damaged
 //! counts as not there, and the log says so: the ticket, the token and the settings have others behind them, the hub says the
-//! lists again, and the private halves are not used without the counters. A device without flash goes on without, and begins
+//! lists again, and the private halves are not used without the counters. The prekeys are of the key that signed them: with
+//! another key they count as not there, and the counters with them, for no command of before opens then. A device without flash goes on without, and begins
 //! anew at each reset.
 
 use core::num::NonZeroU32;
 
-use moorline_core::crypto::{Hash, Secret};
+use heapless::Vec;
+use moorline_core::crypto::{Hash, PublicKey, Secret, SigningKey};
 use moorline_core::handshake::{TICKET_LEN, Ticket};
 use moorline_core::offline::{
     COUNTER_ENTRY_LEN, CounterEntry, Counters, PREKEYS_LEN, Prekeys, SIGNED_PREKEY_LEN,
@@ -41,6 +45,16 @@ pub const FLOOR_STEP_MS: u64 = 3_600_000;
 const NAME_LEN: usize = 8;
 /// Length of the prekeys: their private halves, and the newest as it was published.
 const HALVES_LEN: usize = PREKEYS_LEN + SIGNED_PREKEY_LEN;
+/// Length of a private key.
+const SCALAR_LEN: usize = 32;
+/// Length of the key and its token.
+const OWN_KEY_LEN: usize = SCALAR_LEN + MAX_UNPACKED_LEN;
+/// Length of the next key and its token: a byte that says how far it is, and both.
+const NEXT_KEY_LEN: usize = 1 + OWN_KEY_LEN;
+/// A next key is wanted.
+const WANTED: u8 = 1;
+/// The next key is made.
+const MADE: u8 = 2;
 /// Length of the counters: a byte that says whether there is an entry, and the entry.
 const COUNTERS_LEN: usize = COUNTER_COUNT * (1 + COUNTER_ENTRY_LEN);
 
@@ -56,12 +70,25 @@ pub struct Kept {
     prekeys: Record<Flash, { NAME_LEN + HALVES_LEN }>,
     counters: Record<Flash, { NAME_LEN + COUNTERS_LEN }>,
     starts: ReservedCounter<Flash>,
+    key: Record<Flash, { NAME_LEN + OWN_KEY_LEN }>,
+    next: Record<Flash, { NAME_LEN + NEXT_KEY_LEN }>,
+    /// The name of the prekeys: of the image, and of the key that signed them.
+    key_name: [u8; NAME_LEN],
     /// The time floor as it was written last.
     floor_ms: u64,
     /// The counters as they were written last.
     counted: [u8; COUNTERS_LEN],
     /// The newest prekey, as it was written last.
     signed: [u8; SIGNED_PREKEY_LEN],
+}
+
+/// How far the next key is: one is wanted.
+#[derive(Default)]
+pub struct NextKey {
+    /// Its private scalar, once it is made.
+    pub scalar: Option<Secret<SCALAR_LEN>>,
+    /// The token that names it, unpacked; empty until there is one.
+    pub token: Vec<u8, MAX_UNPACKED_LEN>,
 }
 
 /// What is kept of commands that are left while the device is away.
@@ -94,11 +121,94 @@ impl Kept {
             prekeys: Record::wiping(&flash, sectors(12), 7)?,
             counters: Record::new(&flash, sectors(14), 8)?,
             starts: ReservedCounter::new(Record::new(&flash, sectors(16), 9)?, NonZeroU32::MIN),
+            key: Record::wiping(&flash, sectors(18), 10)?,
+            next: Record::wiping(&flash, sectors(20), 11)?,
+            key_name: [0; NAME_LEN],
             flash,
             floor_ms: 0,
             counted: [0; COUNTERS_LEN],
             signed: [0; SIGNED_PREKEY_LEN],
         })
+    }
+
+    /// Notes that `key` is the device's own. Prekeys that another one signed are not there from now on.
+    pub fn begin(&mut self, key: &PublicKey) {
+        self.key_name = Hash::of(&[&self.name, &key.to_bytes()]).prefix();
+    }
+
+    /// Reads the key that took the place of the provisioned one, and its first token, unpacked.
+    #[inline(never)]
+    pub fn key(&mut self) -> Option<(SigningKey, Vec<u8, MAX_UNPACKED_LEN>)> {
+        let mut bytes = Zeroizing::new([0; OWN_KEY_LEN]);
+        let kept = read(&mut self.key, &mut self.flash, self.name, &mut bytes)?;
+        let (scalar, token) = kept.split_first_chunk()?;
+        let key = SigningKey::from_scalar(&Secret::new(*scalar))?;
+        Some((key, Vec::from_slice(token).ok()?))
+    }
+
+    /// Keeps `key` and its token in the place of the key before; then there is no next key.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError`]; the key before or this one is kept then, and the next key as well.
+    #[inline(never)]
+    pub fn keep_key(&mut self, key: &SigningKey, token: &[u8]) -> Result<(), StorageError> {
+        self.begin(key.public_key());
+        let mut bytes = Zeroizing::new([0; OWN_KEY_LEN]);
+        let scalar = key.to_scalar();
+        let len = concat(&mut *bytes, &[scalar.expose(), token])?;
+        let value = bytes.get(..len).unwrap_or_default();
+        said(
+            "key",
+            write(&mut self.key, &mut self.flash, self.name, value),
+        )?;
+        self.forget_next()
+    }
+
+    /// Keeps that there is no next key.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError`]; there may be one then.
+    pub fn forget_next(&mut self) -> Result<(), StorageError> {
+        let gone = write(&mut self.next, &mut self.flash, self.name, &[]);
+        said("end of the next key", gone)
+    }
+
+    /// Reads how far the next key is.
+    #[inline(never)]
+    pub fn next_key(&mut self) -> Option<NextKey> {
+        let mut bytes = Zeroizing::new([0; NEXT_KEY_LEN]);
+        match read(&mut self.next, &mut self.flash, self.name, &mut bytes)? {
+            [WANTED] => Some(NextKey::default()),
+            [MADE, kept @ ..] => {
+                let (scalar, token) = kept.split_first_chunk()?;
+                Some(NextKey {
+                    scalar: Some(Secret::new(*scalar)),
+                    token: Vec::from_slice(token).ok()?,
+                })
+            }
+            _ => None,
+        }
+    }
+
+    /// Keeps how far the next key is.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError`]; it is as far as before then, or as far as this.
+    #[inline(never)]
+    pub fn keep_next(&mut self, next: &NextKey) -> Result<(), StorageError> {
+        let mut bytes = Zeroizing::new([0; NEXT_KEY_LEN]);
+        let len = match &next.scalar {
+            None => concat(&mut *bytes, &[&[WANTED]]),
+            Some(scalar) => concat(&mut *bytes, &[&[MADE], scalar.expose(), &next.token]),
+        }?;
+        let value = bytes.get(..len).unwrap_or_default();
+        said(
+            "next key",
+            write(&mut self.next, &mut self.flash, self.name, value),
+        )
     }
 
     /// Reads the newest token, unpacked, into `buffer`.
@@ -214,7 +324,12 @@ impl Kept {
     #[inline(never)]
     pub fn offline(&mut self) -> Option<KeptOffline> {
         let mut bytes = Zeroizing::new([0; HALVES_LEN]);
-        let kept = read(&mut self.prekeys, &mut self.flash, self.name, &mut bytes)?;
+        let kept = read(
+            &mut self.prekeys,
+            &mut self.flash,
+            self.key_name,
+            &mut bytes,
+        )?;
         let (halves, signed) = kept.split_first_chunk::<PREKEYS_LEN>()?;
         let signed = *signed.first_chunk()?;
         let prekeys = Prekeys::from_bytes(&Secret::new(*halves)).ok()?;
@@ -264,7 +379,7 @@ impl Kept {
         for (to, from) in bytes.iter_mut().zip(halves.expose().iter().chain(signed)) {
             *to = *from;
         }
-        let kept = write(&mut self.prekeys, &mut self.flash, self.name, &*bytes);
+        let kept = write(&mut self.prekeys, &mut self.flash, self.key_name, &*bytes);
         said("prekeys", kept)?;
         self.signed = *signed;
         Ok(())
@@ -340,6 +455,17 @@ fn write<const N: usize>(
         Err(StorageError::NotWiped) => Ok(()),
         written => written,
     }
+}
+
+/// Writes `parts` to `out`, one after the other, and returns how long they are.
+fn concat(out: &mut [u8], parts: &[&[u8]]) -> Result<usize, StorageError> {
+    let len = parts.iter().map(|part| part.len()).sum();
+    let place = out.get_mut(..len).ok_or(StorageError::TooLong)?;
+    let bytes = parts.iter().copied().flatten();
+    for (to, from) in place.iter_mut().zip(bytes) {
+        *to = *from;
+    }
+    Ok(len)
 }
 
 /// Logs that `what` was not kept.

@@ -14,6 +14,7 @@
 //!     reports   what the device says by itself: observations and its log
 //!     offline   commands that were left for the device, run by the same table
 //!     renewal   the token, and the next one
+//!     rotation  the next key
 //!   road      network or serial line
 //!     net     the interface, its address, a connection
 //!   machine, stream   the board as core sees it
@@ -55,6 +56,8 @@ pub mod renewal;
 pub mod reports;
 #[cfg(feature = "mps2-an386")]
 pub mod road;
+#[cfg(feature = "mps2-an386")]
+pub mod rotation;
 #[cfg(feature = "mps2-an386")]
 pub mod serving;
 pub mod settings;

@@ -28,6 +28,8 @@ pub struct Offline {
     post: Post,
     /// Whether the first prekey's id was chosen.
     has_begun: bool,
+    /// Whether the prekeys are signed by a key that is the device's no more.
+    is_rekeyed: bool,
     /// What the hub said.
     message: [u8; MAX_PAYLOAD_LEN],
     message_len: usize,
@@ -60,6 +62,7 @@ impl Offline {
             inbox: Inbox::new(Prekeys::new(), Counters::new()),
             post: Post::new(),
             has_begun: false,
+            is_rekeyed: false,
             message: [0; MAX_PAYLOAD_LEN],
             message_len: 0,
             scratch: [0; MAX_REPLY_LEN],
@@ -78,6 +81,12 @@ impl Offline {
     pub fn begin(&mut self) {
         self.message_len = 0;
         self.post.begin();
+    }
+
+    /// Notes that the device has another key: the next prekey is due, and no command that was sealed for the key before
+    /// opens any more.
+    pub fn rekey(&mut self) {
+        self.is_rekeyed = true;
     }
 
     /// Puts what the hub said aside, until [`Offline::step`].
@@ -124,6 +133,10 @@ impl Offline {
         if let (true, Some(kept)) = (is_wiped, &mut place.devices.kept) {
             // What is over opens nothing, should it come back.
             let _said = kept.keep_prekeys(prekeys, None);
+        }
+        if core::mem::take(&mut self.is_rekeyed) {
+            let newest = prekeys.ids().next();
+            *prekeys = Prekeys::starting_after(newest.unwrap_or_default());
         }
         if !prekeys.is_due(&place.now) {
             return;

@@ -4,13 +4,12 @@
 //! the next one when the issuer signed it for the device, keeps it in flash, and rests the session on it.
 
 use heapless::Vec;
+use moorline_core::crypto::PublicKey;
 use moorline_core::time::Now;
 use moorline_core::token::{
-    Candidate, Claims, MAX_UNPACKED_LEN, Policy, Role, TrustAnchors, UnpackedToken,
+    Candidate, Claims, MAX_UNPACKED_LEN, Policy, Role, TokenReason, TrustAnchors, UnpackedToken,
     UnverifiedClaims,
 };
-
-use crate::identity::Identity;
 
 /// The newest token of the device, and when the next one is to be asked for.
 pub struct Renewal {
@@ -21,7 +20,7 @@ pub struct Renewal {
     pause_until: u64,
 }
 
-/// Who the device is: what a next token must say.
+/// Who the device is: what a token of its own must say.
 pub struct Own<'i> {
     /// What the provisioned token says.
     pub claims: &'i Claims,
@@ -31,8 +30,30 @@ pub struct Own<'i> {
     pub audience: &'i str,
 }
 
+impl Own<'_> {
+    /// Verifies `bytes`, which the hub says are a token of the device's. Whose key it names is not looked at.
+    ///
+    /// # Errors
+    ///
+    /// The first [`TokenReason`]: a hub that gives another token does not get the device to forget the one that works.
+    #[inline(never)]
+    pub fn verify(&self, bytes: &[u8], now: &Now) -> Result<Claims, TokenReason> {
+        let token = UnpackedToken::parse_exact(bytes)?;
+        let policy = Policy::channel(self.audience, Role::Agent, now.unix);
+        let verified = Candidate::check(&token, self.anchors, &policy)?.verify_signature()?;
+        Ok(verified.claims().clone())
+    }
+
+    /// Returns whether `claims` are of the device's own name and name `key`.
+    pub fn names(&self, claims: &Claims, key: &PublicKey) -> bool {
+        claims.issuer == self.claims.issuer
+            && claims.subject == self.claims.subject
+            && claims.key == *key
+    }
+}
+
 impl Renewal {
-    /// Returns it without a token that follows.
+    /// Returns it without a token.
     pub const fn new() -> Self {
         Self {
             token: Vec::new(),
@@ -42,48 +63,44 @@ impl Renewal {
         }
     }
 
-    /// Notes the life of the provisioned token, in seconds since 1970.
-    pub fn begin(&mut self, issued_at: u64, expires_at: u64) {
-        self.issued_at = issued_at;
-        self.expires_at = expires_at;
+    fn begin(&mut self, token: &[u8], claims: &Claims) {
+        self.token = Vec::from_slice(token).unwrap_or_default();
+        self.issued_at = claims.issued_at;
+        self.expires_at = claims.expires_at;
     }
 
-    /// Takes in the token that was kept through a reset, if it follows the provisioned one and is not over.
+    /// Takes in the token that was kept through a reset, if it follows the one that there is and names `key`.
+    ///
+    /// Returns whether it is.
     ///
     /// It was verified before it was kept, and is not verified again: the hub and commanders do that.
     #[inline(never)]
-    pub fn restore(&mut self, bytes: &[u8], own: &Own<'_>) {
-        let Ok(token) = UnpackedToken::parse_exact(bytes) else {
-            return;
-        };
-        let Ok(claims) = UnverifiedClaims::decode(&token) else {
-            return;
-        };
-        let claims = claims.claims_unverified();
-        if let Some(token) = self.next(bytes, claims, own) {
-            self.token = token;
-            self.begin(claims.issued_at, claims.expires_at);
+    pub fn restore(&mut self, bytes: &[u8], own: &Own<'_>, key: &PublicKey) -> bool {
+        let claims =
+            UnpackedToken::parse_exact(bytes).and_then(|token| UnverifiedClaims::decode(&token));
+        claims.is_ok_and(|claims| {
+            let claims = claims.claims_unverified();
+            own.names(claims, key) && self.take(bytes, claims)
+        })
+    }
+
+    /// Begins with a token that was verified and kept.
+    pub fn rest_on(&mut self, bytes: &[u8]) {
+        let claims =
+            UnpackedToken::parse_exact(bytes).and_then(|token| UnverifiedClaims::decode(&token));
+        if let Ok(claims) = claims {
+            self.begin(bytes, claims.claims_unverified());
         }
     }
 
-    /// Returns the token in `bytes`, of which `claims` are the claims, if it is one that may follow.
-    fn next(
-        &self,
-        bytes: &[u8],
-        claims: &Claims,
-        own: &Own<'_>,
-    ) -> Option<Vec<u8, MAX_UNPACKED_LEN>> {
-        let is_own = claims.issuer == own.claims.issuer
-            && claims.subject == own.claims.subject
-            && claims.key == own.claims.key;
-        Vec::from_slice(bytes)
-            .ok()
-            .filter(|_| is_own && claims.issued_at > self.issued_at)
+    /// Returns the newest token as bytes, unpacked.
+    pub fn bytes(&self) -> &[u8] {
+        &self.token
     }
 
-    /// Returns the newest token: that of `identity` until one has followed it.
-    pub fn token_or<'t>(&'t self, identity: &'t Identity) -> UnpackedToken<'t> {
-        UnpackedToken::parse_exact(&self.token).unwrap_or(identity.token())
+    /// Returns the newest token.
+    pub fn token(&self) -> Option<UnpackedToken<'_>> {
+        UnpackedToken::parse_exact(&self.token).ok()
     }
 
     /// Returns whether the next token is to be asked for at `now`; if so, it is not for a while.
@@ -96,30 +113,14 @@ impl Renewal {
         is_due
     }
 
-    /// Takes in `bytes`, which the hub says are the next token. Returns whether they are: a hub that gives another one
-    /// does not get the device to forget the token that works.
-    #[inline(never)]
-    pub fn take(&mut self, bytes: &[u8], own: &Own<'_>, now: &Now) -> bool {
-        let verified = UnpackedToken::parse_exact(bytes).and_then(|token| {
-            let policy = Policy::channel(own.audience, Role::Agent, now.unix);
-            Candidate::check(&token, own.anchors, &policy)?.verify_signature()
-        });
-        let verified = match verified {
-            Ok(verified) => verified,
-            Err(reason) => {
-                defmt::warn!("no token: {}", reason);
-                return false;
-            }
-        };
-        let claims = verified.claims();
-        let Some(token) = self.next(bytes, claims, own) else {
-            defmt::warn!("no token: it is another's, or older");
-            return false;
-        };
-        self.token = token;
-        self.issued_at = claims.issued_at;
-        self.expires_at = claims.expires_at;
-        true
+    /// Takes in `bytes`, of which `claims` are the claims, if it is newer than the token that there is; returns whether it
+    /// is.
+    pub fn take(&mut self, bytes: &[u8], claims: &Claims) -> bool {
+        let is_newer = claims.issued_at > self.issued_at;
+        if is_newer {
+            self.begin(bytes, claims);
+        }
+        is_newer
     }
 }
 

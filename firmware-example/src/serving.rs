@@ -9,9 +9,9 @@
 
 use moorline_core::channel::{Answering, Rate};
 use moorline_core::connection::{Event, NewToken};
-use moorline_core::crypto::EphemeralKey;
+use moorline_core::crypto::{EphemeralKey, PUBLIC_KEY_LEN, SigningKey};
 use moorline_core::driver::DriverError;
-use moorline_core::handshake::{Responder, Ticket};
+use moorline_core::handshake::Ticket;
 use moorline_core::message::{Envelope, FromHub, ToHub};
 use moorline_core::reason::Error;
 use moorline_core::time::{Instant, Now};
@@ -22,6 +22,7 @@ use crate::exchange::{Answer, Exchange, SETTINGS, Surroundings};
 use crate::identity::Identity;
 use crate::offline::{Offline, Place};
 use crate::renewal::Renewal;
+use crate::rotation::Proved;
 
 /// What the agent works on while a link is open, and keeps from one link to the next.
 pub struct Work {
@@ -31,6 +32,8 @@ pub struct Work {
     pub renewal: Renewal,
     /// What was left for the device while it was away.
     pub offline: Offline,
+    /// The key that took the place of the one with which the link was opened.
+    pub key: Option<SigningKey>,
 }
 
 impl Work {
@@ -40,7 +43,15 @@ impl Work {
             exchange: Exchange::new(),
             renewal: Renewal::new(),
             offline: Offline::new(),
+            key: None,
         }
+    }
+
+    /// Takes in that the hub knows the device by another key now.
+    pub fn take_key(&mut self, proved: Proved) {
+        self.renewal.rest_on(&proved.token);
+        self.offline.rekey();
+        self.key = Some(proved.key);
     }
 }
 
@@ -58,18 +69,29 @@ pub struct Serving<'a> {
     session: Session,
     /// What comes next in this turn.
     step: Step,
-    /// A token has come that is to be shown to the hub.
-    is_token_newer: bool,
+    /// What has come that is to be shown to the hub.
+    due: Option<Shown>,
+    /// What was shown last.
+    shown: Option<Shown>,
     /// Nothing was heard in this turn: there is time for what nobody waits for.
     is_quiet: bool,
     asked: [u8; ASKED_LEN],
 }
 
+/// What the hub is shown by a session that has another already.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Shown {
+    /// A token for the key that the session proved.
+    Token,
+    /// A token for the next key, which is proved with it.
+    Key,
+}
+
 /// The steps of a turn, in their order.
 #[derive(Clone, Copy)]
 enum Step {
-    ShowToken,
-    AskForToken,
+    Show,
+    Ask,
     Handle,
     Attend,
     Report,
@@ -80,8 +102,8 @@ enum Step {
 /// Something is ready to be said; [`Serving::said`] has it.
 #[derive(Clone, Copy)]
 pub enum Ready {
-    /// A newer token is to be shown to the hub.
-    Token,
+    /// The hub is to be shown a newer token.
+    Shown(Shown),
     /// The hub is to be asked for something.
     Asked(usize),
     /// Something is to be carried to a commander.
@@ -111,13 +133,15 @@ impl<'a> Serving<'a> {
     ) -> Self {
         work.exchange.channels().clear();
         work.offline.begin();
+        devices.rotation.begin();
         Self {
             identity,
             work,
             devices,
             session,
             step: Step::Over,
-            is_token_newer: false,
+            due: None,
+            shown: None,
             is_quiet: false,
             asked: [0; ASKED_LEN],
         }
@@ -135,8 +159,11 @@ impl<'a> Serving<'a> {
         match event {
             Event::Envelope(payload) => self.work.exchange.take(payload),
             Event::Application(message) => self.take_message(message),
-            Event::Renewed(_) => defmt::info!("token renewed"),
-            Event::RenewalRefused(reason) => defmt::warn!("token refused: {}", reason),
+            Event::Renewed(_) => self.take_renewal(),
+            Event::RenewalRefused(reason) => {
+                self.shown = None;
+                defmt::warn!("token refused: {}", reason);
+            }
             Event::RoundTrip(millis) => defmt::debug!("round trip of {=u64} ms", millis),
             Event::Open(_) | Event::Enrolled(_) | Event::Closed(_) | Event::Dropped(_) => {}
         }
@@ -148,7 +175,7 @@ impl<'a> Serving<'a> {
             Ok(FromHub::Token { token }) => self.take_token(token),
             Ok(FromHub::TokenRefused) => defmt::warn!("the hub gives no newer token"),
             Ok(FromHub::Revoked { list }) => {
-                let anchors = self.identity.own().anchors;
+                let anchors = self.identity.anchors();
                 let is_newer = self.work.exchange.revoke(list, anchors);
                 if let (true, Some(kept)) = (is_newer, &mut self.devices.kept) {
                     kept.keep_revoked(list);
@@ -158,32 +185,64 @@ impl<'a> Serving<'a> {
         }
     }
 
+    /// Takes in a token: for the device's own key or for the next one, as was asked.
+    #[inline(never)]
     fn take_token(&mut self, token: &[u8]) {
-        let now = self.now();
-        if self.work.renewal.take(token, &self.identity.own(), &now) {
-            self.is_token_newer = true;
-            if let Some(kept) = &mut self.devices.kept {
+        let own = self.identity.own();
+        let claims = match own.verify(token, &self.now()) {
+            Ok(claims) => claims,
+            Err(reason) => {
+                defmt::warn!("no token: {}", reason);
+                return;
+            }
+        };
+        let Devices { kept, rotation, .. } = &mut *self.devices;
+        let kept = kept.as_deref_mut();
+        let key = self.work.key.as_ref().unwrap_or(self.identity.key());
+        self.due = if own.names(&claims, key.public_key()) && self.work.renewal.take(token, &claims)
+        {
+            if let Some(kept) = kept {
                 // The session rests on it all the same; after a reset the one before counts again.
                 let _said = kept.keep_token(token);
             }
+            Some(Shown::Token)
+        } else if rotation
+            .key()
+            .is_some_and(|key| own.names(&claims, key.public_key()))
+            && rotation.name(token, kept)
+        {
+            Some(Shown::Key)
+        } else {
+            defmt::warn!("no token: it is another's, or older");
+            None
+        };
+    }
+
+    /// Takes in that the session rests on what was shown.
+    #[inline(never)]
+    fn take_renewal(&mut self) {
+        if self.shown.take() != Some(Shown::Key) {
+            defmt::info!("token renewed");
+            return;
+        }
+        let Devices { kept, rotation, .. } = &mut *self.devices;
+        if let Some(proved) = rotation.prove(kept.as_deref_mut()) {
+            self.work.take_key(proved);
         }
     }
 
     /// Begins the next turn. `is_quiet` says that nothing was heard since the last one.
     pub fn begin_turn(&mut self, is_quiet: bool) {
         self.is_quiet = is_quiet;
-        self.step = Step::ShowToken;
+        self.step = Step::Show;
     }
 
     /// Does what is due, and returns what is ready to be said. It is called until nothing is; each is said before the next.
     pub fn next(&mut self, entropy: &mut Entropy) -> Option<Ready> {
         loop {
             let (ready, following) = match self.step {
-                Step::ShowToken => {
-                    let is_newer = core::mem::take(&mut self.is_token_newer);
-                    (is_newer.then_some(Ready::Token), Step::AskForToken)
-                }
-                Step::AskForToken => (self.ask_for_token(), Step::Handle),
+                Step::Show => (self.due.take().map(Ready::Shown), Step::Ask),
+                Step::Ask => (self.ask(entropy), Step::Handle),
                 Step::Handle => (self.handle(entropy), Step::Attend),
                 Step::Attend => match self.attend(entropy) {
                     Some(ready) => (Some(ready), Step::Attend),
@@ -203,17 +262,18 @@ impl<'a> Serving<'a> {
         }
     }
 
-    /// Returns what `ready` stands for.
-    pub fn said(&self, ready: Ready) -> Said<'_> {
-        match ready {
-            Ready::Token => Said::Token(NewToken {
-                token: self.work.renewal.token_or(self.identity),
+    /// Returns what `ready` stands for; nothing when that is there no more.
+    pub fn said(&self, ready: Ready) -> Option<Said<'_>> {
+        Some(match ready {
+            Ready::Shown(Shown::Token) => Said::Token(NewToken {
+                token: self.work.renewal.token()?,
                 key: None,
             }),
+            Ready::Shown(Shown::Key) => Said::Token(self.devices.rotation.proof()?),
             Ready::Asked(len) => Said::Message(self.asked.get(..len).unwrap_or_default()),
             Ready::Carried(answer) => Said::Envelope(self.work.exchange.envelope(answer)),
             Ready::Offline(len) => Said::Message(self.work.offline.said(len)),
-        }
+        })
     }
 
     /// Judges how sending what was ready went. A hub that takes less than was to be said is no reason to part from it.
@@ -226,6 +286,9 @@ impl<'a> Serving<'a> {
         ready: Ready,
         sent: Result<(), DriverError<E>>,
     ) -> Result<(), DriverError<E>> {
+        if let Ready::Shown(shown) = ready {
+            self.shown = Some(shown);
+        }
         match (ready, sent) {
             (
                 Ready::Carried(_) | Ready::Offline(_),
@@ -246,13 +309,18 @@ impl<'a> Serving<'a> {
         self.devices.is_reboot_due
     }
 
+    /// Asks for a token when one is due: for the next key first, which makes one for the key of now needless.
     #[inline(never)]
-    fn ask_for_token(&mut self) -> Option<Ready> {
+    fn ask(&mut self, entropy: &mut Entropy) -> Option<Ready> {
         let now = self.now();
-        if !self.work.renewal.is_due(&now) {
+        let Devices { kept, rotation, .. } = &mut *self.devices;
+        let key = rotation.ask(now.instant.0, kept.as_deref_mut(), entropy);
+        if key.is_none() && !self.work.renewal.is_due(&now) {
             return None;
         }
-        let ask = ToHub::RenewToken { key: None };
+        let ask = ToHub::RenewToken {
+            key: key.as_ref().map(<[u8; PUBLIC_KEY_LEN]>::as_slice),
+        };
         let len = ask.encode(&mut self.asked).ok()?.len();
         Some(Ready::Asked(len))
     }
@@ -261,9 +329,15 @@ impl<'a> Serving<'a> {
     fn handle(&mut self, entropy: &mut Entropy) -> Option<Ready> {
         let now = self.now();
         let Work {
-            exchange, renewal, ..
+            exchange,
+            renewal,
+            key,
+            ..
         } = &mut *self.work;
-        let responder = responder(self.identity, renewal);
+        let key = key.as_ref().unwrap_or(self.identity.key());
+        let responder = self
+            .identity
+            .responder(key, renewal.token()?, SETTINGS.max_payload_len);
         let mut surroundings = Surroundings {
             responder: &responder,
             answering: &ANSWERING,
@@ -284,9 +358,15 @@ impl<'a> Serving<'a> {
     fn attend(&mut self, entropy: &mut Entropy) -> Option<Ready> {
         let now = self.now();
         let Work {
-            exchange, renewal, ..
+            exchange,
+            renewal,
+            key,
+            ..
         } = &mut *self.work;
-        let responder = responder(self.identity, renewal);
+        let key = key.as_ref().unwrap_or(self.identity.key());
+        let responder = self
+            .identity
+            .responder(key, renewal.token()?, SETTINGS.max_payload_len);
         let mut surroundings = Surroundings {
             responder: &responder,
             answering: &ANSWERING,
@@ -310,14 +390,18 @@ impl<'a> Serving<'a> {
     fn offline(&mut self, entropy: &mut Entropy) -> Option<Ready> {
         let now = self.now();
         let Work {
-            exchange, offline, ..
+            exchange,
+            offline,
+            key,
+            ..
         } = &mut *self.work;
+        let key = key.as_ref().unwrap_or(self.identity.key());
         let (now, floor) = exchange.time(now);
         if let Some(kept) = &mut self.devices.kept {
             kept.keep_floor(floor);
         }
         let mut place = Place {
-            agent: &self.identity.offline_agent(),
+            agent: &self.identity.offline_agent(key),
             now,
             floor,
             entropy,
@@ -339,15 +423,10 @@ impl<'a> Serving<'a> {
     }
 }
 
-/// Returns the device's side of a channel, with its newest token.
-fn responder<'i>(identity: &'i Identity, renewal: &'i Renewal) -> Responder<'i> {
-    identity.responder(renewal.token_or(identity), SETTINGS.max_payload_len)
-}
-
 /// How the device behaves on its channels.
 const ANSWERING: Answering = Answering {
     settings: SETTINGS,
     starts: Rate::STARTS,
 };
-/// Longest question to the hub in bytes.
-const ASKED_LEN: usize = 8;
+/// Longest question to the hub in bytes: its version and number, and a key with its length.
+const ASKED_LEN: usize = 2 + 1 + 1 + PUBLIC_KEY_LEN;

@@ -82,6 +82,12 @@ impl Running {
         self.lines.last()
     }
 
+    /// Returns whether a line has come whose message contains `wanted`.
+    #[must_use]
+    pub fn has_said(&self, wanted: &str) -> bool {
+        self.lines.iter().any(|line| line.message.contains(wanted))
+    }
+
     /// Waits for a line whose message contains `wanted`, skipping others.
     ///
     /// # Errors

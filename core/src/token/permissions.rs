@@ -4,7 +4,7 @@ use super::members::Members;
 use super::reason::{Member, TokenReason};
 
 /// The closed table of permissions. A bit is given once and never again (PROTOCOL.md §4).
-const TABLE: [(&str, Permissions); 15] = [
+const TABLE: [(&str, Permissions); 16] = [
     ("agent.command.ping", Permissions::AGENT_COMMAND_PING),
     ("agent.command.echo", Permissions::AGENT_COMMAND_ECHO),
     ("agent.command.info", Permissions::AGENT_COMMAND_INFO),
@@ -13,6 +13,7 @@ const TABLE: [(&str, Permissions); 15] = [
     ("agent.command.config", Permissions::AGENT_COMMAND_CONFIG),
     ("agent.command.reboot", Permissions::AGENT_COMMAND_REBOOT),
     ("agent.command.log", Permissions::AGENT_COMMAND_LOG),
+    ("agent.command.rekey", Permissions::AGENT_COMMAND_REKEY),
     ("agent.list", Permissions::AGENT_LIST),
     ("agent.watch", Permissions::AGENT_WATCH),
     ("chat.send", Permissions::CHAT_SEND),
@@ -60,6 +61,8 @@ impl Permissions {
     pub const HUB_ADMIN: Self = Self(1 << 13);
     /// `enrol`: bring in new agents.
     pub const ENROL: Self = Self(1 << 14);
+    /// `agent.command.rekey`: give an agent another key.
+    pub const AGENT_COMMAND_REKEY: Self = Self(1 << 15);
 
     /// Returns the permission called `name`, or nothing when the table has none.
     #[must_use]

@@ -79,7 +79,7 @@ fn serve(
     let mut link = Link::connect(
         line,
         Delimited::new(&mut memory.assembly),
-        identity.initiator(identity.token(), MAX_PAYLOAD),
+        identity.initiator(identity.key(), identity.token(), MAX_PAYLOAD),
         SingleUse::from(ephemeral),
         LINK,
         Buffers {
@@ -94,7 +94,11 @@ fn serve(
         board.stack.high_water_len()
     );
     let hub_clock = link.connection().clock().copied().unwrap_or_default();
-    let responder = identity.responder(identity.token(), ANSWERING.settings.max_payload_len);
+    let responder = identity.responder(
+        identity.key(),
+        identity.token(),
+        ANSWERING.settings.max_payload_len,
+    );
     memory.channels.clear();
     loop {
         let mut arrived = None;
@@ -107,7 +111,7 @@ fn serve(
             }
             Event::Application(message) => {
                 if let Ok(FromHub::Revoked { list }) = FromHub::decode(message)
-                    && let Ok(list) = memory.desk.revocations.take(list, identity.own().anchors)
+                    && let Ok(list) = memory.desk.revocations.take(list, identity.anchors())
                 {
                     memory.channels.revoke(list);
                 }

@@ -15,7 +15,7 @@ from .wire import Reader, uint
 PERMISSIONS = (
     "agent.command.ping", "agent.command.echo", "agent.command.info", "agent.command.led", "agent.command.read",
     "agent.command.config", "agent.command.reboot", "agent.command.log", "agent.list", "agent.watch", "chat.send",
-    "chat.broadcast", "hub.status", "hub.admin", "enrol",
+    "chat.broadcast", "hub.status", "hub.admin", "enrol", "agent.command.rekey",
 )  # fmt: skip
 _MAX_TIME = 2**53 - 1
 _MAX_LIFE = {"agent": 24 * 3600, "commander": 3600}
