@@ -41,7 +41,7 @@ pub(crate) static CASES: &[Case] = &[
         || {
             let claims = Forgery::commander().signed().accepted()?;
             ensure!(claims.role == Role::Commander);
-            ensure!(claims.permissions.names().count() == 9);
+            ensure!(claims.permissions.names().count() == 10);
             ensure!(claims.permissions.contains(Permissions::CHAT_SEND));
             ensure!(
                 claims
