@@ -12,7 +12,7 @@ use moorline_core::offline::{
     Prekeys, StoreError,
 };
 use moorline_core::revocation::Revocations;
-use moorline_core::time::{Now, TimeQuality, UnixMillis};
+use moorline_core::time::{Instant, Now, TimeQuality, UnixMillis};
 use moorline_core::token::{Claims, Permissions};
 
 use crate::agent::MAX_PAYLOAD_LEN;
@@ -30,6 +30,8 @@ pub struct Offline {
     has_begun: bool,
     /// Whether the prekeys are signed by a key that is the device's no more.
     is_rekeyed: bool,
+    /// No prekey is tried before.
+    pause_until: Instant,
     /// What the hub said.
     message: [u8; MAX_PAYLOAD_LEN],
     message_len: usize,
@@ -63,6 +65,7 @@ impl Offline {
             post: Post::new(),
             has_begun: false,
             is_rekeyed: false,
+            pause_until: Instant(0),
             message: [0; MAX_PAYLOAD_LEN],
             message_len: 0,
             scratch: [0; MAX_REPLY_LEN],
@@ -138,7 +141,7 @@ impl Offline {
             let newest = prekeys.ids().next();
             *prekeys = Prekeys::starting_after(newest.unwrap_or_default());
         }
-        if !prekeys.is_due(&place.now) {
+        if !prekeys.is_due(&place.now) || place.now.instant < self.pause_until {
             return;
         }
         if !core::mem::replace(&mut self.has_begun, true) {
@@ -157,7 +160,10 @@ impl Offline {
                 defmt::info!("new prekey");
                 self.post.publish(prekey);
             }
-            Err(error) => defmt::warn!("no prekey: {}", error),
+            Err(error) => {
+                defmt::warn!("no prekey: {}", error);
+                self.pause_until = place.now.instant.plus(PAUSE_MS);
+            }
         }
     }
 
@@ -241,6 +247,8 @@ impl OfflineShell for Shell<'_> {
     }
 }
 
+/// Milliseconds before a prekey is tried again.
+const PAUSE_MS: u64 = 60_000;
 /// Commanders whose counters are kept at a time.
 pub const COUNTER_COUNT: usize = 8;
 /// Replies that are kept for a command that comes again.

@@ -25,6 +25,7 @@ pub struct Qemu {
     flash: Option<PathBuf>,
     power_cut: Option<PowerCut>,
     worn_out_from: Option<u32>,
+    entropy: Option<String>,
     deadline: Option<Duration>,
     on_line: Box<dyn FnMut(&LogLine) + Send>,
 }
@@ -44,6 +45,7 @@ impl Qemu {
             flash: None,
             power_cut: None,
             worn_out_from: None,
+            entropy: None,
             deadline: Some(DEFAULT_DEADLINE),
             on_line: Box::new(|_| ()),
         }
@@ -113,6 +115,18 @@ impl Qemu {
     /// it fail.
     pub fn flash_fails_from(mut self, step: u32) -> Self {
         self.worn_out_from = Some(step);
+        self
+    }
+
+    /// Lets the device have random bytes `draws` times, and never again.
+    pub fn entropy_ends_after(mut self, draws: u32) -> Self {
+        self.entropy = Some(format!("dry={draws}"));
+        self
+    }
+
+    /// Lets the device's source of random bytes give the same each time.
+    pub fn entropy_repeats_itself(mut self) -> Self {
+        self.entropy = Some("stuck=1".into());
         self
     }
 
@@ -208,6 +222,9 @@ impl Qemu {
         if let Some(step) = self.worn_out_from {
             option += &format!(",arg=fail={step}");
         }
+        if let Some(fault) = &self.entropy {
+            option += &format!(",arg={fault}");
+        }
         if let Some(path) = &self.flash {
             // A comma would start the next option; two stand for one.
             let path = path.to_string_lossy().replace(',', ",,");
@@ -301,6 +318,11 @@ mod tests {
         assert_eq!(
             worn.semihosting(),
             "enable=on,target=native,arg=fail=3,arg=flash=/tmp/a"
+        );
+        let dry = Qemu::new("image").flash("/tmp/a").entropy_ends_after(2);
+        assert_eq!(
+            dry.semihosting(),
+            "enable=on,target=native,arg=dry=2,arg=flash=/tmp/a"
         );
     }
 

@@ -9,6 +9,8 @@ use std::time::Duration;
 use moorline_qemu::image::{Profile, build_image};
 use moorline_qemu::{Error, Level, Outcome};
 
+#[path = "faults/entropy.rs"]
+mod entropy;
 #[path = "faults/flash.rs"]
 mod flash;
 #[expect(dead_code, reason = "each file of tests uses a part of it")]

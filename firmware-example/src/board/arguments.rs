@@ -1,5 +1,5 @@
-//! What the device is told when it starts, by the semihosting command line: `cut=N tear=SEED fail=N flash=PATH`, each of
-//! which may be missing. The path comes last and may have blanks in it.
+//! What the device is told when it starts, by the semihosting command line: `cut=N tear=SEED fail=N dry=N stuck=1
+//! flash=PATH`, each of which may be missing. The path comes last and may have blanks in it.
 
 use core::ffi::CStr;
 use core::mem::MaybeUninit;

@@ -2,19 +2,33 @@
 //!
 //! The board has no generator of its own, so the bytes come from the host's `/dev/urandom` by semihosting. A
 //! device that cannot get them is told so and must not go on: there is no fallback.
+//!
+//! For tests the source can be made worse, and not better: by the semihosting command line `dry=N` it gives bytes `N` times
+//! and never again, and by `stuck=1` it gives the same bytes each time.
 
 use embedded_io::ErrorKind;
 use semihosting::fs::File;
 use semihosting::io::Read;
 
+use super::arguments::Arguments;
+
 /// The source of secret random bytes.
 pub struct Entropy {
-    private: (),
+    /// How often it gives bytes; nothing for a source that does not run dry.
+    draws_left: Option<u32>,
+    /// What a source gives that repeats itself, once it has given something.
+    repeated: Option<[u8; CHECK_LEN]>,
+    is_stuck: bool,
 }
 
 impl Entropy {
-    pub(super) const fn new() -> Self {
-        Self { private: () }
+    pub(super) fn new() -> Self {
+        let arguments = Arguments::read();
+        Self {
+            draws_left: arguments.number("dry="),
+            repeated: None,
+            is_stuck: arguments.number("stuck=") == Some(1),
+        }
     }
 
     /// Fills `bytes` wholly, or fails and leaves them all zero.
@@ -23,12 +37,29 @@ impl Entropy {
     ///
     /// The host does not open the source, or it ends early.
     pub fn fill(&mut self, bytes: &mut [u8]) -> Result<(), EntropyError> {
-        let Self { private: () } = self;
-        let filled = fill_from_host(bytes);
+        let filled = self.draw(bytes);
         if filled.is_err() {
             bytes.fill(0);
         }
         filled
+    }
+
+    fn draw(&mut self, bytes: &mut [u8]) -> Result<(), EntropyError> {
+        if let Some(left) = &mut self.draws_left {
+            *left = left.checked_sub(1).ok_or(EntropyError::Short)?;
+        }
+        fill_from_host(bytes)?;
+        if self.is_stuck {
+            let mut first = [0; CHECK_LEN];
+            for (to, from) in first.iter_mut().zip(&*bytes) {
+                *to = *from;
+            }
+            let repeated = self.repeated.get_or_insert(first);
+            for (to, from) in bytes.iter_mut().zip(repeated.iter().cycle()) {
+                *to = *from;
+            }
+        }
+        Ok(())
     }
 
     /// Draws twice and compares: a source that repeats itself is broken.
