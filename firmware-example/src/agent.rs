@@ -23,6 +23,7 @@ use moorline_core::message::{FromHub, ToHub};
 use moorline_core::reason::Error;
 use moorline_core::time::{Instant, Now};
 use moorline_core::token::{MAX_UNPACKED_LEN, UnpackedToken};
+use moorline_core::trust::TrustStore;
 use moorline_core::wire::FRAME_OVERHEAD;
 use static_cell::{ConstStaticCell, StaticCell};
 
@@ -172,11 +173,15 @@ impl Agent {
     fn connect_and_serve(&mut self) -> Result<Infallible, Lost> {
         let max_payload_len = u16::try_from(MAX_PAYLOAD_LEN).unwrap_or(u16::MAX);
         let ticket = self.take_ticket();
+        let memory = &mut *self.memory;
+        if let Some(followed) = memory.followed.take() {
+            memory.trust = Some(followed);
+        }
         let mut machine = Machine {
             clock: &mut self.clock,
             entropy: &mut self.entropy,
+            keeper: &mut memory.followed,
         };
-        let memory = &mut *self.memory;
         let handshake_millis = self.road.handshake_millis();
         let (stream, frames) = self.road.open(
             self.identity,
@@ -198,7 +203,8 @@ impl Agent {
         let mut link = shake_hands(
             stream,
             frames,
-            self.identity.initiator(token, max_payload_len),
+            self.identity
+                .initiator(token, max_payload_len, memory.trust.as_ref()),
             SingleUse { ephemeral, ticket },
             Settings {
                 max_payload_len,
@@ -367,7 +373,7 @@ fn shake_hands<'k, 'b, 'r>(
     single_use: SingleUse,
     settings: Settings,
     buffers: Buffers<'b>,
-    machine: &mut Machine<'_, Clock, Entropy>,
+    machine: &mut Machine<'_, Clock, Entropy, Option<TrustStore>>,
 ) -> Result<Link<'k, 'b, Stream<'r>, Frames<'r>>, Lost> {
     Link::connect(
         stream, frames, initiator, single_use, settings, buffers, machine,
@@ -432,6 +438,10 @@ pub struct Memory {
     /// The token that the link was opened with.
     token: Vec<u8, MAX_UNPACKED_LEN>,
     offline: Offline,
+    /// Whom the device takes for its hub, once that has changed since it was provisioned.
+    trust: Option<TrustStore>,
+    /// The same from the next link on.
+    followed: Option<TrustStore>,
 }
 
 /// The agent's memory, for who starts it.
@@ -444,6 +454,8 @@ pub static MEMORY: ConstStaticCell<Memory> = ConstStaticCell::new(Memory {
     renewal: Renewal::new(),
     token: Vec::new(),
     offline: Offline::new(),
+    trust: None,
+    followed: None,
 });
 
 /// Longest payload of a frame that the agent takes and sends, in bytes: a command and its answer have room in it.

@@ -9,6 +9,7 @@ use moorline_core::time_floor::TimeFloor;
 use moorline_core::token::{
     AgentId, Claims, MAX_UNPACKED_LEN, Permissions, TokenReason, UnpackedToken, UnverifiedClaims,
 };
+use moorline_core::trust::TrustStore;
 use moorline_core::wire::{Form, Limits, M1_LEN, M2_LEN, M3_MIN_LEN, M4_LEN, SuiteList};
 
 use crate::board::{Entropy, EntropyError};
@@ -135,16 +136,17 @@ impl Identity {
     }
 
     /// Returns the device's side of a handshake with the hub that takes payloads of `max_payload_len` bytes. It shows
-    /// `token`.
+    /// `token`. It takes for the hub whom `trust` says, or whom it was provisioned with.
     pub fn initiator<'i>(
         &'i self,
         token: UnpackedToken<'i>,
         max_payload_len: u16,
+        trust: Option<&'i TrustStore>,
     ) -> Initiator<'i> {
         Initiator {
             key: self.key(),
             shows: Shown::Token(token),
-            wanted: Wanted::Hub(self.provision.pins(), Form::Stream),
+            wanted: Wanted::Hub(trust.unwrap_or(self.provision.trust()), Form::Stream),
             offer: Offer {
                 suites: SuiteList::CHACHA_FIRST,
                 wants_ticket: true,

@@ -27,6 +27,7 @@ use moorline_core::reason::Error;
 use moorline_core::revocation::Revocations;
 use moorline_core::time::{Instant, Now};
 use moorline_core::token::{Claims, Permissions, VerifiedClaims};
+use moorline_core::trust::{NoKeeper, TrustStore};
 use moorline_core::wire::{DATAGRAM_OVERHEAD, FRAME_OVERHEAD, Refuse};
 use moorline_firmware::backoff::Backoff;
 use moorline_firmware::board::{Board, FAILURE, exit};
@@ -71,15 +72,19 @@ fn serve(
     let mut line = Line::new(&mut board.uart, board.clock);
     line.drain();
     let mut clock = board.clock;
+    if let Some(followed) = memory.followed.take() {
+        memory.trust = Some(followed);
+    }
     let mut machine = Machine {
         clock: &mut clock,
         entropy: &mut board.entropy,
+        keeper: &mut memory.followed,
     };
     let ephemeral = EphemeralKey::generate(machine.entropy).map_err(Error::from)?;
     let mut link = Link::connect(
         line,
         Delimited::new(&mut memory.assembly),
-        identity.initiator(identity.token(), MAX_PAYLOAD),
+        identity.initiator(identity.token(), MAX_PAYLOAD, memory.trust.as_ref()),
         SingleUse::from(ephemeral),
         LINK,
         Buffers {
@@ -126,6 +131,7 @@ fn serve(
                 responder: &responder,
                 gate: &mut memory.desk,
             }),
+            keeper: &mut NoKeeper,
         };
         let payload = arrived.and_then(|len| memory.payload.get_mut(..len));
         let carried = match payload {
@@ -217,6 +223,10 @@ struct Memory {
     wire: [u8; delimited_len(MESSAGE_LEN)],
     payload: [u8; PAYLOAD_LEN],
     inner: [u8; INNER_LEN],
+    /// Whom the device takes for its hub, once that has changed since it was provisioned.
+    trust: Option<TrustStore>,
+    /// The same from the next link on.
+    followed: Option<TrustStore>,
 }
 
 static MEMORY: ConstStaticCell<Memory> = ConstStaticCell::new(Memory {
@@ -231,6 +241,8 @@ static MEMORY: ConstStaticCell<Memory> = ConstStaticCell::new(Memory {
     wire: [0; delimited_len(MESSAGE_LEN)],
     payload: [0; PAYLOAD_LEN],
     inner: [0; INNER_LEN],
+    trust: None,
+    followed: None,
 });
 
 /// Longest payload of a frame on the link in bytes.
