@@ -11,6 +11,7 @@
 //!   wire          bytes to values and back; knows no keys and no state
 //!   crypto        primitives and secret types; knows no message
 //!     token       verification, decoding and minting of ES256 tokens
+//!     trust       the keys that an initiator takes for its hub's, and how they change
 //!     handshake   wire + crypto; hands traffic secrets on by value
 //!     session     wire + crypto; sealing, opening, replay; knows no handshake
 //!       connection   the one type a shell drives
@@ -79,4 +80,5 @@ pub mod storage;
 pub mod time;
 pub mod time_floor;
 pub mod token;
+pub mod trust;
 pub mod wire;

@@ -11,7 +11,9 @@ use crate::message::{Alert, Envelope};
 use crate::reason::{Error, Reason};
 use crate::session::FrameAssembly;
 use crate::time::{Instant, Now};
-use crate::wire::{FRAGMENT_HEAD_LEN, Fragment, MessageType, is_fragment, split_in_place};
+use crate::wire::{
+    FRAGMENT_HEAD_LEN, Fragment, M2_ROTATED_LEN, MessageType, is_fragment, split_in_place,
+};
 
 /// Length in bytes of what a handshake message comes to at most, in fragments one after the other.
 pub const MAX_SPLIT_LEN: usize = MAX_HANDSHAKE_LEN + MAX_FRAGMENTS * FRAGMENT_HEAD_LEN;
@@ -35,8 +37,8 @@ pub struct DatagramLink<'k, const N: usize> {
     mtu: u16,
 }
 
-/// An initiator's link. No handshake message for an initiator is longer than the least mtu.
-pub type InitiatorLink<'k> = DatagramLink<'k, 0>;
+/// An initiator's link. No handshake message for an initiator is longer than an M2 with a statement.
+pub type InitiatorLink<'k> = DatagramLink<'k, M2_ROTATED_LEN>;
 
 /// A hub's link.
 pub type HubLink = DatagramLink<'static, MAX_HANDSHAKE_LEN>;

@@ -44,8 +44,14 @@ pub enum Reason {
     Unsealed,
     /// The kind of credential is unknown or not allowed here.
     CredentialKind,
-    /// The responder's key is not pinned.
+    /// The responder's key is not trusted.
     NotPinned,
+    /// The statement about the responder's key is not that of the root key or of the key expected.
+    RotationSignature,
+    /// The statement about the responder's key is not newer than the last one of its signer.
+    RotationOld,
+    /// The statement names a key that was revoked or needs no word, or another one than the message.
+    RotationKey,
     /// The responder's signature is not right.
     ResponderSignature,
     /// The initiator's signature is not right.
@@ -164,7 +170,7 @@ pub enum Reason {
     NotPermitted,
     /// There is no room for one more commander.
     NoRoom,
-    /// The counter could not be stored.
+    /// What must be stored before anything else is done could not be.
     Storage,
     /// The reply is to another command.
     OtherCommand,

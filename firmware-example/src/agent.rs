@@ -18,6 +18,7 @@ use moorline_core::handshake::{Initiator, SingleUse, Ticket};
 use moorline_core::limits::MAX_HANDSHAKE_LEN;
 use moorline_core::reason::{Error, Reason};
 use moorline_core::token::{MAX_UNPACKED_LEN, UnpackedToken};
+use moorline_core::trust::{NoKeeper, TrustStore};
 use moorline_core::wire::FRAME_OVERHEAD;
 use static_cell::{ConstStaticCell, StaticCell};
 
@@ -26,7 +27,7 @@ use crate::board::{Board, Clock, Entropy, Flash, LOG_LEN, Watchdog, restart};
 use crate::commands::{Devices, Session};
 use crate::exchange::CHANNEL_COUNT;
 use crate::identity::{BootError, Identity, handshake_len};
-use crate::kept::Kept;
+use crate::kept::{Keeper, Kept};
 use crate::reports::Reports;
 use crate::road::{Frames, Road, RoadError, Stream, assembly_len, wire_len};
 use crate::rotation::Rotation;
@@ -79,7 +80,7 @@ impl Agent {
             .map_err(BootError::Network)?;
         let mut kept = open_flash(identity);
         let mut rotation = Rotation::new();
-        memory.restore_key(identity, &mut rotation, kept.as_deref_mut());
+        memory.restore_identity(identity, &mut rotation, kept.as_deref_mut());
         let settings = memory.restore(identity, kept.as_deref_mut());
         log.set_level(settings.log_level);
         Ok(Self {
@@ -200,11 +201,19 @@ impl Agent {
         let ticket = self.take_ticket();
         // A ticket does not tell which key the hub takes for the device's: it may lead to a session of the next one.
         let ticket = ticket.filter(|_| self.devices.rotation.token().is_none());
+        if let Some(followed) = self.memory.followed.take() {
+            self.identity.follow(followed);
+        }
+        let memory = &mut *self.memory;
+        let mut keeper = Keeper {
+            kept: self.devices.kept.as_deref_mut(),
+            followed: &mut memory.followed,
+        };
         let mut machine = Machine {
             clock: &mut self.clock,
             entropy: &mut self.entropy,
+            keeper: &mut keeper,
         };
-        let memory = &mut *self.memory;
         let handshake_millis = self.road.handshake_millis();
         let (stream, frames) = self.road.open(
             self.identity,
@@ -244,6 +253,11 @@ impl Agent {
         if next.is_some() {
             return Ok(());
         }
+        let mut machine = Machine {
+            clock: &mut self.clock,
+            entropy: &mut self.entropy,
+            keeper: &mut NoKeeper,
+        };
         let facts = link.connection().facts();
         let id = facts.map(|facts| facts.session_id).unwrap_or_default();
         let number = u64::from_be_bytes(id);
@@ -302,7 +316,7 @@ fn shake_hands<'k, 'b, 'r>(
     single_use: SingleUse,
     settings: Settings,
     buffers: Buffers<'b>,
-    machine: &mut Machine<'_, Clock, Entropy>,
+    machine: &mut Machine<'_, Clock, Entropy, Keeper<'_>>,
 ) -> Result<Link<'k, 'b, Stream<'r>, Frames<'r>>, Lost> {
     Link::connect(
         stream, frames, initiator, single_use, settings, buffers, machine,
@@ -322,9 +336,9 @@ fn open_flash(identity: &Identity) -> Option<&'static mut Kept> {
 }
 
 impl Memory {
-    /// Takes in the newest key that was kept through a reset, and the next one; without any it is the provisioned one.
+    /// Takes in what was kept through a reset of who the device is, and of who its hub is; without any it is as provisioned.
     #[inline(never)]
-    fn restore_key(
+    fn restore_identity(
         &mut self,
         identity: &mut Identity,
         rotation: &mut Rotation,
@@ -341,6 +355,9 @@ impl Memory {
             identity.adopt(key);
         }
         kept.begin(identity.key().public_key());
+        if let Some(trust) = kept.trust() {
+            identity.follow(trust);
+        }
         if let Some(next) = kept.next_key() {
             rotation.restore(next, identity.key(), kept);
         }
@@ -392,6 +409,8 @@ pub struct Memory {
     /// The token that the link was opened with.
     token: Vec<u8, MAX_UNPACKED_LEN>,
     work: Work,
+    /// Whom the device takes for its hub from the next link on, once that changes.
+    followed: Option<TrustStore>,
 }
 
 /// The agent's memory, for who starts it.
@@ -402,6 +421,7 @@ pub static MEMORY: ConstStaticCell<Memory> = ConstStaticCell::new(Memory {
     assembly: [0; assembly_len(MESSAGE_LEN)],
     token: Vec::new(),
     work: Work::new(),
+    followed: None,
 });
 
 /// Longest payload of a frame that the agent takes and sends, in bytes: a command and its answer have room in it.

@@ -13,6 +13,7 @@ use moorline_core::revocation::Revocations;
 use moorline_core::time::{Instant, Now, UnixMillis};
 use moorline_core::time_floor::TimeFloor;
 use moorline_core::token::{Claims, Permissions, Renewal, TrustAnchors, VerifiedClaims};
+use moorline_core::trust::NoKeeper;
 use moorline_core::wire::{FRAME_OVERHEAD, Refuse, TooSmall};
 
 use crate::agent::MAX_PAYLOAD_LEN;
@@ -134,6 +135,7 @@ impl Exchange {
                 responder: surroundings.responder,
                 gate: &mut self.desk,
             }),
+            keeper: &mut NoKeeper,
         };
         let answering = surroundings.answering;
         let carried = self
@@ -179,6 +181,7 @@ impl Exchange {
                 responder: surroundings.responder,
                 gate: &mut self.desk,
             }),
+            keeper: &mut NoKeeper,
         };
         let carried = self
             .channels

@@ -10,6 +10,7 @@ use moorline_core::token::{
     AgentId, Claims, MAX_UNPACKED_LEN, Permissions, TokenReason, TrustAnchors, UnpackedToken,
     UnverifiedClaims,
 };
+use moorline_core::trust::TrustStore;
 use moorline_core::wire::{Form, Limits, M1_LEN, M2_LEN, M3_MIN_LEN, M4_LEN, SuiteList};
 
 use crate::board::{Entropy, EntropyError};
@@ -23,6 +24,8 @@ pub struct Identity {
     key: SigningKey,
     id: AgentId,
     claims: Claims,
+    /// Whom it takes for its hub, once that is another than it was provisioned with.
+    followed: Option<TrustStore>,
 }
 
 impl Identity {
@@ -48,6 +51,7 @@ impl Identity {
             key,
             id,
             claims,
+            followed: None,
         })
     }
 
@@ -79,6 +83,16 @@ impl Identity {
     /// Puts `key`, which the hub has taken up, in the place of the device's own.
     pub fn adopt(&mut self, key: SigningKey) {
         self.key = key;
+    }
+
+    /// Returns whom the device takes for its hub.
+    pub fn trust(&self) -> &TrustStore {
+        self.followed.as_ref().unwrap_or(self.provision.trust())
+    }
+
+    /// Follows the hub to whom `trust` says; [`Identity::trust`] has led there.
+    pub fn follow(&mut self, trust: TrustStore) {
+        self.followed = Some(trust);
     }
 
     /// Returns the issuers that count.
@@ -157,7 +171,7 @@ impl Identity {
         Initiator {
             key,
             shows: Shown::Token(token),
-            wanted: Wanted::Hub(self.provision.pins(), Form::Stream),
+            wanted: Wanted::Hub(self.trust(), Form::Stream),
             offer: Offer {
                 suites: SuiteList::CHACHA_FIRST,
                 wants_ticket: true,

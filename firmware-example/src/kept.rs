@@ -12,10 +12,11 @@
 //! | 16, 17 | how often the device has started | at each start |
 //! | 18, 19 | the key that took the place of the provisioned one, and its first token; wiped | when a key is proved |
 //! | 20, 21 | the next key, and its token; wiped | four times while a key follows another |
+//! | 22, 23 | which keys are the hub's, once they have changed | when the hub proves another key |
 //!
 //! Every value begins with a name of the provisioning image: a device that is provisioned anew begins anew. What is damaged
 //! counts as not there, and the log says so: the ticket, the token and the settings have others behind them, the hub says the
-//! lists again, and the private halves are not used without the counters. The prekeys are of the key that signed them: with
+//! lists again and proves its keys again, and the private halves are not used without the counters. The prekeys are of the key that signed them: with
 //! another key they count as not there, and the counters with them, for no command of before opens then. A device without flash goes on without, and begins
 //! anew at each reset.
 
@@ -31,6 +32,7 @@ use moorline_core::revocation::MAX_REVOKE_LIST_LEN;
 use moorline_core::storage::{Record, Region, ReservedCounter, StorageError};
 use moorline_core::time::UnixMillis;
 use moorline_core::token::{MAX_KID_LEN, MAX_UNPACKED_LEN};
+use moorline_core::trust::{TRUST_STORE_LEN, TrustKeeper, TrustStore};
 use zeroize::Zeroizing;
 
 use crate::board::{Flash, SECTOR_LEN};
@@ -72,6 +74,7 @@ pub struct Kept {
     starts: ReservedCounter<Flash>,
     key: Record<Flash, { NAME_LEN + OWN_KEY_LEN }>,
     next: Record<Flash, { NAME_LEN + NEXT_KEY_LEN }>,
+    trust: Record<Flash, { NAME_LEN + TRUST_STORE_LEN }>,
     /// The name of the prekeys: of the image, and of the key that signed them.
     key_name: [u8; NAME_LEN],
     /// The time floor as it was written last.
@@ -123,6 +126,7 @@ impl Kept {
             starts: ReservedCounter::new(Record::new(&flash, sectors(16), 9)?, NonZeroU32::MIN),
             key: Record::wiping(&flash, sectors(18), 10)?,
             next: Record::wiping(&flash, sectors(20), 11)?,
+            trust: Record::new(&flash, sectors(22), 12)?,
             key_name: [0; NAME_LEN],
             flash,
             floor_ms: 0,
@@ -208,6 +212,29 @@ impl Kept {
         said(
             "next key",
             write(&mut self.next, &mut self.flash, self.name, value),
+        )
+    }
+
+    /// Reads which keys are the hub's.
+    #[inline(never)]
+    pub fn trust(&mut self) -> Option<TrustStore> {
+        let mut bytes = [0; TRUST_STORE_LEN];
+        read(&mut self.trust, &mut self.flash, self.name, &mut bytes)
+            .filter(|kept| kept.len() == TRUST_STORE_LEN)?;
+        TrustStore::from_bytes(&bytes).ok()
+    }
+
+    /// Keeps which keys are the hub's.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError`]; those of before are kept then, or these, when the flash failed late.
+    #[inline(never)]
+    fn keep_trust(&mut self, trust: &TrustStore) -> Result<(), StorageError> {
+        let bytes = trust.to_bytes();
+        said(
+            "the hub's key",
+            write(&mut self.trust, &mut self.flash, self.name, &bytes),
         )
     }
 
@@ -413,6 +440,27 @@ impl Kept {
     pub fn start_number(&mut self) -> u64 {
         let number = self.starts.next(&mut self.flash);
         said("start", number).unwrap_or_default()
+    }
+}
+
+/// Keeps whom the device takes for its hub: in flash, and in memory until the next link. On a board without flash it is in
+/// memory alone, and after a reset the device follows the hub again, from the key that it was provisioned with.
+pub struct Keeper<'a> {
+    /// The flash.
+    pub kept: Option<&'a mut Kept>,
+    /// The memory.
+    pub followed: &'a mut Option<TrustStore>,
+}
+
+impl TrustKeeper for Keeper<'_> {
+    fn keep(&mut self, changed: &TrustStore) -> bool {
+        let kept = self.kept.as_mut();
+        if kept.is_some_and(|kept| kept.keep_trust(changed).is_err()) {
+            return false;
+        }
+        defmt::info!("the hub's key is now {}", changed.current());
+        *self.followed = Some(changed.clone());
+        true
     }
 }
 

@@ -14,6 +14,7 @@ use moorline_core::framing::{
 use moorline_core::limits::HANDSHAKE_MILLIS;
 use moorline_core::provision;
 use moorline_core::reason::Error;
+use moorline_core::trust::TrustKeeper;
 
 use crate::board::{self, Clock, EthernetPort, Uart};
 use crate::identity::Identity;
@@ -59,10 +60,10 @@ impl Road {
     ///
     /// [`DriverError::Stream`] when the hub is not reached; [`DriverError::Upgrade`].
     #[inline(never)]
-    pub fn open<'r>(
+    pub fn open<'r, K: TrustKeeper>(
         &'r mut self,
         identity: &Identity,
-        machine: &mut Machine<'_, Clock, board::Entropy>,
+        machine: &mut Machine<'_, Clock, board::Entropy, K>,
         scratch: &mut [u8],
         assembly: &'r mut [u8],
     ) -> Result<(Stream<'r>, Frames<'r>), DriverError<RoadError>> {

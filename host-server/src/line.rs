@@ -10,7 +10,9 @@ use moorline_core::message::{Alert, Control};
 use moorline_core::reason::Error;
 use moorline_core::session::FrameAssembly;
 use moorline_core::time::{Instant, Now};
-use moorline_core::wire::{DATAGRAM_OVERHEAD, FRAME_OVERHEAD, Form, PART_HEADER_LEN};
+use moorline_core::wire::{
+    DATAGRAM_OVERHEAD, FRAME_OVERHEAD, Form, M2_ROTATED_LEN, PART_HEADER_LEN,
+};
 
 use crate::entropy::SystemEntropy;
 
@@ -34,7 +36,7 @@ pub(crate) enum Line<'k, const N: usize> {
 pub(crate) type HubLine = Line<'static, MAX_HANDSHAKE_LEN>;
 
 /// An initiator's end.
-pub(crate) type ClientLine<'k> = Line<'k, 0>;
+pub(crate) type ClientLine<'k> = Line<'k, M2_ROTATED_LEN>;
 
 /// Where payloads in parts are put together; it takes no memory on a stream.
 #[derive(Debug, Default)]

@@ -4,14 +4,15 @@ use heapless::Vec;
 use moorline_core::crypto::{EphemeralKey, Hash, PublicKey, Secret, SigningKey};
 use moorline_core::entropy::{Entropy, EntropyError};
 use moorline_core::handshake::{
-    Admission, ExternalKey, ExternalRecord, Gate, Initiator, Offer, Pins, RespondAs, Responder,
-    Shown, TicketRecord, Wanted,
+    Admission, ExternalKey, ExternalRecord, Gate, Initiator, Offer, RespondAs, Responder, Shown,
+    Succession, TicketRecord, Wanted,
 };
 use moorline_core::time::{Instant, Now, TimeQuality, UnixMillis};
 use moorline_core::token::{
     AgentId, AgentScope, Claims, MAX_UNPACKED_LEN, NewClaims, Permissions, Renewal, Role,
     TokenKind, TrustAnchor, TrustAnchors, UnpackedToken, VerifiedClaims, mint,
 };
+use moorline_core::trust::TrustStore;
 use moorline_core::wire::{
     EnrolmentCode, Form, Limits, Refuse, RefuseCode, SuiteList, TICKET_ID_LEN,
 };
@@ -148,8 +149,10 @@ pub struct World {
     pub agent: SigningKey,
     /// The issuers that the hub trusts.
     pub anchors: TrustAnchors,
-    /// The keys that the agent pinned.
-    pub pins: Pins,
+    /// The hub's root key, which is kept offline.
+    pub root: SigningKey,
+    /// The keys that the agent takes for the hub's.
+    pub trust: TrustStore,
 }
 
 impl World {
@@ -162,14 +165,23 @@ impl World {
         let anchor = TrustAnchor::new(ISSUER, KID, *issuer.public_key());
         let taken = anchor.is_ok_and(|anchor| anchors.insert(anchor).is_ok());
         crate::ensure!(taken);
-        let pins = Pins::new(*hub[0].public_key());
+        let root = signing_key("root")?;
+        let trust = TrustStore::new(*root.public_key(), 0, *hub[0].public_key());
         Ok(Self {
             issuer,
             hub,
             agent,
             anchors,
-            pins,
+            root,
+            trust,
         })
+    }
+
+    /// Lets the agent expect the hub's key called `name` in place of the one that the hub has.
+    pub fn expect_hub(&mut self, name: &str) -> Result<(), Failure> {
+        let key = signing_key(name)?;
+        self.trust = TrustStore::new(*self.root.public_key(), 0, *key.public_key());
+        Ok(())
     }
 
     /// Returns the hub's side.
@@ -180,7 +192,7 @@ impl World {
             audience: HUB,
             suites: SuiteList::AES_FIRST,
             limits: LIMITS,
-            respond_as: RespondAs::Hub(Form::Stream),
+            respond_as: RespondAs::Hub(Form::Stream, Succession::NONE),
         }
     }
 
@@ -201,7 +213,7 @@ impl World {
         Initiator {
             key: &self.agent,
             shows: Shown::Token(token),
-            wanted: Wanted::Hub(&self.pins, Form::Stream),
+            wanted: Wanted::Hub(&self.trust, Form::Stream),
             offer,
         }
     }

@@ -11,7 +11,7 @@ use moorline_core::framing::{
     Delimited, Framing, MAX_RESPONSE_LEN, Progress, UpgradeKey, WebSocketClient, parse_response,
 };
 use moorline_core::handshake::{
-    MAX_TICKET_RECORD_LEN, RespondAs, Responder, TICKET_LEN, Ticket, TicketRecord,
+    MAX_TICKET_RECORD_LEN, RespondAs, Responder, Succession, TICKET_LEN, Ticket, TicketRecord,
 };
 use moorline_core::limits::MAX_HANDSHAKE_LEN;
 use moorline_core::link::{HubLink, MAX_SPLIT_LEN};
@@ -22,6 +22,7 @@ use moorline_core::session::FrameAssembly;
 use moorline_core::token::{
     AgentId, MAX_COMPACT_LEN, MAX_UNPACKED_LEN, UnpackedToken, UnverifiedClaims,
 };
+use moorline_core::trust::{NoKeeper, Statement, TrustStore};
 use moorline_core::wire::{
     ConnectionIds, Form, Fragment, FrameHeader, Line, M0, M0_LEN, M1, M2Clear, M2Confirmed,
     M2Signed, M3Confirmed, M3Sealed, M4Sealed, PART_HEADER_LEN, PartHeader, Refuse, Reject,
@@ -31,6 +32,7 @@ use moorline_core::wire::{
 use crate::fixture::{Door, FixedEntropy, World, at, ephemeral_key};
 use crate::pair::{LINE_LEN, Message, Pair, copy, responding};
 use crate::storage;
+use crate::trust::site::trusting;
 
 /// One target.
 #[derive(Debug, Clone, Copy)]
@@ -64,6 +66,7 @@ pub static TARGETS: &[Target] = &[
     target("upgrade", upgrade),
     target("provision", provision),
     target("tickets", tickets),
+    target("trust", trust),
     target("storage", storage::reading::read),
     target("responder", responder),
     target("initiator", initiator),
@@ -334,6 +337,23 @@ fn tickets(data: &[u8]) {
     }
 }
 
+fn trust(data: &[u8]) {
+    if let Ok(statement) = Statement::parse(data) {
+        let mut store = trusting("old").expect("the fixture is sound");
+        let before = store.clone();
+        let taken = store.take(&statement).is_ok();
+        assert_eq!(taken, store != before);
+        let read = TrustStore::from_bytes(&store.to_bytes());
+        assert_eq!(read.as_ref(), Ok(&store));
+    }
+    if let Some(bytes) = data.first_chunk()
+        && let Ok(store) = TrustStore::from_bytes(bytes)
+    {
+        assert_eq!(store.to_bytes(), *bytes);
+        assert!(store.keys().any(|key| key == store.current()));
+    }
+}
+
 /// Hands `data` to `connection` in parts: each begins with its length, a byte times eight.
 fn hand(connection: &mut Connection<'_>, responder: &Responder<'_>, data: &[u8]) {
     let mut rest = data;
@@ -350,6 +370,7 @@ fn hand(connection: &mut Connection<'_>, responder: &Responder<'_>, data: &[u8])
             now: at(millis),
             entropy: &mut FixedEntropy::new("fuzz"),
             responding: responding(Some(responder), &mut door),
+            keeper: &mut NoKeeper,
         };
         let outcome = connection.handle_message(&mut message, &mut context, &mut out);
         assert!(outcome.send.is_none_or(|sent| sent.len() <= LINE_LEN));
@@ -396,7 +417,7 @@ fn session(data: &[u8]) {
 fn datagram_link(data: &[u8]) {
     let world = World::new().expect("the fixture is sound");
     let mut hub = Responder {
-        respond_as: RespondAs::Hub(Form::Datagram),
+        respond_as: RespondAs::Hub(Form::Datagram, Succession::NONE),
         ..world.responder()
     };
     hub.limits.mtu = 256;
@@ -414,6 +435,7 @@ fn datagram_link(data: &[u8]) {
             now: at(millis),
             entropy: &mut FixedEntropy::new("fuzz"),
             responding: responding(Some(&hub), &mut door),
+            keeper: &mut NoKeeper,
         };
         let outcome = link.handle_message(part, &mut frames, &mut context, &mut out);
         let sent = outcome.send.unwrap_or_default();

@@ -31,6 +31,7 @@ mod session;
 pub mod storage;
 mod time_floor;
 mod token;
+pub mod trust;
 pub mod vectors;
 mod websocket;
 
@@ -115,6 +116,8 @@ pub const BATCHES: &[&[&[Case]]] = &[
     &[link::again::CASES],
     &[session::parts::CASES],
     &[link::schedules::CASES],
+    &[trust::store::CASES, trust::statement::CASES],
+    &[trust::rotation::CASES, link::rotation::CASES],
     &[storage::record::CASES, storage::faults::CASES],
     &[storage::cuts::CASES, storage::counter::CASES],
     &[

@@ -7,6 +7,7 @@ use moorline_core::limits::MAX_HANDSHAKE_LEN;
 use moorline_core::reason::Reason;
 use moorline_core::time::Now;
 use moorline_core::token::UnpackedToken;
+use moorline_core::trust::NoKeeper;
 use moorline_core::wire::Form;
 
 use crate::fixture::{Door, FixedEntropy, World, at, ephemeral_key};
@@ -70,6 +71,7 @@ impl End<'_> {
             now,
             entropy: &mut self.entropy,
             responding: responding(self.responder.as_ref(), &mut self.door),
+            keeper: &mut NoKeeper,
         };
         let outcome = self
             .connection
@@ -85,6 +87,7 @@ impl End<'_> {
             now: at(millis),
             entropy: &mut self.entropy,
             responding: responding(self.responder.as_ref(), &mut self.door),
+            keeper: &mut NoKeeper,
         };
         let outcome = self.connection.handle_deadline(&mut context, &mut out);
         let sent = outcome.send.map(copy);
@@ -113,6 +116,7 @@ impl End<'_> {
             now: at(millis),
             entropy: &mut self.entropy,
             responding: None,
+            keeper: &mut NoKeeper,
         };
         let frame = self
             .connection

@@ -22,6 +22,7 @@ use moorline_core::message::{Alert, AlertCode, Envelope};
 use moorline_core::reason::Reason;
 use moorline_core::time::Now;
 use moorline_core::token::MAX_UNPACKED_LEN;
+use moorline_core::trust::NoKeeper;
 
 /// The stream gives nothing for a second; the clock has gone on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -151,6 +152,7 @@ impl Hub<'_> {
                 now: at(now),
                 entropy: &mut self.entropy,
                 responding: responding(Some(&self.responder), &mut self.door),
+                keeper: &mut NoKeeper,
             };
             let outcome = self
                 .connection
@@ -347,6 +349,7 @@ fn with_link<F: Framing>(
     let mut machine = blocking::Machine {
         clock: &mut clock,
         entropy: &mut entropy,
+        keeper: &mut NoKeeper,
     };
     let mut space = Space::new();
     let link = blocking::Link::connect(
@@ -523,6 +526,7 @@ fn a_blocking_link_runs_over_a_websocket() {
     let mut machine = blocking::Machine {
         clock: &mut clock,
         entropy: &mut entropy,
+        keeper: &mut NoKeeper,
     };
     let mut scratch = [0; 512];
     let mut stream = line.clone();
@@ -602,6 +606,7 @@ fn an_upgrade_that_is_refused_cut_off_or_not_answered_is_named() {
         let mut machine = blocking::Machine {
             clock: &mut clock,
             entropy: &mut entropy,
+            keeper: &mut NoKeeper,
         };
         let mut scratch = [0; 512];
         let mut stream = line.clone();
@@ -636,6 +641,7 @@ fn a_nonblocking_link_does_all_of_it() {
     let mut machine = nonblocking::Machine {
         clock: &mut clock,
         entropy: &mut entropy,
+        keeper: &mut NoKeeper,
     };
     let mut space = Space::new();
     let mut scratch = [0; 512];

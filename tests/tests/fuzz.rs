@@ -96,6 +96,7 @@ fn seeds() -> Vec<Vec<u8>> {
     seeds.push(run.answered.message.to_vec());
     seeds.push(moorline_conformance::storage::reading::seed().to_vec());
     seeds.extend(moorline_conformance::link::seeds().map(|seed| seed.to_vec()));
+    seeds.extend(moorline_conformance::trust::seeds().map(|seed| seed.to_vec()));
     seeds
 }
 

@@ -21,6 +21,7 @@ use crate::message::{Alert, AlertCode, ENVELOPE_HEADER_LEN, Envelope};
 use crate::reason::{Error, Reason};
 use crate::revocation::RevokeList;
 use crate::time::Instant;
+use crate::trust::NoKeeper;
 use crate::wire::{M1, Reject, RejectCode, is_handshake};
 
 /// The name of a route, the hub's own.
@@ -402,6 +403,7 @@ fn with_shelf<R, const N: usize>(
             now,
             entropy,
             responding: None,
+            keeper: &mut NoKeeper,
         });
     };
     let mut shelved = ShelvedGate {
@@ -415,6 +417,7 @@ fn with_shelf<R, const N: usize>(
             responder,
             gate: &mut shelved,
         }),
+        keeper: &mut NoKeeper,
     })
 }
 

@@ -6,6 +6,7 @@ use crate::message::{Alert, Enrolled};
 use crate::reason::Reason;
 use crate::time::Now;
 use crate::token::VerifiedClaims;
+use crate::trust::TrustKeeper;
 
 /// What happened.
 #[derive(Debug)]
@@ -61,6 +62,9 @@ pub struct Context<'c> {
     pub entropy: &'c mut dyn Entropy,
     /// What a responder answers from; an initiator has none.
     pub responding: Option<Responding<'c>>,
+    /// Where an initiator keeps whom it trusts. It is asked for while the initiator waits for M2; at other times, and at
+    /// other ends, it may be [`NoKeeper`](crate::trust::NoKeeper).
+    pub keeper: &'c mut dyn TrustKeeper,
 }
 
 /// What a responder answers from. It is asked for at each event, and not kept: keys and tokens may be replaced while a

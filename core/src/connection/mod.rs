@@ -24,6 +24,7 @@ use crate::entropy::Entropy;
 use crate::handshake::{
     AwaitM2, AwaitM3, AwaitM4, AwaitRefusal, Initiator, SingleUse, Ticket, TicketOrigin,
 };
+use crate::limits::MIN_MTU;
 use crate::message::{Alert, Envelope};
 use crate::reason::{Error, Reason};
 use crate::session::{Assembled, Delivery, FrameAssembly, Session};
@@ -144,7 +145,7 @@ impl<'k> Connection<'k> {
         matches!(self.stage, Stage::AwaitM2(_)) && self.overdue(now).is_none()
     }
 
-    /// Returns what is known of the path of a datagram link; nothing before the peer has spoken, and at the end.
+    /// Returns what is known of the path of a datagram link; nothing before a responder's peer has spoken, and at the end.
     pub(crate) fn path(&self) -> Option<Path> {
         let (ids, mtu) = match &self.stage {
             Stage::AwaitM3(wait) => (wait.ids(), wait.mtu()),
@@ -152,7 +153,14 @@ impl<'k> Connection<'k> {
             Stage::Open(session) | Stage::AwaitWelcome(session, _) => {
                 (session.ids(), session.mtu()?)
             }
-            Stage::AwaitM1(_) | Stage::AwaitM2(_) | Stage::Closed => return None,
+            Stage::AwaitM2(wait) => {
+                let ids = ConnectionIds {
+                    own: wait.id(),
+                    peer: 0,
+                };
+                (ids, MIN_MTU)
+            }
+            Stage::AwaitM1(_) | Stage::Closed => return None,
         };
         Some(Path { ids, mtu })
     }
@@ -422,6 +430,7 @@ impl<'k> Connection<'k> {
                     | Reason::RefusedNoTime
                     | Reason::PeerLimit
                     | Reason::Entropy
+                    | Reason::Storage
             ),
         }
     }

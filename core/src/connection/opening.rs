@@ -27,7 +27,8 @@ impl Connection<'_> {
             Reject::parse(message, wait.id())?;
             return Err(Reason::Rejected);
         }
-        let (answer, m3) = wait.handle_m2(message, &context.now, context.entropy, out)?;
+        let (keeper, entropy) = (&mut *context.keeper, &mut *context.entropy);
+        let (answer, m3) = wait.handle_m2(message, &context.now, keeper, entropy, out)?;
         let sent = m3.len();
         let now = context.now.instant;
         match answer {

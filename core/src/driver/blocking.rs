@@ -9,18 +9,22 @@ use crate::framing::{Framing, MAX_RESPONSE_LEN, UpgradeKey, emit_request, parse_
 use crate::handshake::{Initiator, SingleUse, Ticket};
 use crate::message::{Alert, Envelope};
 use crate::reason::Error;
+use crate::trust::{NoKeeper, TrustKeeper};
 use crate::wire::TooSmall;
 
 /// The error of a stream.
 type StreamError<S> = DriverError<<S as ErrorType>::Error>;
 
-/// Who drives: its clock and its source of entropy.
+/// Who drives: its clock, its source of entropy, and where it keeps whom it trusts.
 #[derive(Debug)]
-pub struct Machine<'m, C, E> {
+pub struct Machine<'m, C, E, K = NoKeeper> {
     /// The clock.
     pub clock: &'m mut C,
     /// The source of entropy.
     pub entropy: &'m mut E,
+    /// Where it is kept which keys are the hub's. With [`NoKeeper`] it stays with those that it
+    /// has.
+    pub keeper: &'m mut K,
 }
 
 /// Opens a WebSocket on `stream` to `/ws` of `host` (RFC 6455 §4.1). `scratch` takes
@@ -30,11 +34,11 @@ pub struct Machine<'m, C, E> {
 ///
 /// [`DriverError::Upgrade`] when the answer is not the one to expect, or did not come within `patience`
 /// milliseconds.
-pub fn open_websocket<S: Read + Write, C: Clock, E: Entropy>(
+pub fn open_websocket<S: Read + Write, C: Clock, E: Entropy, K: TrustKeeper>(
     stream: &mut S,
     host: &str,
     patience: u64,
-    machine: &mut Machine<'_, C, E>,
+    machine: &mut Machine<'_, C, E, K>,
     scratch: &mut [u8],
 ) -> Result<(), StreamError<S>> {
     let too_small = Error::from(TooSmall {
@@ -82,14 +86,14 @@ impl<'k, 'b, S: Read + Write, F: Framing> Link<'k, 'b, S, F> {
     /// # Errors
     ///
     /// [`DriverError`] of what failed; the stream is dropped.
-    pub fn connect<C: Clock, E: Entropy>(
+    pub fn connect<C: Clock, E: Entropy, K: TrustKeeper>(
         stream: S,
         framing: F,
         initiator: Initiator<'k>,
         single_use: impl Into<SingleUse>,
         settings: Settings,
         buffers: Buffers<'b>,
-        machine: &mut Machine<'_, C, E>,
+        machine: &mut Machine<'_, C, E, K>,
     ) -> Result<Self, StreamError<S>> {
         let now = machine.clock.now();
         let (pump, write) = Pump::start(
@@ -127,9 +131,9 @@ impl<'k, 'b, S: Read + Write, F: Framing> Link<'k, 'b, S, F> {
     /// # Errors
     ///
     /// [`DriverError`] of what ended the connection.
-    pub fn receive<R, C: Clock, E: Entropy>(
+    pub fn receive<R, C: Clock, E: Entropy, K: TrustKeeper>(
         &mut self,
-        machine: &mut Machine<'_, C, E>,
+        machine: &mut Machine<'_, C, E, K>,
         mut take: impl FnMut(Event<'_>) -> R,
     ) -> Result<R, StreamError<S>> {
         loop {
@@ -145,14 +149,16 @@ impl<'k, 'b, S: Read + Write, F: Framing> Link<'k, 'b, S, F> {
     /// # Errors
     ///
     /// [`DriverError`] of what ended the connection.
-    pub fn poll<R, C: Clock, E: Entropy>(
+    pub fn poll<R, C: Clock, E: Entropy, K: TrustKeeper>(
         &mut self,
-        machine: &mut Machine<'_, C, E>,
+        machine: &mut Machine<'_, C, E, K>,
         mut take: impl FnMut(Event<'_>) -> R,
     ) -> Result<Option<R>, StreamError<S>> {
         loop {
             let now = machine.clock.now();
-            let next = self.pump.next(now, machine.entropy, &mut take)?;
+            let next = self
+                .pump
+                .next(now, machine.keeper, machine.entropy, &mut take)?;
             self.write(next.write)?;
             if next.event.is_some() {
                 return Ok(next.event);

@@ -8,6 +8,7 @@ use crate::handshake::{Initiator, SingleUse, Ticket};
 use crate::message::{Alert, Envelope};
 use crate::reason::Error;
 use crate::time::Now;
+use crate::trust::{NoKeeper, TrustKeeper};
 
 /// What a driver works in. Each is lent for as long as the driver lives.
 #[derive(Debug)]
@@ -108,7 +109,7 @@ impl<'k, 'b, F: Framing> Pump<'k, 'b, F> {
         self.input_end = len.min(self.buffers.input.len());
     }
 
-    /// Works on what the stream gave. `take` is called with an event at most.
+    /// Works on what the stream gave. `take` is called with an event at most, `keeper` while M2 is awaited.
     ///
     /// # Errors
     ///
@@ -116,6 +117,7 @@ impl<'k, 'b, F: Framing> Pump<'k, 'b, F> {
     pub fn next<R>(
         &mut self,
         now: Now,
+        keeper: &mut dyn TrustKeeper,
         entropy: &mut dyn Entropy,
         take: &mut dyn FnMut(Event<'_>) -> R,
     ) -> Result<Next<R>, Stop> {
@@ -129,7 +131,7 @@ impl<'k, 'b, F: Framing> Pump<'k, 'b, F> {
             self.input_start += absorbed.taken;
             let next = match absorbed.progress {
                 Progress::Pending => continue,
-                Progress::Message => self.handle_message(now, entropy, take)?,
+                Progress::Message => self.handle_message(now, keeper, entropy, take)?,
                 Progress::Answer => self.answer(entropy)?,
                 Progress::Ended => {
                     self.stopped = Some(Stop::Truncated);
@@ -149,6 +151,7 @@ impl<'k, 'b, F: Framing> Pump<'k, 'b, F> {
     fn handle_message<R>(
         &mut self,
         now: Now,
+        keeper: &mut dyn TrustKeeper,
         entropy: &mut dyn Entropy,
         take: &mut dyn FnMut(Event<'_>) -> R,
     ) -> Result<Next<R>, Stop> {
@@ -156,6 +159,7 @@ impl<'k, 'b, F: Framing> Pump<'k, 'b, F> {
             now,
             entropy: &mut *entropy,
             responding: None,
+            keeper,
         };
         let outcome = self.connection.handle_message(
             self.framing.message(),
@@ -206,6 +210,7 @@ impl<'k, 'b, F: Framing> Pump<'k, 'b, F> {
             now,
             entropy: &mut *entropy,
             responding: None,
+            keeper: &mut NoKeeper,
         };
         let outcome = self
             .connection

@@ -12,6 +12,7 @@ use crate::limits::{EXTERNAL_PAYLOAD_LEN, MAX_PAYLOAD_LEN, MIN_PAYLOAD_LEN};
 use crate::reason::{Error, Reason};
 use crate::time::{Now, TimeQuality};
 use crate::token::{Candidate, Policy, Role as TokenRole};
+use crate::trust::{KeyName, STATEMENT_LEN, Statement, TrustKeeper, TrustStore, Vouched};
 use crate::wire::{
     Announcement, ConnectionIds, Flags, Form, Line, M1, M2_CLEAR_LEN, M2Clear, M2Confirmed,
     M2Signed, M3_MIN_LEN, M3_PREFIX_LEN, M3Confirmed, MessageType, Mode, Preshared,
@@ -78,13 +79,13 @@ impl<'k> AwaitM2<'k> {
         let id = draw_id(line.form(), entropy)?;
         let SingleUse { ephemeral, ticket } = single_use;
         let offered = match (initiator.shows, initiator.wanted) {
-            (Shown::ExternalKey(key), Wanted::Hub(pins, _)) => {
+            (Shown::ExternalKey(key), Wanted::Hub(trust, _)) => {
                 if offer.max_payload_len < EXTERNAL_PAYLOAD_LEN {
                     return Err(Error::PayloadTooLong {
                         limit: usize::from(EXTERNAL_PAYLOAD_LEN),
                     });
                 }
-                Some(Offered::of_external(key, pins.preferred()))
+                Some(Offered::of_external(key, trust.expected()))
             }
             (Shown::Token(_), _) => ticket.and_then(|ticket| initiator.offered(&ticket, now)),
             _ => None,
@@ -135,7 +136,8 @@ impl<'k> AwaitM2<'k> {
         self.id
     }
 
-    /// Checks M2 in the order of PROTOCOL.md §2.7 and writes M3 to `out`. `message` is decrypted where it stands.
+    /// Checks M2 in the order of PROTOCOL.md §2.7 and writes M3 to `out`. `message` is decrypted where it stands. `keeper`
+    /// is asked to store whom this end trusts, where that changes, before M3 is written.
     ///
     /// # Errors
     ///
@@ -144,6 +146,7 @@ impl<'k> AwaitM2<'k> {
         &self,
         message: &mut [u8],
         now: &Now,
+        keeper: &mut dyn TrustKeeper,
         entropy: &mut dyn Entropy,
         out: &'o mut [u8],
     ) -> Result<(M2Answer, &'o mut [u8]), Reason> {
@@ -166,7 +169,7 @@ impl<'k> AwaitM2<'k> {
         };
         match (clear.mode, &self.offered) {
             (Mode::Full, _) => {
-                let responder = self.open_m2(&clear, message, now)?;
+                let responder = self.open_m2(&clear, message, now, keeper)?;
                 let (m3, th5) = self.emit_m3(&responder, ids, entropy, out)?;
                 let next = AwaitM4 {
                     master: responder.secret.to_master(&th5),
@@ -204,6 +207,7 @@ impl<'k> AwaitM2<'k> {
         clear: &M2Clear,
         message: &mut [u8],
         now: &Now,
+        keeper: &mut dyn TrustKeeper,
     ) -> Result<ProvedResponder, Reason> {
         let (clear_bytes, sealed) = message
             .split_at_mut_checked(M2_CLEAR_LEN)
@@ -213,16 +217,27 @@ impl<'k> AwaitM2<'k> {
             Early::without_secret().agree(clear.suite, &self.ephemeral, &clear.share, &self.th0)?;
         let plaintext = open_in_place(&secret.responder_key(&th1), 0, th1.0.as_bytes(), sealed)?;
         let m2 = M2Signed::parse(plaintext, self.initiator.wanted.line())?;
-        let key = self.responder_key(&m2.credential, now)?;
+        let (key, vouched) = match (&self.initiator.wanted, &m2.credential) {
+            (Wanted::Hub(trust, _), ResponderCredential::Rotated(id, statement)) => {
+                rotated_key(trust, id, statement)?
+            }
+            (_, credential) => (self.responder_key(credential, now)?, None),
+        };
         let th2 = th1.m2_signed(m2.signed_part, &key);
         verify(&key, Label::Responder, &th2.0, &m2.signature)
             .map_err(|_| Reason::ResponderSignature)?;
+        let proved = key.hash();
+        if let Wanted::Hub(trust, _) = &self.initiator.wanted
+            && trust.changes(&proved, vouched.as_ref())
+        {
+            keep(trust, &proved, vouched.as_ref(), keeper)?;
+        }
         Ok(ProvedResponder {
             secret,
             th1,
             th3: th2.signature(&m2.signature),
             announcement: m2.announcement,
-            key: key.hash(),
+            key: proved,
         })
     }
 
@@ -234,8 +249,8 @@ impl<'k> AwaitM2<'k> {
         now: &Now,
     ) -> Result<PublicKey, Reason> {
         match (&self.initiator.wanted, credential) {
-            (Wanted::Hub(pins, _), ResponderCredential::KeyId(id)) => {
-                pins.find(id).copied().ok_or(Reason::NotPinned)
+            (Wanted::Hub(trust, _), ResponderCredential::KeyId(id)) => {
+                trust.find(id).copied().ok_or(Reason::NotPinned)
             }
             (Wanted::Agent(agent), ResponderCredential::Token(token)) => {
                 if now.quality == TimeQuality::Unknown {
@@ -365,6 +380,40 @@ impl Offered {
             suite: None,
             responder,
         }
+    }
+}
+
+/// Returns the key called `id`, and what vouches for it unless `trust` has it.
+#[inline(never)]
+fn rotated_key(
+    trust: &TrustStore,
+    id: &KeyName,
+    statement: &[u8; STATEMENT_LEN],
+) -> Result<(PublicKey, Option<Vouched>), Reason> {
+    if let Some(key) = trust.find(id) {
+        return Ok((*key, None));
+    }
+    let statement = Statement::parse(statement)?;
+    if statement.says_unverified().key.hash().prefix() != *id {
+        return Err(Reason::RotationKey);
+    }
+    let vouched = trust.check(&statement)?;
+    Ok((*vouched.key(), Some(vouched)))
+}
+
+/// Has `keeper` store what `trust` becomes.
+#[inline(never)]
+fn keep(
+    trust: &TrustStore,
+    proved: &Hash,
+    vouched: Option<&Vouched>,
+    keeper: &mut dyn TrustKeeper,
+) -> Result<(), Reason> {
+    let changed = trust.after(proved, vouched);
+    if keeper.keep(&changed) {
+        Ok(())
+    } else {
+        Err(Reason::Storage)
     }
 }
 

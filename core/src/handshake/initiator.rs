@@ -1,8 +1,9 @@
 //! The initiator: an agent or a commander.
 
-use super::{ExternalKey, Pins, Ticket};
+use super::{ExternalKey, Ticket};
 use crate::crypto::{EphemeralKey, SigningKey};
 use crate::token::{AgentId, TrustAnchors, UnpackedToken};
+use crate::trust::TrustStore;
 use crate::wire::{Credential, Enrolment, EnrolmentCode, Form, Line, SuiteList};
 
 /// Who an initiator is and whom it takes for the other end.
@@ -69,8 +70,8 @@ impl From<EphemeralKey> for SingleUse {
 /// Whom an initiator wants to reach, and how it knows that one.
 #[derive(Debug, Clone, Copy)]
 pub enum Wanted<'k> {
-    /// The hub with one of these keys, over a link of this form.
-    Hub(&'k Pins, Form),
+    /// The hub with one of these keys, or one that they vouch for, over a link of this form.
+    Hub(&'k TrustStore, Form),
     /// An agent, through a hub.
     Agent(WantedAgent<'k>),
 }
@@ -100,7 +101,7 @@ impl Wanted<'_> {
     /// Returns what names the expected key in M1.
     pub(super) fn hint(&self) -> [u8; 4] {
         match self {
-            Self::Hub(pins, _) => pins.hint(),
+            Self::Hub(trust, _) => trust.expected().prefix(),
             Self::Agent(_) => [0; 4],
         }
     }
@@ -108,7 +109,7 @@ impl Wanted<'_> {
     /// Returns whether `ticket` was given by whom is wanted.
     pub(super) fn is_of(&self, ticket: &Ticket) -> bool {
         let by_the_key = match self {
-            Self::Hub(pins, _) => pins.find(&ticket.responder.prefix()).is_some(),
+            Self::Hub(trust, _) => trust.find(&ticket.responder.prefix()).is_some(),
             Self::Agent(_) => true,
         };
         by_the_key && ticket.is_of(self.line())

@@ -5,11 +5,12 @@ use super::await_m3::{AwaitM3, Awaited};
 use super::key_schedule::{Early, RestsOn};
 use super::transcript::{AfterM1, before_binder};
 use super::{ExternalRecord, Gate, Label, seal_in_place, sign};
-use crate::crypto::{EphemeralKey, MAC_LEN, SIGNATURE_LEN, SigningKey, Suite, TAG_LEN};
+use crate::crypto::{EphemeralKey, Hash, MAC_LEN, SIGNATURE_LEN, SigningKey, Suite, TAG_LEN};
 use crate::entropy::{Entropy, draw};
 use crate::reason::Reason;
 use crate::time::{Now, TimeQuality};
 use crate::token::{AgentId, Candidate, Policy, Role as TokenRole, TrustAnchors, UnpackedToken};
+use crate::trust::{KEY_NAME_LEN, STATEMENT_LEN};
 use crate::wire::{
     Announcement, ConnectionIds, EnrolmentCode, Form, Limits, Line, M1, M2_CLEAR_LEN,
     M2_PRESHARED_LEN, M2Clear, Mode, Preshared, ResponderCredential, SuiteList, Writer,
@@ -18,7 +19,7 @@ use crate::wire::{
 /// Who a responder is and whom it takes.
 #[derive(Debug, Clone, Copy)]
 pub struct Responder<'k> {
-    /// Its static keys, the current one first; an initiator names the one that it pinned. An agent has one.
+    /// Its static keys, the current one first; an initiator names the one that it expects. An agent has one.
     pub keys: &'k [SigningKey],
     /// The issuers whose tokens it takes.
     pub anchors: &'k TrustAnchors,
@@ -35,10 +36,45 @@ pub struct Responder<'k> {
 /// As what a responder answers.
 #[derive(Debug, Clone, Copy)]
 pub enum RespondAs<'k> {
-    /// As the hub, on a link of this form.
-    Hub(Form),
+    /// As the hub, on a link of this form, with the keys that it had before.
+    Hub(Form, Succession<'k>),
     /// As an agent, on a channel.
     Agent(OwnToken<'k>),
+}
+
+/// What shows that a hub's current key follows those before it (PROTOCOL.md §7.1).
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Succession<'k> {
+    /// Keys that the hub had before.
+    pub earlier: &'k [Earlier],
+    /// The root key's word for the current key, if it has given it: for initiators that expect a key that is not here.
+    pub by_root: Option<&'k [u8; STATEMENT_LEN]>,
+}
+
+/// A key that a hub had before, and a word for the current one that convinces who expects it.
+#[derive(Debug, Clone, Copy)]
+pub struct Earlier {
+    /// The hash of the key.
+    pub key: Hash,
+    /// The statement, of that key or of the root's.
+    pub statement: [u8; STATEMENT_LEN],
+}
+
+impl<'k> Succession<'k> {
+    /// A hub that has had one key.
+    pub const NONE: Self = Self {
+        earlier: &[],
+        by_root: None,
+    };
+
+    /// Returns the statement for an initiator that expects the key that `hint` names.
+    fn statement_for(&self, hint: &[u8; 4]) -> Option<&'k [u8; STATEMENT_LEN]> {
+        self.earlier
+            .iter()
+            .find(|earlier| earlier.key.prefix() == *hint)
+            .map(|earlier| &earlier.statement)
+            .or(self.by_root)
+    }
 }
 
 /// What an agent shows of itself on a channel.
@@ -57,8 +93,8 @@ impl RespondAs<'_> {
     #[must_use]
     pub fn line(&self) -> Line {
         match self {
-            Self::Hub(Form::Stream) => Line::Stream,
-            Self::Hub(Form::Datagram) => Line::Datagram,
+            Self::Hub(Form::Stream, _) => Line::Stream,
+            Self::Hub(Form::Datagram, _) => Line::Datagram,
             Self::Agent(agent) => Line::Channel(agent.id),
         }
     }
@@ -163,7 +199,8 @@ impl Responder<'_> {
             now.quality != TimeQuality::Unknown && now.unix < record.expires
         };
         let record = record.filter(is_good).ok_or(Reason::ExternalKey)?;
-        let key = self.key_hinted(&m1.hint).ok_or(Reason::NotPinned)?;
+        let key = self.key_named(&m1.hint).or(self.keys.first());
+        let key = key.ok_or(Reason::NotPinned)?;
         let responder = key.public_key().hash();
         let early = Early::of_external(&record.key, &responder);
         self.check_binder(&early, RestsOn::ExternalKey, preshared, message)?;
@@ -213,12 +250,22 @@ impl Responder<'_> {
         entropy: &mut dyn Entropy,
         out: &'o mut [u8],
     ) -> Result<(AwaitM3, &'o mut [u8]), Reason> {
-        let key = self.key_hinted(&offer.m1.hint).ok_or(Reason::NotPinned)?;
+        let hinted = self.key_named(&offer.m1.hint);
+        let key = hinted.or(self.keys.first()).ok_or(Reason::NotPinned)?;
         let secret =
             Early::without_secret().agree(suite, &offer.ephemeral, &offer.m1.share, &offer.th0)?;
         let responder = key.public_key().hash();
         let credential = match &self.respond_as {
-            RespondAs::Hub(_) => ResponderCredential::KeyId(responder.prefix()),
+            RespondAs::Hub(form, succession) => {
+                let statement = succession
+                    .statement_for(&offer.m1.hint)
+                    .filter(|_| hinted.is_none() && takes_rotated(*form, offer.m1.mtu));
+                let id = responder.prefix::<KEY_NAME_LEN>();
+                match statement {
+                    Some(statement) => ResponderCredential::Rotated(id, statement),
+                    None => ResponderCredential::KeyId(id),
+                }
+            }
             RespondAs::Agent(own) => ResponderCredential::Token(own.token),
         };
         let len = credential.message_len();
@@ -302,12 +349,11 @@ impl Responder<'_> {
         ))
     }
 
-    /// Returns the key that `hint` names, or the current one.
-    fn key_hinted(&self, hint: &[u8; 4]) -> Option<&SigningKey> {
+    /// Returns the key that `hint` names.
+    fn key_named(&self, hint: &[u8; 4]) -> Option<&SigningKey> {
         self.keys
             .iter()
             .find(|key| key.public_key().hash().prefix::<4>() == *hint)
-            .or(self.keys.first())
     }
 
     /// Checks that `code` opens an enrolment here, at a time that is known.
@@ -334,7 +380,7 @@ impl Responder<'_> {
         gate: &dyn Gate,
     ) -> Result<Candidate<'t>, Reason> {
         let policy = match &self.respond_as {
-            RespondAs::Hub(_) => Policy::link(self.audience, now.unix),
+            RespondAs::Hub(..) => Policy::link(self.audience, now.unix),
             RespondAs::Agent(_) if now.quality == TimeQuality::Unknown => {
                 return Err(Reason::NoTime);
             }
@@ -379,6 +425,15 @@ struct Resumed {
     suite: Suite,
     awaited: Awaited,
 }
+
+/// Returns whether an M2 with a statement may go to a stranger that takes transport units of `mtu`: over datagrams its
+/// fragments together are no longer than three times an M1 (PROTOCOL.md §2.2).
+fn takes_rotated(form: Form, mtu: u16) -> bool {
+    form == Form::Stream || mtu >= MIN_ROTATED_MTU
+}
+
+/// Least transport unit in bytes that takes an M2 with a statement in two fragments.
+const MIN_ROTATED_MTU: u16 = 168;
 
 /// How many sequence numbers a responder's window judges on datagrams (PROTOCOL.md §5.2).
 const DATAGRAM_WINDOW: u16 = crate::limits::MIN_WINDOW;

@@ -20,6 +20,8 @@ pub enum Label {
     Command,
     /// This agent gives this reply.
     Reply,
+    /// This key of a hub follows.
+    Rotation,
 }
 
 impl Label {
@@ -32,6 +34,7 @@ impl Label {
             Self::Prekey => b"prekey",
             Self::Command => b"command",
             Self::Reply => b"reply",
+            Self::Rotation => b"rotation",
         }
     }
 }

@@ -1,7 +1,8 @@
 //! What a device is given before its first boot, as it lies in flash.
 //!
 //! ```text
-//! magic 4 | version u8 | len u16 | road u8 | host_len u8 | host | pin_count u8 | pins 65 each
+//! magic 4 | version u8 | len u16 | road u8 | host_len u8 | host | root 65 | root_counter u32
+//! | pin_count u8 | pins 65 each
 //! | audience_len u8 | audience | group_len u8 | group | anchor_count u8 | anchors
 //! | scalar 32 | token_len u16 | token | SHA-256 of all before, 32
 //!
@@ -21,11 +22,11 @@ pub use road::Road;
 use road::split_host;
 
 use crate::crypto::{HASH_LEN, Hash, PUBLIC_KEY_LEN, PublicKey, Secret};
-use crate::handshake::{MAX_PINS, Pins};
 use crate::token::{
     MAX_ISSUER_LEN, MAX_KID_LEN, MAX_SUBJECT_LEN, MAX_UNPACKED_LEN, TokenReason, TrustAnchor,
     TrustAnchors, UnpackedToken,
 };
+use crate::trust::{MAX_KEYS, TrustStore};
 use crate::wire::{Reader, TooSmall, Truncated, Writer};
 
 /// Longest host in bytes: [`crate::framing::emit_request`] is dimensioned for it.
@@ -37,7 +38,7 @@ pub const MAX_PROVISION_ANCHORS: usize = 4;
 /// Longest image in bytes.
 pub const MAX_PROVISION_LEN: usize = MIN_LEN
     + MAX_HOST_LEN
-    + (MAX_PINS - 1) * PUBLIC_KEY_LEN
+    + (MAX_KEYS - 1) * PUBLIC_KEY_LEN
     + MAX_ISSUER_LEN
     + MAX_SUBJECT_LEN
     + MAX_PROVISION_ANCHORS * MAX_ANCHOR_LEN
@@ -50,10 +51,14 @@ const MAX_ANCHOR_LEN: usize = 1 + MAX_KID_LEN + 1 + MAX_ISSUER_LEN + PUBLIC_KEY_
 const HEADER_LEN: usize = MAGIC.len() + 1 + 2;
 
 /// Length of an image with one pin and nothing in its other parts.
-const MIN_LEN: usize = HEADER_LEN + 1 + 1 + 1 + PUBLIC_KEY_LEN + 3 + SCALAR_LEN + 2 + HASH_LEN;
+const MIN_LEN: usize =
+    HEADER_LEN + 1 + 1 + ROOT_LEN + 1 + PUBLIC_KEY_LEN + 3 + SCALAR_LEN + 2 + HASH_LEN;
+
+/// Length of the root key and its counter.
+const ROOT_LEN: usize = PUBLIC_KEY_LEN + 4;
 
 const MAGIC: [u8; 4] = *b"MLPV";
-const VERSION: u8 = 3;
+const VERSION: u8 = 4;
 const SCALAR_LEN: usize = 32;
 
 /// What a device is given: how it reaches its hub and where that is, which hub that is, and who the device is.
@@ -64,7 +69,7 @@ const SCALAR_LEN: usize = 32;
 pub struct Provision<'a> {
     road: Road,
     host: &'a str,
-    pins: Pins,
+    trust: TrustStore,
     site: Site<'a>,
     scalar: Secret<SCALAR_LEN>,
     token: UnpackedToken<'a>,
@@ -99,9 +104,9 @@ pub enum ProvisionError {
     Road,
     /// The host is empty, over [`MAX_HOST_LEN`], has a character that a host has not, or a port that is none.
     Host,
-    /// There is no pin, or more than [`MAX_PINS`].
+    /// There is no pin, or more than [`MAX_KEYS`].
     PinCount,
-    /// A pin is not a point on the curve.
+    /// A pin or the root key is not a point on the curve.
     Pin,
     /// The audience or the group is none that a token can name.
     Site,
@@ -121,7 +126,8 @@ impl From<Truncated> for ProvisionError {
 
 impl<'a> Provision<'a> {
     /// Puts together what a device is given. `host` is `HOST` or `HOST:PORT`: where a device on a network connects to,
-    /// and what its request for the WebSocket names. Without a port it is 80.
+    /// and what its request for the WebSocket names. Without a port it is 80. Of `trust`, which says who the hub is, a key that
+    /// has not proved itself is left out.
     ///
     /// # Errors
     ///
@@ -129,7 +135,7 @@ impl<'a> Provision<'a> {
     pub fn new(
         road: Road,
         host: &'a str,
-        pins: Pins,
+        trust: TrustStore,
         site: Site<'a>,
         scalar: Secret<SCALAR_LEN>,
         token: UnpackedToken<'a>,
@@ -152,7 +158,7 @@ impl<'a> Provision<'a> {
         Ok(Self {
             road,
             host,
-            pins,
+            trust,
             site,
             scalar,
             token,
@@ -168,7 +174,7 @@ impl<'a> Provision<'a> {
         let mut reader = Reader::new(checked(flash)?);
         let road = Road::from_byte(reader.u8()?).ok_or(ProvisionError::Road)?;
         let host = parse_text(&mut reader, ProvisionError::Host)?;
-        let pins = parse_pins(&mut reader)?;
+        let trust = parse_trust(&mut reader)?;
         let audience = parse_text(&mut reader, ProvisionError::Site)?;
         let group = parse_text(&mut reader, ProvisionError::Site)?;
         let site = Site {
@@ -181,7 +187,7 @@ impl<'a> Provision<'a> {
         let token =
             UnpackedToken::parse_exact(reader.bytes(token_len)?).map_err(ProvisionError::Token)?;
         reader.finish()?;
-        Self::new(road, host, pins, site, scalar, token)
+        Self::new(road, host, trust, site, scalar, token)
     }
 
     /// Writes the image to `out`; [`MAX_PROVISION_LEN`] bytes always do. It has the private key in it.
@@ -191,7 +197,7 @@ impl<'a> Provision<'a> {
     /// [`TooSmall`] when `out` does not take it.
     pub fn emit<'o>(&self, out: &'o mut [u8]) -> Result<&'o mut [u8], TooSmall> {
         let token = self.token.as_bytes();
-        let pin_count = self.pins.keys().count();
+        let pin_count = self.trust.keys().count();
         let group = self.site.group.unwrap_or_default();
         let anchors_len: usize = self.site.anchors.iter().map(anchor_len).sum();
         let len = MIN_LEN
@@ -208,8 +214,11 @@ impl<'a> Provision<'a> {
             .u16(u16::try_from(len).unwrap_or(u16::MAX))
             .u8(self.road.to_byte());
         emit_text(&mut writer, self.host);
-        writer.u8(u8::try_from(pin_count).unwrap_or(u8::MAX));
-        for key in self.pins.keys() {
+        writer
+            .bytes(&self.trust.root().to_bytes())
+            .u32(self.trust.root_counter())
+            .u8(u8::try_from(pin_count).unwrap_or(u8::MAX));
+        for key in self.trust.keys() {
             writer.bytes(&key.to_bytes());
         }
         emit_text(&mut writer, self.site.audience);
@@ -254,8 +263,8 @@ impl<'a> Provision<'a> {
 
     /// Returns the keys of the hub.
     #[must_use]
-    pub fn pins(&self) -> &Pins {
-        &self.pins
+    pub fn trust(&self) -> &TrustStore {
+        &self.trust
     }
 
     /// Returns where the device belongs.
@@ -303,18 +312,20 @@ fn checked(flash: &[u8]) -> Result<&[u8], ProvisionError> {
     content.get(HEADER_LEN..).ok_or(ProvisionError::Length)
 }
 
-fn parse_pins(reader: &mut Reader<'_>) -> Result<Pins, ProvisionError> {
+fn parse_trust(reader: &mut Reader<'_>) -> Result<TrustStore, ProvisionError> {
+    let root = parse_key(reader)?;
+    let root_counter = reader.u32()?;
     let pin_count = usize::from(reader.u8()?);
-    if !(1..=MAX_PINS).contains(&pin_count) {
+    if !(1..=MAX_KEYS).contains(&pin_count) {
         return Err(ProvisionError::PinCount);
     }
-    let mut pins = Pins::new(parse_pin(reader)?);
+    let mut trust = TrustStore::new(root, root_counter, parse_key(reader)?);
     for _ in 1..pin_count {
-        if !pins.add(parse_pin(reader)?) {
+        if !trust.add(parse_key(reader)?) {
             return Err(ProvisionError::PinCount);
         }
     }
-    Ok(pins)
+    Ok(trust)
 }
 
 fn parse_text<'a>(
@@ -351,6 +362,6 @@ fn anchor_len(anchor: &TrustAnchor) -> usize {
     1 + anchor.kid().len() + 1 + anchor.issuer().len() + PUBLIC_KEY_LEN
 }
 
-fn parse_pin(reader: &mut Reader<'_>) -> Result<PublicKey, ProvisionError> {
+fn parse_key(reader: &mut Reader<'_>) -> Result<PublicKey, ProvisionError> {
     PublicKey::from_bytes(reader.array()?).ok_or(ProvisionError::Pin)
 }

@@ -1,10 +1,10 @@
 use super::{
-    HASH_LEN, HEADER_LEN, MAX_PINS, MAX_PROVISION_LEN, Provision, ProvisionError, Road, Site,
-    split_host,
+    HASH_LEN, HEADER_LEN, MAX_KEYS, MAX_PROVISION_LEN, Provision, ProvisionError, ROOT_LEN, Road,
+    Site, split_host,
 };
 use crate::crypto::{Hash, Secret, SigningKey};
-use crate::handshake::Pins;
 use crate::token::{TokenReason, TrustAnchor, TrustAnchors, UnpackedToken};
+use crate::trust::TrustStore;
 
 const HOST: &str = "hub.example:7443";
 const TOKEN: [u8; 3 + 2 + 2 + 64] = {
@@ -14,19 +14,20 @@ const TOKEN: [u8; 3 + 2 + 2 + 64] = {
     token[2] = 2;
     token
 };
-const FIRST_PIN: usize = HEADER_LEN + 1 + 1 + HOST.len() + 1;
+const ROOT: usize = HEADER_LEN + 1 + 1 + HOST.len();
+const FIRST_PIN: usize = ROOT + ROOT_LEN + 1;
 
 fn key(byte: u8) -> SigningKey {
     SigningKey::from_scalar(&Secret::new([byte; 32])).expect("a small scalar is in range")
 }
 
-fn pins(count: usize) -> Pins {
-    let mut pins = Pins::new(*key(1).public_key());
+fn trust(count: usize) -> TrustStore {
+    let mut trust = TrustStore::new(*key(21).public_key(), 7, *key(1).public_key());
     for byte in 1..count {
         let byte = u8::try_from(byte).expect("a few pins");
-        assert!(pins.add(*key(byte + 1).public_key()));
+        assert!(trust.add(*key(byte + 1).public_key()));
     }
-    pins
+    trust
 }
 
 fn site() -> Site<'static> {
@@ -49,7 +50,7 @@ fn image(out: &mut [u8; MAX_PROVISION_LEN]) -> usize {
     let provision = Provision::new(
         Road::Network,
         HOST,
-        pins(2),
+        trust(2),
         site(),
         Secret::new([9; 32]),
         token,
@@ -76,7 +77,7 @@ fn what_was_written_is_read_and_written_again_the_same() {
     assert_eq!(provision.road(), Road::Network);
     assert_eq!(provision.host(), HOST);
     assert_eq!(provision.place(), ("hub.example", 7443));
-    assert!(provision.pins().keys().eq(pins(2).keys()));
+    assert_eq!(provision.trust(), &trust(2));
     let read = provision.site();
     assert_eq!((read.audience, read.group), ("hub", Some("yard")));
     assert!(read.anchors.iter().eq(site().anchors.iter()));
@@ -90,11 +91,11 @@ fn what_was_written_is_read_and_written_again_the_same() {
 #[test]
 fn every_number_of_pins_up_to_the_most_is_kept() {
     let token = UnpackedToken::parse_exact(&TOKEN).expect("the lengths are right");
-    for count in 1..=MAX_PINS {
+    for count in 1..=MAX_KEYS {
         let provision = Provision::new(
             Road::Network,
             HOST,
-            pins(count),
+            trust(count),
             site(),
             Secret::new([9; 32]),
             token,
@@ -102,7 +103,7 @@ fn every_number_of_pins_up_to_the_most_is_kept() {
         let mut out = [0; MAX_PROVISION_LEN];
         let image = provision.expect("the host is one").emit(&mut out);
         let parsed = Provision::parse(image.expect("it fits")).expect("it is good");
-        assert!(parsed.pins().keys().eq(pins(count).keys()), "{count}");
+        assert_eq!(parsed.trust(), &trust(count));
     }
 }
 
@@ -181,6 +182,8 @@ fn every_fault_behind_a_right_hash_has_its_name() {
     }
     assert_eq!(refusal(pin_count, 0), Some(ProvisionError::PinCount));
     assert_eq!(refusal(pin_count, 5), Some(ProvisionError::PinCount));
+    assert_eq!(refusal(ROOT, 2), Some(ProvisionError::Pin));
+    assert_eq!(refusal(ROOT + 1, 0), Some(ProvisionError::Pin));
     assert_eq!(refusal(FIRST_PIN, 2), Some(ProvisionError::Pin));
     assert_eq!(refusal(FIRST_PIN + 1, 0), Some(ProvisionError::Pin));
     assert_eq!(refusal(token_len, 1), Some(ProvisionError::Layout));
@@ -218,7 +221,7 @@ fn only_what_fits_a_line_of_http_is_a_host() {
         let refused = Provision::new(
             Road::SerialLine,
             host,
-            pins(1),
+            trust(1),
             site(),
             Secret::new([9; 32]),
             token,
@@ -229,7 +232,7 @@ fn only_what_fits_a_line_of_http_is_a_host() {
         Provision::new(
             Road::Network,
             &long[1..],
-            pins(1),
+            trust(1),
             site(),
             Secret::new([9; 32]),
             token
@@ -242,7 +245,7 @@ fn only_what_fits_a_line_of_http_is_a_host() {
 fn each_road_is_kept() {
     let token = UnpackedToken::parse_exact(&TOKEN).expect("the lengths are right");
     for road in [Road::Network, Road::SerialLine] {
-        let provision = Provision::new(road, HOST, pins(1), site(), Secret::new([9; 32]), token);
+        let provision = Provision::new(road, HOST, trust(1), site(), Secret::new([9; 32]), token);
         let mut out = [0; MAX_PROVISION_LEN];
         let image = provision.expect("the host is one").emit(&mut out);
         let parsed = Provision::parse(image.expect("it fits")).expect("it is good");
@@ -254,7 +257,7 @@ fn each_road_is_kept() {
 fn an_image_of_an_earlier_version_is_named_by_it() {
     let mut flash = [0xFF; MAX_PROVISION_LEN];
     image(&mut flash);
-    for version in [1, 2, 4] {
+    for version in [1, 2, 3, 5] {
         flash[4] = version;
         let refused = Provision::parse(&flash).err();
         assert_eq!(refused, Some(ProvisionError::Version(version)));

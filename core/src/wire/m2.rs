@@ -5,13 +5,17 @@ use crate::limits::{MAX_PAYLOAD_LEN, MAX_WINDOW, MIN_MTU, MIN_PAYLOAD_LEN, MIN_W
 use crate::reason::Reason;
 use crate::time::{TimeQuality, UnixMillis};
 use crate::token::UnpackedToken;
+use crate::trust::{KEY_NAME_LEN, KeyName, STATEMENT_LEN};
 use crate::wire::{
     ConnectionIds, Form, Line, MessageType, Mode, Reader, Writer, emit_head, parse_head,
 };
 
 /// Length of M2 in bytes in mode 0 on a link.
 pub const M2_LEN: usize =
-    M2_CLEAR_LEN + ANNOUNCEMENT_LEN + 1 + KEY_ID_LEN + SIGNATURE_LEN + TAG_LEN;
+    M2_CLEAR_LEN + ANNOUNCEMENT_LEN + 1 + KEY_NAME_LEN + SIGNATURE_LEN + TAG_LEN;
+
+/// Length of M2 in bytes in mode 0 on a link, with a statement about the responder's key.
+pub const M2_ROTATED_LEN: usize = M2_LEN + STATEMENT_LEN;
 
 /// Length of M2 in bytes in mode 1.
 pub const M2_PRESHARED_LEN: usize = M2_CLEAR_LEN + ANNOUNCEMENT_LEN + MAC_LEN + TAG_LEN;
@@ -22,11 +26,11 @@ pub const M2_CLEAR_LEN: usize = 46;
 /// Length of what the responder says of its clock and its limits.
 const ANNOUNCEMENT_LEN: usize = 17;
 
-/// Length of the name of a responder's key.
-const KEY_ID_LEN: usize = 16;
-
 /// The kind of credential that names the responder's key by the hash of it.
 const KIND_KEY_HASH: u8 = 0;
+
+/// The kind of credential that names it so, and has a statement about it.
+const KIND_ROTATED: u8 = 1;
 
 /// The kind of credential that is a token.
 const KIND_TOKEN: u8 = 2;
@@ -82,7 +86,9 @@ impl M2Clear {
     pub fn check_len(&self, message: &[u8], line: Line) -> Result<(), Reason> {
         let fits = match (self.mode, line) {
             (Mode::Resume | Mode::External, _) => message.len() == M2_PRESHARED_LEN,
-            (Mode::Full, Line::Stream | Line::Datagram) => message.len() == M2_LEN,
+            (Mode::Full, Line::Stream | Line::Datagram) => {
+                matches!(message.len(), M2_LEN | M2_ROTATED_LEN)
+            }
             // A token is measured once it is opened.
             (Mode::Full, Line::Channel(_)) => message.len() > M2_LEN,
         };
@@ -172,7 +178,9 @@ impl Announcement {
 #[derive(Debug, Clone, Copy)]
 pub enum ResponderCredential<'a> {
     /// The first 16 bytes of the hash of a hub's key.
-    KeyId([u8; KEY_ID_LEN]),
+    KeyId(KeyName),
+    /// The same, and a statement about that key, which nobody has looked at.
+    Rotated(KeyName, &'a [u8; STATEMENT_LEN]),
     /// An agent's token, on a channel.
     Token(UnpackedToken<'a>),
 }
@@ -183,7 +191,8 @@ impl ResponderCredential<'_> {
     pub fn message_len(&self) -> usize {
         match self {
             Self::KeyId(_) => M2_LEN,
-            Self::Token(token) => M2_LEN - KEY_ID_LEN + token.as_bytes().len(),
+            Self::Rotated(..) => M2_ROTATED_LEN,
+            Self::Token(token) => M2_LEN - KEY_NAME_LEN + token.as_bytes().len(),
         }
     }
 
@@ -191,6 +200,7 @@ impl ResponderCredential<'_> {
     pub fn emit(&self, writer: &mut Writer<'_>) {
         match self {
             Self::KeyId(id) => writer.u8(KIND_KEY_HASH).bytes(id),
+            Self::Rotated(id, statement) => writer.u8(KIND_ROTATED).bytes(id).bytes(*statement),
             Self::Token(token) => writer.u8(KIND_TOKEN).bytes(token.as_bytes()),
         };
     }
@@ -225,6 +235,9 @@ impl<'a> M2Signed<'a> {
         let is_channel = matches!(line, Line::Channel(_));
         let credential = match reader.u8()? {
             KIND_KEY_HASH if !is_channel => ResponderCredential::KeyId(*reader.array()?),
+            KIND_ROTATED if !is_channel => {
+                ResponderCredential::Rotated(*reader.array()?, reader.array()?)
+            }
             KIND_TOKEN if is_channel => {
                 let rest = plaintext
                     .get(ANNOUNCEMENT_LEN + 1..signed_len)

@@ -38,8 +38,8 @@ pub use m1::{
     SuiteList, TICKET_ID_LEN,
 };
 pub use m2::{
-    Announcement, Limits, M2_CLEAR_LEN, M2_LEN, M2_PRESHARED_LEN, M2Clear, M2Confirmed, M2Signed,
-    ResponderCredential,
+    Announcement, Limits, M2_CLEAR_LEN, M2_LEN, M2_PRESHARED_LEN, M2_ROTATED_LEN, M2Clear,
+    M2Confirmed, M2Signed, ResponderCredential,
 };
 pub use m3::{
     Credential, M3_MIN_LEN, M3_PREFIX_LEN, M3_PRESHARED_LEN, M3Confirmed, M3Sealed, MAX_PAD_LEN,

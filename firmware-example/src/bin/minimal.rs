@@ -27,6 +27,7 @@ use moorline_core::reason::Error;
 use moorline_core::revocation::Revocations;
 use moorline_core::time::{Instant, Now};
 use moorline_core::token::{Claims, Permissions, VerifiedClaims};
+use moorline_core::trust::{NoKeeper, TrustStore};
 use moorline_core::wire::{DATAGRAM_OVERHEAD, FRAME_OVERHEAD, Refuse};
 use moorline_firmware::backoff::Backoff;
 use moorline_firmware::board::{Board, FAILURE, exit};
@@ -39,7 +40,7 @@ fn main() -> ! {
     let Some(mut board) = Board::take() else {
         exit(FAILURE)
     };
-    let identity = match Identity::establish(board.provision, &mut board.entropy) {
+    let mut identity = match Identity::establish(board.provision, &mut board.entropy) {
         Ok(identity) => identity,
         Err(error) => {
             defmt::error!("cannot start: {}", error);
@@ -49,7 +50,7 @@ fn main() -> ! {
     let memory = MEMORY.take();
     let mut backoff = Backoff::new();
     loop {
-        let lost = match serve(&identity, &mut board, memory) {
+        let lost = match serve(&mut identity, &mut board, memory) {
             Ok(never) => match never {},
             Err(lost) => lost,
         };
@@ -64,16 +65,20 @@ fn main() -> ! {
 
 /// Opens the link and answers on the channel, until the link is lost.
 fn serve(
-    identity: &Identity,
+    identity: &mut Identity,
     board: &mut Board,
     memory: &mut Memory,
 ) -> Result<Infallible, DriverError<LineError>> {
     let mut line = Line::new(&mut board.uart, board.clock);
     line.drain();
     let mut clock = board.clock;
+    if let Some(followed) = memory.followed.take() {
+        identity.follow(followed);
+    }
     let mut machine = Machine {
         clock: &mut clock,
         entropy: &mut board.entropy,
+        keeper: &mut memory.followed,
     };
     let ephemeral = EphemeralKey::generate(machine.entropy).map_err(Error::from)?;
     let mut link = Link::connect(
@@ -130,6 +135,7 @@ fn serve(
                 responder: &responder,
                 gate: &mut memory.desk,
             }),
+            keeper: &mut NoKeeper,
         };
         let payload = arrived.and_then(|len| memory.payload.get_mut(..len));
         let carried = match payload {
@@ -221,6 +227,8 @@ struct Memory {
     wire: [u8; delimited_len(MESSAGE_LEN)],
     payload: [u8; PAYLOAD_LEN],
     inner: [u8; INNER_LEN],
+    /// Whom the device takes for its hub from the next link on, once that changes.
+    followed: Option<TrustStore>,
 }
 
 static MEMORY: ConstStaticCell<Memory> = ConstStaticCell::new(Memory {
@@ -235,6 +243,7 @@ static MEMORY: ConstStaticCell<Memory> = ConstStaticCell::new(Memory {
     wire: [0; delimited_len(MESSAGE_LEN)],
     payload: [0; PAYLOAD_LEN],
     inner: [0; INNER_LEN],
+    followed: None,
 });
 
 /// Longest payload of a frame on the link in bytes.

@@ -22,6 +22,7 @@ use moorline_core::handshake::Responder;
 use moorline_core::limits::MAX_HANDSHAKE_LEN;
 use moorline_core::message::{Alert, AlertCode};
 use moorline_core::token::MAX_UNPACKED_LEN;
+use moorline_core::trust::NoKeeper;
 use moorline_core::wire::Form;
 use moorline_firmware::board::{Board, FAILURE, SUCCESS, exit};
 
@@ -84,6 +85,7 @@ fn play(board: &mut Board) -> Option<()> {
         now: at(3000),
         entropy: &mut line.entropy[0],
         responding: None,
+        keeper: &mut NoKeeper,
     };
     line.len = line.ends[0]
         .update_keys(&mut context, &mut line.message)
@@ -120,6 +122,7 @@ impl Line<'_> {
                 now: at(millis),
                 entropy: &mut self.entropy[to],
                 responding: responding((to == 1).then_some(&self.responder), &mut self.door),
+                keeper: &mut NoKeeper,
             };
             let message = arrived.get_mut(..self.len).unwrap_or_default();
             let outcome = self.ends[to].handle_message(message, &mut context, &mut self.message);

@@ -80,8 +80,12 @@ pub enum AdminAnswer {
 pub struct Invitation {
     /// Where the hub serves its WebSocket: `ws://HOST:PORT/ws`.
     pub url: String,
-    /// The hub's public key, which the newcomer pins: the uncompressed point in base64url.
+    /// The hub's public key, which the newcomer trusts: the uncompressed point in base64url.
     pub hub_key: String,
+    /// The hub's root key, which says who follows that key: the uncompressed point in base64url.
+    pub root_key: String,
+    /// The counter of the root's last statement.
+    pub root_counter: u32,
     /// The name that the newcomer will have.
     pub name: String,
     /// The code, good once; or an external key: its name, a colon, and itself, in base64url.
@@ -106,8 +110,12 @@ impl std::fmt::Debug for Invitation {
 pub struct Credential {
     /// The hub's name.
     pub hub: String,
-    /// The hub's public key, which the peer pins: the uncompressed point in base64url.
+    /// The hub's public key, which the peer trusts: the uncompressed point in base64url.
     pub hub_key: String,
+    /// The hub's root key, which says who follows that key: the uncompressed point in base64url.
+    pub root_key: String,
+    /// The counter of the root's last statement.
+    pub root_counter: u32,
     /// The issuer's public key, with which the peer judges the tokens of others: the uncompressed point in base64url.
     pub issuer_key: String,
     /// The name of the issuer's key in tokens.

@@ -157,14 +157,11 @@ fn enrol(name: &str, mut peer: Peer, shared: &Shared) -> Result<Credential, Stri
     registry
         .enrol(name, peer)
         .map_err(|error| error.to_string())?;
-    let identity = shared
-        .keys
-        .identities
-        .first()
-        .ok_or("the hub has no identity")?;
     Ok(Credential {
         hub: config.name.clone(),
-        hub_key: encode_key(identity.public_key()),
+        hub_key: encode_key(shared.keys.identity_key()),
+        root_key: encode_key(&shared.keys.root),
+        root_counter: shared.keys.succession.root_counter,
         issuer_key: encode_key(shared.keys.issuer.public_key()),
         issuer_kid: shared.keys.issuer_kid(),
         group,
@@ -199,8 +196,6 @@ fn invite(
         .unwrap_or_else(PoisonError::into_inner)
         .check_invitation(name, peer.role)
         .map_err(|error| error.to_string())?;
-    let identity = shared.keys.identities.first();
-    let identity = identity.ok_or("the hub has no identity")?;
     let now = clock::now().unix.secs();
     let expires_at = now.saturating_add(seconds);
     let code = if with_key {
@@ -213,7 +208,9 @@ fn invite(
     };
     Ok(Invitation {
         url: format!("ws://{}/ws", config.listen),
-        hub_key: encode_key(identity.public_key()),
+        hub_key: encode_key(shared.keys.identity_key()),
+        root_key: encode_key(&shared.keys.root),
+        root_counter: shared.keys.succession.root_counter,
         name: name.into(),
         code: code.map_err(|error| error.to_string())?,
         expires_at,

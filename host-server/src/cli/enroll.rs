@@ -117,7 +117,8 @@ impl EnrollArguments {
         match ask(&data_dir, &request)? {
             AdminAnswer::Enrolled(credential) => {
                 if is_own_key {
-                    profile.store(&credential)?;
+                    profile.newcomers_trust_file().forget()?;
+                    profile.enrol(&credential)?;
                 }
                 // Whose key is elsewhere must carry the credential there: it is printed.
                 output::enrolled(json || !is_own_key, &credential)
@@ -143,6 +144,6 @@ pub(super) fn revoke(
     }
 }
 
-fn data_dir(given: Option<PathBuf>) -> PathBuf {
+pub(super) fn data_dir(given: Option<PathBuf>) -> PathBuf {
     given.unwrap_or_else(|| Config::default().data_dir)
 }

@@ -6,7 +6,8 @@ use base64ct::{Base64UrlUnpadded, Encoding};
 use clap::Args;
 use futures_lite::future;
 use moorline_core::crypto::Secret;
-use moorline_core::handshake::{ExternalKey, Pins};
+use moorline_core::handshake::ExternalKey;
+use moorline_core::trust::TrustStore;
 use moorline_core::wire::EnrolmentCode;
 use zeroize::Zeroizing;
 
@@ -22,6 +23,12 @@ pub struct JoinArguments {
     /// The hub's public key, as `moorline enroll --code` prints it.
     #[arg(long)]
     hub_key: String,
+    /// The hub's root key, printed beside it.
+    #[arg(long)]
+    root_key: String,
+    /// How often the root key has spoken, printed beside it unless it is zero.
+    #[arg(long, default_value_t = 0, value_name = "NUMBER")]
+    root_counter: u32,
     /// The code; without it, it is read from the standard input, where other users of the machine do not see it.
     #[arg(long, env = "MOORLINE_CODE", hide_env_values = true)]
     code: Option<String>,
@@ -30,8 +37,11 @@ pub struct JoinArguments {
 impl JoinArguments {
     /// Makes a key unless there is one, enrols it, and stores the credential.
     pub(super) fn run(self, profile: &Profile, json: bool) -> Result<(), Failure> {
-        let hub_key = decode_key(&self.hub_key)
-            .ok_or_else(|| Failure::Usage("--hub-key is no point on P-256".into()))?;
+        let point = |text: &str, name: &str| {
+            decode_key(text).ok_or_else(|| Failure::Usage(format!("{name} is no point on P-256")))
+        };
+        let hub_key = point(&self.hub_key, "--hub-key")?;
+        let root_key = point(&self.root_key, "--root-key")?;
         let code = Zeroizing::new(match self.code {
             Some(code) => code,
             None => read_code()?,
@@ -41,12 +51,16 @@ impl JoinArguments {
             Err(ProfileError::NoKey(_)) => profile.create_key()?,
             other => other?,
         };
-        let pins = Pins::new(hub_key);
+        let trust = TrustStore::new(root_key, self.root_counter, hub_key);
+        let keeper = profile.newcomers_trust_file();
+        keeper.forget()?;
         future::block_on(async {
             let joined = match &code {
-                Opener::Code(code) => Newcomer::join(&self.url, &pins, &hub_key, &key, *code).await,
+                Opener::Code(code) => {
+                    Newcomer::join(&self.url, &trust, Some(&keeper), &key, *code).await
+                }
                 Opener::Key(external) => {
-                    Newcomer::join_with_key(&self.url, &pins, &hub_key, &key, external).await
+                    Newcomer::join_with_key(&self.url, &trust, Some(&keeper), &key, external).await
                 }
             };
             let newcomer = joined.map_err(|error| match error {
@@ -55,7 +69,7 @@ impl JoinArguments {
                 }
                 other => other.into(),
             })?;
-            profile.store(newcomer.credential())?;
+            profile.enrol(newcomer.credential())?;
             let credential = newcomer.credential().clone();
             newcomer.finish().await?;
             output::enrolled(json, &credential)

@@ -1,12 +1,13 @@
 //! The command line `moorline`.
 //!
 //! Exit codes, for scripts: 0 done; 1 the agent ran the command and says that it failed; 2 the command line, the
-//! profile or the key file is wrong; 3 the hub is not reached, or is not the one whose key is pinned; 4 the hub
+//! profile or the key file is wrong; 3 the hub is not reached, or is not the one whose key is trusted; 4 the hub
 //! refuses the token or the permission; 5 no such agent, it is offline, or it has left no prekey; 6 no answer in time.
 
 mod enroll;
 mod follow;
 mod join;
+mod keys;
 mod log_lines;
 mod offline;
 mod output;
@@ -22,6 +23,7 @@ use clap::{Args, Parser, Subcommand};
 pub use enroll::EnrollArguments;
 pub use follow::{LogsArguments, WatchArguments};
 pub use join::JoinArguments;
+pub use keys::KeysCommand;
 use moorline_core::message::{OfflineRefusal, RouteRefusal};
 pub use offline::{OfflineArguments, RepliesArguments};
 use output::printable;
@@ -31,7 +33,7 @@ pub use send::SendArguments;
 
 use crate::admin::AdminError;
 use crate::client::{ClientError, Profile, ProfileError};
-use crate::store::encode_key;
+use crate::store::{StoreError, encode_key};
 
 /// Commands devices over a Moorline hub.
 #[derive(Debug, Parser)]
@@ -60,6 +62,9 @@ enum Command {
     Enroll(EnrollArguments),
     /// Enrols the key of the home folder with a hub, by a code that its operator gave out.
     Join(JoinArguments),
+    /// Shows or rotates the identity key of the hub on this machine.
+    #[command(subcommand)]
+    Keys(KeysCommand),
     /// Shuts a peer out of the hub on this machine and ends its sessions.
     Revoke(RevokeArguments),
     /// Writes the image that an agent's flash is given: its key, its token and the hub's pin.
@@ -97,6 +102,8 @@ enum Failure {
     Admin(#[from] AdminError),
     #[error(transparent)]
     Client(#[from] ClientError),
+    #[error(transparent)]
+    Keys(#[from] StoreError),
     #[error("the hub refuses: {0}")]
     Refused(String),
     #[error("{0}")]
@@ -113,7 +120,7 @@ impl Failure {
     fn code(&self) -> u8 {
         match self {
             Self::Agent(_) | Self::Print(_) => 1,
-            Self::Profile(_) | Self::Usage(_) => 2,
+            Self::Profile(_) | Self::Keys(_) | Self::Usage(_) => 2,
             Self::Refused(_) => 4,
             Self::Admin(_) => 3,
             Self::NoReply(_) => 6,
@@ -133,6 +140,7 @@ impl Failure {
                 | ClientError::Address(_)
                 | ClientError::Ledger(_)
                 | ClientError::TooManyOpen
+                | ClientError::TrustNotStored
                 | ClientError::NotKept(OfflineRefusal::TooLong) => 2,
                 _ => 3,
             },
@@ -175,6 +183,7 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Enroll(enroll) => enroll.run(&profile, json),
         Command::Join(join) => join.run(&profile, json),
         Command::Revoke(RevokeArguments { name, data_dir }) => enroll::revoke(name, data_dir, json),
+        Command::Keys(keys) => keys.run(json),
         Command::Provision(provision) => provision.run(&profile, json),
         Command::Renew(renew) => renew.run(&profile, json),
         Command::Agents => send::agents(&profile, json),

@@ -59,15 +59,20 @@ pub(super) fn invited(json: bool, invitation: &Invitation) -> Result<(), Failure
         let groups = letters.chunks(4).map(|group| group.iter().collect());
         groups.collect::<Vec<String>>().join("-")
     };
+    let counter = match invitation.root_counter {
+        0 => String::new(),
+        counter => format!(" --root-counter {counter}"),
+    };
     let text = format!(
         "code  {}   for {}, good once until {} (seconds since 1970)\n\n\
-         where {} is, type:\n  moorline join {} --hub-key {}",
+         where {} is, type:\n  moorline join {} --hub-key {} --root-key {}{counter}",
         code,
         invitation.name,
         invitation.expires_at,
         invitation.name,
         invitation.url,
-        invitation.hub_key
+        invitation.hub_key,
+        invitation.root_key
     );
     print(json, &value, &text)
 }

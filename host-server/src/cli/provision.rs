@@ -70,8 +70,8 @@ impl ProvisionArguments {
             group: credential.group.as_deref(),
             anchors: credential.anchors()?,
         };
-        let pins = credential.pins()?;
-        let provision = Provision::new(self.road.into(), host, pins, site, key.to_scalar(), token)
+        let trust = profile.trust(&credential)?;
+        let provision = Provision::new(self.road.into(), host, trust, site, key.to_scalar(), token)
             .map_err(|error| match error {
                 ProvisionError::Host => Failure::Usage(format!("{host}: not HOST:PORT")),
                 other => Failure::Usage(format!("no image can say this: {other:?}")),

@@ -35,13 +35,14 @@ fn with_credential(
     if clock::now().unix.secs() >= credential.expires_at {
         return Err(ProfileError::Expired(credential.name).into());
     }
-    let pins = credential.pins()?;
+    let (trust, keeper) = (profile.trust(&credential)?, profile.trust_file());
     let mut buffer = [0; MAX_UNPACKED_LEN];
     let anchors = credential.anchors()?;
     let commander = Commander {
         key: &key,
         token: credential.token(&mut buffer)?,
-        pins: &pins,
+        trust: &trust,
+        keeper: Some(&keeper),
         anchors: &anchors,
         audience: &credential.hub,
     };

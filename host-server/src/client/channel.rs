@@ -7,6 +7,7 @@ use moorline_core::message::{Alert, AlertCode};
 use moorline_core::reason::{Error, Reason};
 use moorline_core::time::Instant;
 use moorline_core::token::AgentId;
+use moorline_core::trust::NoKeeper;
 
 use super::link::{OFFER, PAYLOAD_LEN, ephemeral_key, settings};
 use super::{ClientError, Commander};
@@ -103,6 +104,7 @@ impl<'k> Channel<'k> {
             now: clock::now(),
             entropy: &mut SystemEntropy,
             responding: None,
+            keeper: &mut NoKeeper,
         };
         let outcome = self
             .datagram
@@ -126,6 +128,7 @@ impl<'k> Channel<'k> {
             now: clock::now(),
             entropy: &mut SystemEntropy,
             responding: None,
+            keeper: &mut NoKeeper,
         };
         let outcome = self.datagram.handle_deadline(&mut context, &mut self.out);
         let send = outcome.send.map(<[u8]>::to_vec);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_lite::future;
 use moorline_core::connection::NewToken;
 use moorline_core::crypto::{PUBLIC_KEY_LEN, PublicKey, SigningKey};
-use moorline_core::handshake::{Pins, Ticket};
+use moorline_core::handshake::Ticket;
 use moorline_core::limits::RESEND_MILLIS;
 use moorline_core::message::{
     Command, ENVELOPE_HEADER_LEN, Envelope, FromAgent, FromHub, Reply, Request, Response,
@@ -15,11 +15,13 @@ use moorline_core::message::{
 use moorline_core::reason::Reason;
 use moorline_core::time::Instant;
 use moorline_core::token::{AgentId, TrustAnchors, UnpackedToken};
+use moorline_core::trust::TrustStore;
 
 use super::ClientError;
 use super::again::Again;
 use super::channel::{Channel, Step};
 use super::link::{Got, Link, PATIENCE, PAYLOAD_LEN};
+use super::trust_file::TrustFile;
 use crate::clock;
 
 /// Milliseconds after which a channel over datagrams that is not open is begun again: by then all its messages have been
@@ -33,8 +35,10 @@ pub struct Commander<'k> {
     pub key: &'k SigningKey,
     /// Its token.
     pub token: UnpackedToken<'k>,
-    /// The hub's keys.
-    pub pins: &'k Pins,
+    /// The keys that it takes for the hub's.
+    pub trust: &'k TrustStore,
+    /// Where they are kept when they change; without one it does not follow the hub to another key.
+    pub keeper: Option<&'k TrustFile>,
     /// The issuers whose tokens count: agents show theirs.
     pub anchors: &'k TrustAnchors,
     /// The audience that an agent's token must name: the hub's name.

@@ -31,9 +31,14 @@ pub enum ClientError {
         /// Why.
         error: String,
     },
-    /// What answers there is not the hub whose key is pinned.
-    #[error("this hub does not prove the pinned key ({0:?}): nothing was told to it")]
+    /// What answers there is not the hub whose key is trusted, nor one that follows it.
+    #[error("this hub does not prove the key that is trusted ({0:?}): nothing was told to it")]
     WrongHub(Reason),
+    /// The hub has another key, as it may, and that cannot be stored.
+    #[error(
+        "the hub has a new key, and it cannot be stored in the home folder: nothing was told to it"
+    )]
+    TrustNotStored,
     /// The hub refuses the token.
     #[error("the hub refuses this token: it is expired, revoked, or not this hub's")]
     CredentialRefused,

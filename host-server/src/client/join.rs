@@ -1,15 +1,16 @@
 //! Enrolment with a code or an external key (PROTOCOL.md §2.9, §2.12).
 
 use moorline_core::connection::NewToken;
-use moorline_core::crypto::{PUBLIC_KEY_LEN, PublicKey, SigningKey};
-use moorline_core::handshake::{ExternalKey, Pins, Shown};
+use moorline_core::crypto::{PUBLIC_KEY_LEN, SigningKey};
+use moorline_core::handshake::{ExternalKey, Shown};
 use moorline_core::message::ToHub;
 use moorline_core::token::{UnpackedToken, UnverifiedClaims};
+use moorline_core::trust::TrustStore;
 use moorline_core::wire::EnrolmentCode;
 
 use super::again::Again;
-use super::link::{Got, Link};
-use super::{ClientError, ProfileError};
+use super::link::{Got, Link, WantedHub};
+use super::{ClientError, ProfileError, TrustFile};
 use crate::admin::Credential;
 use crate::store::{PeerRole, encode_key};
 
@@ -24,21 +25,22 @@ pub struct Newcomer<'k> {
 }
 
 impl<'k> Newcomer<'k> {
-    /// Enrols the holder of `key` with the hub at `url`, whose key is `hub_key`, by `code`. The code is spent when this
-    /// returns.
+    /// Enrols the holder of `key` with the hub at `url`, which it knows by `trust`, by `code`. The code is spent when this
+    /// returns. `keeper` keeps whom it trusts, where the hub has changed its key meanwhile.
     ///
     /// # Errors
     ///
     /// [`ClientError`]; a hub that is not proved learns nothing of the code.
     pub async fn join(
         url: &str,
-        pins: &'k Pins,
-        hub_key: &PublicKey,
+        trust: &'k TrustStore,
+        keeper: Option<&'k TrustFile>,
         key: &'k SigningKey,
         code: EnrolmentCode<'k>,
     ) -> Result<Self, ClientError> {
-        let link = Link::open_as(url, key, Shown::Code(code), pins, None).await?;
-        Self::enrolled(link, url, hub_key, None, None).await
+        let hub = WantedHub { trust, keeper };
+        let link = Link::open_as(url, key, Shown::Code(code), hub, None).await?;
+        Self::enrolled(link, url, trust, None, None).await
     }
 
     /// Enrols the holder of `key` with the hub at `url` as [`Newcomer::join`] does, by an external key that the hub was
@@ -49,20 +51,21 @@ impl<'k> Newcomer<'k> {
     /// [`ClientError`].
     pub async fn join_with_key(
         url: &str,
-        pins: &'k Pins,
-        hub_key: &PublicKey,
+        trust: &'k TrustStore,
+        keeper: Option<&'k TrustFile>,
         key: &'k SigningKey,
         external: &'k ExternalKey,
     ) -> Result<Self, ClientError> {
         let shows = Shown::ExternalKey(external);
-        let link = Link::open_as(url, key, shows, pins, None).await?;
+        let hub = WantedHub { trust, keeper };
+        let link = Link::open_as(url, key, shows, hub, None).await?;
         let own = key.public_key().to_bytes();
         let mut message = [0; PUBLIC_KEY_LEN + 8];
         let message = ToHub::RenewToken { key: Some(&own) }
             .encode(&mut message)
             .map_err(|_| ClientError::TooLong)?;
         let asks = Some(&*message);
-        Self::enrolled(link, url, hub_key, Some(key), asks).await
+        Self::enrolled(link, url, trust, Some(key), asks).await
     }
 
     /// Waits for the token, which has to be asked for where `asks` says how. Over datagrams it is asked for again, and the
@@ -70,7 +73,7 @@ impl<'k> Newcomer<'k> {
     async fn enrolled(
         mut link: Link<'k>,
         url: &str,
-        hub_key: &PublicKey,
+        trust: &TrustStore,
         proves: Option<&'k SigningKey>,
         asks: Option<&[u8]>,
     ) -> Result<Self, ClientError> {
@@ -94,7 +97,9 @@ impl<'k> Newcomer<'k> {
         let claims = claims.claims_unverified();
         let credential = Credential {
             hub: claims.issuer.as_str().into(),
-            hub_key: encode_key(hub_key),
+            hub_key: encode_key(trust.current()),
+            root_key: encode_key(trust.root()),
+            root_counter: trust.root_counter(),
             issuer_key: encode_key(&enrolled.issuer_key),
             issuer_kid: claims.kid.as_str().into(),
             group: enrolled.group,

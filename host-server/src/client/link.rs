@@ -9,14 +9,16 @@ use moorline_core::connection::{
     Closure, Connection, Context, Event, Heartbeat, NewToken, Settings,
 };
 use moorline_core::crypto::{EphemeralKey, PublicKey, SigningKey};
-use moorline_core::handshake::{Initiator, Offer, Pins, Shown, SingleUse, Ticket, Wanted};
+use moorline_core::handshake::{Initiator, Offer, Shown, SingleUse, Ticket, Wanted};
 use moorline_core::message::{Alert, AlertCode, Envelope, FromHub};
 use moorline_core::reason::{Error, Reason};
 use moorline_core::time::Instant;
+use moorline_core::trust::{NoKeeper, TrustKeeper, TrustStore};
 use moorline_core::wire::{Form, SuiteList};
 
 use super::again::Again;
 use super::road::{Place, Road, addresses};
+use super::trust_file::TrustFile;
 use super::{ClientError, Commander};
 use crate::clock;
 use crate::entropy::SystemEntropy;
@@ -60,10 +62,21 @@ pub(super) fn ephemeral_key() -> Result<EphemeralKey, ClientError> {
 pub(super) struct Link<'k> {
     road: Road,
     line: ClientLine<'k>,
+    /// Where it is kept whom the client trusts.
+    keeper: Option<TrustFile>,
     parts: Parts,
     /// Why the last datagram was dropped: if nothing better comes, that is what is wrong.
     dropped: Option<Reason>,
     out: Vec<u8>,
+}
+
+/// Whom a client takes for its hub.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct WantedHub<'k> {
+    /// The keys that it takes.
+    pub(super) trust: &'k TrustStore,
+    /// Where they are kept when they change.
+    pub(super) keeper: Option<&'k TrustFile>,
 }
 
 /// What one wait brought.
@@ -114,22 +127,26 @@ impl<'k> Link<'k> {
         ticket: Option<Ticket>,
     ) -> Result<Self, ClientError> {
         let shows = Shown::Token(commander.token);
-        Self::open_as(url, commander.key, shows, commander.pins, ticket).await
+        let hub = WantedHub {
+            trust: commander.trust,
+            keeper: commander.keeper,
+        };
+        Self::open_as(url, commander.key, shows, hub, ticket).await
     }
 
-    /// Opens a link to the hub at `url`, whose keys are `pins`, as the holder of `key` who `shows` this.
+    /// Opens a link to the hub at `url`, which is `hub`, as the holder of `key` who `shows` this.
     pub(super) async fn open_as(
         url: &str,
         key: &'k SigningKey,
         shows: Shown<'k>,
-        pins: &'k Pins,
+        hub: WantedHub<'k>,
         ticket: Option<Ticket>,
     ) -> Result<Self, ClientError> {
         let place = Place::parse(url)?;
         let initiator = Initiator {
             key,
             shows,
-            wanted: Wanted::Hub(pins, place.form()),
+            wanted: Wanted::Hub(hub.trust, place.form()),
             offer: Offer {
                 mtu: place.mtu(),
                 ..OFFER
@@ -137,11 +154,11 @@ impl<'k> Link<'k> {
         };
         let opened = match place {
             Place::WebSocket(url) => match in_time(Road::open_websocket(url)).await {
-                Ok(road) => Self::authenticate(road, initiator, ticket).await,
+                Ok(road) => Self::authenticate(road, initiator, hub.keeper, ticket).await,
                 Err(error) => Err(error),
             },
             Place::Udp { host, port, .. } => match in_time(addresses(host, port)).await {
-                Ok(addresses) => Self::open_udp(&addresses, initiator, ticket).await,
+                Ok(addresses) => Self::open_udp(&addresses, initiator, hub.keeper, ticket).await,
                 Err(error) => Err(error),
             },
         };
@@ -162,6 +179,7 @@ impl<'k> Link<'k> {
     async fn open_udp(
         addresses: &[SocketAddr],
         initiator: Initiator<'k>,
+        keeper: Option<&'k TrustFile>,
         mut ticket: Option<Ticket>,
     ) -> Result<Self, ClientError> {
         let mut last = std::io::Error::from(ErrorKind::NotFound);
@@ -169,7 +187,7 @@ impl<'k> Link<'k> {
             let opened = async {
                 let road = Road::open_udp(*address).await?;
                 // A ticket is shown once.
-                Self::authenticate(road, initiator, ticket.take()).await
+                Self::authenticate(road, initiator, keeper, ticket.take()).await
             };
             match opened.await {
                 Err(ClientError::Stream(error)) => last = error,
@@ -182,6 +200,7 @@ impl<'k> Link<'k> {
     async fn authenticate(
         road: Road,
         initiator: Initiator<'k>,
+        keeper: Option<&'k TrustFile>,
         ticket: Option<Ticket>,
     ) -> Result<Self, ClientError> {
         let form = match initiator.wanted {
@@ -201,6 +220,7 @@ impl<'k> Link<'k> {
         let mut link = Self {
             road,
             line,
+            keeper: keeper.cloned(),
             parts: Parts::default(),
             dropped: None,
             out,
@@ -316,10 +336,15 @@ impl<'k> Link<'k> {
         }
         let len = message.as_ref().map_or(0, Vec::len);
         let outcome = {
+            let keeper: &mut dyn TrustKeeper = match &mut self.keeper {
+                Some(keeper) => keeper,
+                None => &mut NoKeeper,
+            };
             let mut context = Context {
                 now: clock::now(),
                 entropy: &mut SystemEntropy,
                 responding: None,
+                keeper,
             };
             match &mut message {
                 Some(message) => {
@@ -407,9 +432,13 @@ fn handshake_error(reason: Reason) -> ClientError {
     match reason {
         Reason::RefusedCredential => ClientError::CredentialRefused,
         Reason::RefusedOverload | Reason::Rejected => ClientError::Overloaded,
-        Reason::NotPinned | Reason::ResponderSignature | Reason::Unsealed => {
-            ClientError::WrongHub(reason)
-        }
+        Reason::NotPinned
+        | Reason::ResponderSignature
+        | Reason::RotationSignature
+        | Reason::RotationOld
+        | Reason::RotationKey
+        | Reason::Unsealed => ClientError::WrongHub(reason),
+        Reason::Storage => ClientError::TrustNotStored,
         other => ClientError::Ended(Closure::Refused(other)),
     }
 }

@@ -1,7 +1,7 @@
 //! A commander's side of the line, for programs.
 //!
-//! A [`Client`] is connected once its hub is proved and its token accepted. It takes the hub for whom the pinned key
-//! says and for nobody else. Commands go over a channel of its own to each agent, which proves itself by its token; the
+//! A [`Client`] is connected once its hub is proved and its token accepted. It takes the hub for whom the keys
+//! say that it trusts, and for nobody else. Commands go over a channel of its own to each agent, which proves itself by its token; the
 //! hub carries them and can neither read nor forge them. A command to an agent that is away is left for it with
 //! [`Client::send_offline`]; the [`Ledger`] holds what opens its reply.
 //!
@@ -16,12 +16,14 @@
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let profile = Profile::new(Path::new("/home/alice/.config/moorline"));
 //! let (key, credential) = (profile.key()?, profile.credential()?);
-//! let (pins, anchors) = (credential.pins()?, credential.anchors()?);
+//! let (trust, anchors) = (profile.trust(&credential)?, credential.anchors()?);
+//! let keeper = profile.trust_file();
 //! let mut buffer = [0; MAX_UNPACKED_LEN];
 //! let commander = Commander {
 //!     key: &key,
 //!     token: credential.token(&mut buffer)?,
-//!     pins: &pins,
+//!     trust: &trust,
+//!     keeper: Some(&keeper),
 //!     anchors: &anchors,
 //!     audience: &credential.hub,
 //! };
@@ -51,6 +53,7 @@ mod profile;
 mod reports;
 mod road;
 mod staged;
+mod trust_file;
 
 pub use commander::{Agent, Client, Commander, Sent};
 pub use error::ClientError;
@@ -60,3 +63,4 @@ pub use offline::{OfflineOrder, OfflineOutcome};
 pub use profile::{Profile, ProfileError};
 pub use reports::Report;
 pub use staged::Staged;
+pub use trust_file::TrustFile;

@@ -3,14 +3,15 @@
 use std::path::{Path, PathBuf};
 
 use moorline_core::crypto::{Secret, SigningKey};
-use moorline_core::handshake::{Pins, Ticket};
+use moorline_core::handshake::Ticket;
 use moorline_core::token::{
     AgentId, MAX_COMPACT_LEN, MAX_UNPACKED_LEN, TokenReason, TrustAnchor, TrustAnchors,
     UnpackedToken, UnverifiedClaims,
 };
+use moorline_core::trust::TrustStore;
 use zeroize::Zeroizing;
 
-use super::Ledger;
+use super::{Ledger, TrustFile};
 use crate::admin::Credential;
 use crate::store::{
     KeyFileError, StoreError, create_key, decode_key, load_key, make_private_dir, replace,
@@ -21,6 +22,8 @@ pub(super) const KEY_NAME: &str = "key";
 pub(super) const CREDENTIAL_NAME: &str = "credential.json";
 const TICKETS_NAME: &str = "tickets";
 const LEDGER_NAME: &str = "offline";
+const TRUST_NAME: &str = "trust";
+const NEWCOMERS_TRUST_NAME: &str = "trust-of-newcomer";
 
 /// A folder that holds who a commander is.
 #[derive(Debug, Clone)]
@@ -53,6 +56,11 @@ pub enum ProfileError {
     /// The token has expired.
     #[error("the token has expired; enrol again: `moorline enroll commander {0} …`")]
     Expired(String),
+    /// The keys that are taken for the hub's are damaged.
+    #[error(
+        "{0}: not a list of the hub's keys; enrol again, or remove it if the hub's key was never revoked"
+    )]
+    BadTrust(PathBuf),
     /// The key failed.
     #[error(transparent)]
     Key(#[from] KeyFileError),
@@ -195,6 +203,43 @@ impl Profile {
         }
     }
 
+    /// Returns where this profile keeps which keys are its hub's, once they have changed.
+    #[must_use]
+    pub fn trust_file(&self) -> TrustFile {
+        TrustFile::new(self.folder.join(TRUST_NAME))
+    }
+
+    /// Returns the keys that this profile takes for its hub's: those of `credential`, and what has become of them.
+    ///
+    /// # Errors
+    ///
+    /// [`ProfileError`].
+    pub fn trust(&self, credential: &Credential) -> Result<TrustStore, ProfileError> {
+        let enrolled = credential.trust()?;
+        let kept = self.trust_file().read()?;
+        // What was kept of another hub says nothing about this one.
+        Ok(kept
+            .filter(|kept| kept.root() == enrolled.root())
+            .unwrap_or(enrolled))
+    }
+
+    /// Returns where a newcomer keeps which keys are the hub's that it joins, until [`Profile::enrol`].
+    #[must_use]
+    pub fn newcomers_trust_file(&self) -> TrustFile {
+        TrustFile::new(self.folder.join(NEWCOMERS_TRUST_NAME))
+    }
+
+    /// Writes the credential of a new enrolment, which says anew which keys are the hub's, and what a newcomer has kept.
+    ///
+    /// # Errors
+    ///
+    /// [`ProfileError`].
+    pub fn enrol(&self, credential: &Credential) -> Result<(), ProfileError> {
+        self.trust_file().forget()?;
+        self.store(credential)?;
+        self.newcomers_trust_file().replace(&self.trust_file())
+    }
+
     /// Returns what is kept about offline commands.
     #[must_use]
     pub fn ledger(&self) -> Ledger {
@@ -241,17 +286,21 @@ impl Credential {
         })
     }
 
-    /// Returns the pins of the hub.
+    /// Returns the keys of the hub, as they were at the enrolment.
     ///
     /// # Errors
     ///
-    /// [`ProfileError::BadCredential`] when the hub's key is no key.
-    pub fn pins(&self) -> Result<Pins, ProfileError> {
-        let key = decode_key(&self.hub_key).ok_or_else(|| ProfileError::BadCredential {
-            path: CREDENTIAL_NAME.into(),
-            reason: "the hub's key is not a point on P-256".into(),
-        })?;
-        Ok(Pins::new(key))
+    /// [`ProfileError::BadCredential`] when the hub's key or the root key is no key.
+    pub fn trust(&self) -> Result<TrustStore, ProfileError> {
+        let key = |text: &str, reason: &str| {
+            decode_key(text).ok_or_else(|| ProfileError::BadCredential {
+                path: CREDENTIAL_NAME.into(),
+                reason: reason.into(),
+            })
+        };
+        let root = key(&self.root_key, "the root key is not a point on P-256")?;
+        let current = key(&self.hub_key, "the hub's key is not a point on P-256")?;
+        Ok(TrustStore::new(root, self.root_counter, current))
     }
 
     /// Returns the issuers whose tokens count.
@@ -321,6 +370,8 @@ mod tests {
         let credential = Credential {
             hub: "hub".into(),
             issuer_key: hub_key.clone(),
+            root_key: hub_key.clone(),
+            root_counter: 0,
             hub_key,
             issuer_kid: keys.issuer_kid(),
             group: None,

@@ -9,11 +9,12 @@ use again::{Again, What};
 use answers::Answers;
 use futures_lite::future;
 use moorline_core::connection::{Closure, Context, Event, Heartbeat, Responding, Settings};
-use moorline_core::handshake::{Peer, RespondAs, Responder};
+use moorline_core::handshake::{Peer, RespondAs, Responder, Succession};
 use moorline_core::limits::{MAX_HANDSHAKE_LEN, MAX_SPLIT_PAYLOAD_LEN};
 use moorline_core::message::{Alert, AlertCode, Enrolled, Envelope, FromHub, ToHub};
 use moorline_core::reason::Reason;
 use moorline_core::token::{AgentId, Claims, MAX_UNPACKED_LEN, Role};
+use moorline_core::trust::NoKeeper;
 use moorline_core::wire::{Form, Limits as WireLimits, Reject, RejectCode, SuiteList};
 
 use crate::clock;
@@ -140,12 +141,17 @@ impl<'s, T: Transport> Session<'s, T> {
             Form::Stream => (STREAM_MTU, limits.payload_len),
             Form::Datagram => (DATAGRAM_MTU, limits.payload_len.min(MAX_PARTS_LEN)),
         };
+        let succession = &shared.keys.succession;
+        let succession = Succession {
+            earlier: &succession.earlier,
+            by_root: succession.by_root.as_ref(),
+        };
         let responder = Responder {
-            keys: &shared.keys.identities,
+            keys: &shared.keys.identity,
             anchors: &shared.anchors,
             audience: &shared.config.name,
             suites: SuiteList::AES_FIRST,
-            respond_as: RespondAs::Hub(T::FORM),
+            respond_as: RespondAs::Hub(T::FORM, succession),
             limits: WireLimits {
                 mtu,
                 max_payload_len: payload_len,
@@ -246,6 +252,7 @@ impl<'s, T: Transport> Session<'s, T> {
                     responder: &self.responder,
                     gate: &mut door,
                 }),
+                keeper: &mut NoKeeper,
             };
             let outcome =
                 self.line
@@ -610,6 +617,7 @@ impl<'s, T: Transport> Session<'s, T> {
                     responder: &self.responder,
                     gate: &mut door,
                 }),
+                keeper: &mut NoKeeper,
             };
             self.line.handle_deadline(&mut context, &mut self.out)
         };

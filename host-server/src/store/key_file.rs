@@ -37,6 +37,12 @@ pub enum KeyFileError {
         /// The file.
         path: PathBuf,
     },
+    /// It holds no public key.
+    #[error("{path}: not a public key: a point on P-256 in base64url is expected")]
+    NotPublic {
+        /// The file.
+        path: PathBuf,
+    },
     /// There is a key already.
     #[error("{path}: there is a key already; it is not replaced")]
     Exists {

@@ -25,6 +25,7 @@ use moorline_core::message::{
 };
 use moorline_core::time::Now;
 use moorline_core::token::{AgentId, Claims, MAX_UNPACKED_LEN, Permissions, VerifiedClaims};
+use moorline_core::trust::{NoKeeper, TrustStore};
 use moorline_core::wire::{Form, Limits, Refuse, SuiteList};
 use moorline_server::clock;
 use moorline_server::entropy::SystemEntropy;
@@ -89,9 +90,11 @@ fn live(peer: &Peer, way: Way, open: &Sender<()>) -> End {
         .expect("a socket option");
     let mut stream = Stream(stream);
     let (mut clock, mut entropy) = (clock::now, SystemEntropy);
+    let mut kept = None::<TrustStore>;
     let mut machine = Machine {
         clock: &mut clock,
         entropy: &mut entropy,
+        keeper: &mut kept,
     };
     let mut incoming = vec![0; 2048];
     let lived = match way {
@@ -117,10 +120,10 @@ fn serve<F: Framing, C: moorline_core::driver::Clock>(
     peer: &Peer,
     stream: Stream,
     framing: F,
-    mut machine: Machine<'_, C, SystemEntropy>,
+    mut machine: Machine<'_, C, SystemEntropy, Option<TrustStore>>,
     open: &Sender<()>,
 ) -> Result<(), End> {
-    let pins = peer.pins();
+    let trust = peer.trust();
     let mut buffer = [0; MAX_UNPACKED_LEN];
     let token = peer.token(&mut buffer);
     let offer = Offer {
@@ -133,7 +136,7 @@ fn serve<F: Framing, C: moorline_core::driver::Clock>(
     let initiator = Initiator {
         key: &peer.key,
         shows: Shown::Token(token),
-        wanted: Wanted::Hub(&pins, Form::Stream),
+        wanted: Wanted::Hub(&trust, Form::Stream),
         offer,
     };
     let ephemeral = EphemeralKey::generate(&mut SystemEntropy).expect("random bytes");
@@ -209,6 +212,7 @@ fn serve<F: Framing, C: moorline_core::driver::Clock>(
                     responder: &responder,
                     gate: &mut AnyCommander,
                 }),
+                keeper: &mut NoKeeper,
             };
             let carried =
                 channels.handle_envelope(&mut payload, &answering, &mut context, &mut out);
@@ -226,6 +230,7 @@ fn serve<F: Framing, C: moorline_core::driver::Clock>(
                 responder: &responder,
                 gate: &mut AnyCommander,
             }),
+            keeper: &mut NoKeeper,
         };
         while let Some(carried) = channels.handle_deadline(&mut context, &mut out) {
             sends.extend(carried.send.map(|send| (carried.route, send.to_vec())));

@@ -118,6 +118,7 @@ fn every_command_of_the_hubs_document_works_in_its_order() {
         arguments.extend(line.iter().map(|word| match (*word, invitation.as_ref()) {
             ("PUBLIC_KEY", _) => &key,
             ("KEY", Some(Invitation { hub_key, .. })) => hub_key,
+            ("ROOT_KEY", Some(Invitation { root_key, .. })) => root_key,
             ("ws://HOST:PORT/ws", Some(Invitation { url, .. })) => url,
             (word, _) => word,
         }));

@@ -13,6 +13,7 @@ mod patience;
 mod refusals;
 mod renewal;
 mod revocation;
+mod rotation;
 mod routing;
 mod tickets;
 mod udp;

@@ -52,7 +52,7 @@ fn an_idle_peer_costs_no_more_than_its_share() {
             }
         })
         .collect();
-    let (pins, anchors) = (peers[0].pins(), peers[0].anchors());
+    let (trust, anchors) = (peers[0].trust(), peers[0].anchors());
     let mut buffers = vec![[0; MAX_UNPACKED_LEN]; peers.len()];
     let tokens: Vec<_> = peers
         .iter()
@@ -69,7 +69,8 @@ fn an_idle_peer_costs_no_more_than_its_share() {
                 let commander = Commander {
                     key: &peer.key,
                     token,
-                    pins: &pins,
+                    trust: &trust,
+                    keeper: None,
                     anchors: &anchors,
                     audience: &peer.credential.hub,
                 };

@@ -13,6 +13,7 @@ use moorline_core::offline::TokenForm;
 use moorline_core::reason::Reason;
 use moorline_core::time::UnixMillis;
 use moorline_core::token::AgentId;
+use moorline_core::trust::NoKeeper;
 use moorline_server::admin::AdminRequest;
 use moorline_server::client::{Client, ClientError, Ledger, OfflineOrder, OfflineOutcome};
 use moorline_server::clock;
@@ -411,6 +412,7 @@ fn told_raw(world: &World, peer: &Peer, messages: &[Vec<u8>]) -> Vec<Option<Offl
         let mut machine = Machine {
             clock: &mut clock,
             entropy: &mut entropy,
+            keeper: &mut NoKeeper,
         };
         for message in messages {
             let sent = link.send_application(message, &mut SystemEntropy);

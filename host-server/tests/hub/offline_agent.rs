@@ -19,6 +19,7 @@ use moorline_core::offline::{
 };
 use moorline_core::time::{Now, UnixMillis};
 use moorline_core::token::{AgentId, Claims, MAX_UNPACKED_LEN, Permissions};
+use moorline_core::trust::NoKeeper;
 use moorline_core::wire::{Form, SuiteList};
 use moorline_server::clock;
 use moorline_server::entropy::SystemEntropy;
@@ -105,13 +106,14 @@ fn live(
     let mut machine = Machine {
         clock: &mut clock_source,
         entropy: &mut entropy,
+        keeper: &mut NoKeeper,
     };
-    let pins = peer.pins();
+    let trust = peer.trust();
     let mut buffer = [0; MAX_UNPACKED_LEN];
     let initiator = Initiator {
         key: &peer.key,
         shows: Shown::Token(peer.token(&mut buffer)),
-        wanted: Wanted::Hub(&pins, Form::Stream),
+        wanted: Wanted::Hub(&trust, Form::Stream),
         offer: Offer {
             suites: SuiteList::AES_FIRST,
             wants_ticket: true,

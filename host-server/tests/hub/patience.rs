@@ -11,6 +11,7 @@ use moorline_core::framing::{Delimited, Framing, WebSocketClient};
 use moorline_core::handshake::{Initiator, Offer, Shown, Wanted};
 use moorline_core::message::ToHub;
 use moorline_core::token::MAX_UNPACKED_LEN;
+use moorline_core::trust::NoKeeper;
 use moorline_core::wire::{Form, SuiteList};
 use moorline_server::clock;
 use moorline_server::entropy::SystemEntropy;
@@ -29,7 +30,7 @@ pub(crate) fn open<F: Framing>(
     framing: F,
     work: impl FnOnce(&mut Link<'_, '_, Stream, F>),
 ) {
-    let pins = peer.pins();
+    let trust = peer.trust();
     let mut buffer = [0; MAX_UNPACKED_LEN];
     let offer = Offer {
         suites: SuiteList::AES_FIRST,
@@ -41,7 +42,7 @@ pub(crate) fn open<F: Framing>(
     let initiator = Initiator {
         key: &peer.key,
         shows: Shown::Token(peer.token(&mut buffer)),
-        wanted: Wanted::Hub(&pins, Form::Stream),
+        wanted: Wanted::Hub(&trust, Form::Stream),
         offer,
     };
     let ephemeral = EphemeralKey::generate(&mut SystemEntropy).expect("random bytes");
@@ -55,6 +56,7 @@ pub(crate) fn open<F: Framing>(
     let mut machine = Machine {
         clock: &mut clock,
         entropy: &mut entropy,
+        keeper: &mut NoKeeper,
     };
     let mut link = Link::connect(
         stream,
@@ -75,6 +77,7 @@ pub(crate) fn upgrade(stream: &mut Stream) {
     let mut machine = Machine {
         clock: &mut clock,
         entropy: &mut entropy,
+        keeper: &mut NoKeeper,
     };
     open_websocket(stream, "hub", 5_000, &mut machine, &mut [0; 512])
         .expect("the hub opens a WebSocket");

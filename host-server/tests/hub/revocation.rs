@@ -9,6 +9,7 @@ use moorline_core::revocation::Revocations;
 use moorline_core::token::{
     Claims, MAX_UNPACKED_LEN, TrustAnchors, UnpackedToken, UnverifiedClaims,
 };
+use moorline_core::trust::NoKeeper;
 use moorline_server::admin::AdminRequest;
 use moorline_server::clock;
 use moorline_server::entropy::SystemEntropy;
@@ -39,6 +40,7 @@ fn heard(world: &World, agent: &Peer, meanwhile: impl FnOnce()) -> Vec<u8> {
             let mut machine = Machine {
                 clock: &mut clock,
                 entropy: &mut entropy,
+                keeper: &mut NoKeeper,
             };
             let said = link.receive(&mut machine, |event| match event {
                 Event::Application(message) => match FromHub::decode(message) {

@@ -206,11 +206,34 @@ fn a_person_joins_sends_renews_and_leaves_commands_over_datagrams() {
         let mut invite = vec!["--json", "enroll", "commander", name];
         invite.extend(["--agent", "pump", "--agent", "boiler"]);
         invite.extend(kind);
-        let Invitation { hub_key, code, .. } = person.invited(&invite);
-        person.does(&["join", &url, "--hub-key", &hub_key, "--code", &code]);
+        let Invitation {
+            hub_key,
+            root_key,
+            code,
+            ..
+        } = person.invited(&invite);
+        person.does(&[
+            "join",
+            &url,
+            "--hub-key",
+            &hub_key,
+            "--root-key",
+            &root_key,
+            "--code",
+            &code,
+        ]);
         // An external key that is spent has no answer.
         if kind.len() == 1 {
-            let used = person.run(&["join", &url, "--hub-key", &hub_key, "--code", &code]);
+            let used = person.run(&[
+                "join",
+                &url,
+                "--hub-key",
+                &hub_key,
+                "--root-key",
+                &root_key,
+                "--code",
+                &code,
+            ]);
             assert_eq!(used.status.code(), Some(4), "a code is good once");
         }
         for _ in 0..2 {

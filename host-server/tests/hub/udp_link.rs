@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use moorline_core::connection::{Context, Event, Settings};
 use moorline_core::crypto::EphemeralKey;
-use moorline_core::handshake::{Initiator, Offer, Pins, Shown, Wanted};
+use moorline_core::handshake::{Initiator, Offer, Shown, Wanted};
 use moorline_core::link::{InitiatorLink, MAX_SPLIT_LEN};
 use moorline_core::message::ToHub;
 use moorline_core::session::FrameAssembly;
 use moorline_core::token::MAX_UNPACKED_LEN;
+use moorline_core::trust::{NoKeeper, TrustStore};
 use moorline_core::wire::{Form, SuiteList, datagrams};
 use moorline_server::clock;
 use moorline_server::entropy::SystemEntropy;
@@ -52,7 +53,7 @@ pub(crate) fn is_silent(socket: &UdpSocket) -> bool {
 /// What a link rests on; it outlives the link.
 pub(crate) struct Ground<'p> {
     peer: &'p Peer,
-    pins: Pins,
+    trust: TrustStore,
     token: Box<[u8; MAX_UNPACKED_LEN]>,
 }
 
@@ -60,7 +61,7 @@ impl<'p> Ground<'p> {
     pub(crate) fn new(peer: &'p Peer) -> Self {
         Self {
             peer,
-            pins: peer.pins(),
+            trust: peer.trust(),
             token: Box::new([0; MAX_UNPACKED_LEN]),
         }
     }
@@ -70,7 +71,7 @@ impl<'p> Ground<'p> {
         let initiator = Initiator {
             key: &self.peer.key,
             shows: Shown::Token(self.peer.token(&mut self.token)),
-            wanted: Wanted::Hub(&self.pins, Form::Datagram),
+            wanted: Wanted::Hub(&self.trust, Form::Datagram),
             offer: Offer {
                 suites: SuiteList::AES_FIRST,
                 wants_ticket: false,
@@ -121,6 +122,7 @@ impl RawLink<'_> {
             now: clock::now(),
             entropy: &mut SystemEntropy,
             responding: None,
+            keeper: &mut NoKeeper,
         };
         let mut out = [0; MAX_SPLIT_LEN];
         let outcome =

@@ -209,8 +209,22 @@ fn over_a_line_with_every_fault_a_newcomer_gets_its_token() {
         let person = Person::new(&world);
         let mut invite = vec!["--json", "enroll", "commander", &name, "--agent", "boiler"];
         invite.extend(kind);
-        let Invitation { hub_key, code, .. } = person.invited(&invite);
-        person.does(&["join", &url, "--hub-key", &hub_key, "--code", &code]);
+        let Invitation {
+            hub_key,
+            root_key,
+            code,
+            ..
+        } = person.invited(&invite);
+        person.does(&[
+            "join",
+            &url,
+            "--hub-key",
+            &hub_key,
+            "--root-key",
+            &root_key,
+            "--code",
+            &code,
+        ]);
         person.does(&["agents"]);
     }
 }

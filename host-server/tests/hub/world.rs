@@ -8,8 +8,8 @@ use std::thread::JoinHandle;
 
 use futures_lite::future;
 use moorline_core::crypto::SigningKey;
-use moorline_core::handshake::Pins;
 use moorline_core::token::{MAX_UNPACKED_LEN, TrustAnchors, UnpackedToken};
+use moorline_core::trust::TrustStore;
 use moorline_server::admin::{AdminAnswer, AdminRequest, Credential, ask};
 use moorline_server::client::{Client, ClientError, Commander};
 use moorline_server::config::Config;
@@ -170,8 +170,8 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
-    pub(crate) fn pins(&self) -> Pins {
-        self.credential.pins().expect("the hub's key is one")
+    pub(crate) fn trust(&self) -> TrustStore {
+        self.credential.trust().expect("the hub's key is one")
     }
 
     pub(crate) fn token<'o>(&self, out: &'o mut [u8; MAX_UNPACKED_LEN]) -> UnpackedToken<'o> {
@@ -184,12 +184,13 @@ impl Peer {
 
     /// Has `work` do what it wants as this commander.
     pub(crate) fn as_commander<R>(&self, work: impl AsyncFnOnce(Commander<'_>) -> R) -> R {
-        let (pins, anchors) = (self.pins(), self.anchors());
+        let (trust, anchors) = (self.trust(), self.anchors());
         let mut buffer = [0; MAX_UNPACKED_LEN];
         let commander = Commander {
             key: &self.key,
             token: self.token(&mut buffer),
-            pins: &pins,
+            trust: &trust,
+            keeper: None,
             anchors: &anchors,
             audience: &self.credential.hub,
         };

@@ -31,6 +31,7 @@ use moorline_core::token::{
     AgentScope, Claims, MAX_UNPACKED_LEN, NewClaims, Permissions, Renewal, Role, TokenKind,
     UnpackedToken, VerifiedClaims, mint,
 };
+use moorline_core::trust::NoKeeper;
 use moorline_core::wire::{Form, Refuse, SuiteList};
 use moorline_qemu::site::Road;
 use moorline_qemu::{GATEWAY, Qemu};
@@ -171,7 +172,7 @@ impl Hub {
         let provision = Provision::new(
             road,
             &host,
-            self.world.pins.clone(),
+            self.world.trust.clone(),
             site,
             self.world.agent.to_scalar(),
             token,
@@ -343,6 +344,7 @@ impl Peer<'_> {
             now: self.clock.now(),
             entropy: self.entropy,
             responding: None,
+            keeper: &mut NoKeeper,
         };
         let channel = self.channel.as_mut().expect("it was opened");
         let outcome = channel.handle_message(inner, &mut context, &mut out);
@@ -497,6 +499,7 @@ impl Peer<'_> {
                 responder: &self.responder,
                 gate: self.gate,
             }),
+            keeper: &mut NoKeeper,
         };
         let outcome = self
             .connection

@@ -13,6 +13,7 @@ use moorline_core::token::{
     AgentId, AgentScope, MAX_UNPACKED_LEN, NewClaims, Permissions, Role, TokenKind, TrustAnchor,
     TrustAnchors, UnpackedToken, mint,
 };
+use moorline_core::trust::NoKeeper;
 use moorline_core::wire::SuiteList;
 
 use crate::fixture::{
@@ -252,6 +253,7 @@ impl<'k> Side<'k> {
             now,
             entropy: &mut self.entropy,
             responding: responding(self.responder.as_ref(), &mut self.door),
+            keeper: &mut NoKeeper,
         };
         let outcome = self
             .datagram
@@ -269,6 +271,7 @@ impl<'k> Side<'k> {
             now,
             entropy: &mut self.entropy,
             responding: responding(self.responder.as_ref(), &mut self.door),
+            keeper: &mut NoKeeper,
         };
         let outcome = self.datagram.handle_deadline(&mut context, &mut out);
         let (sent, seen) = (outcome.send.map(copy), seen(outcome.event));
@@ -303,6 +306,7 @@ impl<'k> Side<'k> {
             now: self.now(millis),
             entropy: &mut self.entropy,
             responding: None,
+            keeper: &mut NoKeeper,
         };
         let frame = self.datagram.update_keys(&mut context, &mut out).map(copy);
         frame.map_err(|_| Failure {

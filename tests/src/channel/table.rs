@@ -8,6 +8,7 @@ use moorline_core::message::AlertCode;
 use moorline_core::reason::Reason;
 use moorline_core::revocation::{MAX_REVOKE_LIST_LEN, RevokeList, Revoked};
 use moorline_core::token::{MAX_UNPACKED_LEN, UnpackedToken};
+use moorline_core::trust::NoKeeper;
 
 use super::site::{Says, Side, Site, envelope};
 use crate::fixture::{Door, FixedEntropy, ISSUER, KID, at, ephemeral_key, signing_key};
@@ -111,6 +112,7 @@ impl<'k> Agent<'k> {
             now: at(millis),
             entropy: &mut self.entropy,
             responding: responding(Some(&self.responder), &mut self.door),
+            keeper: &mut NoKeeper,
         };
         match self
             .channels
@@ -127,6 +129,7 @@ impl<'k> Agent<'k> {
             now: at(millis),
             entropy: &mut self.entropy,
             responding: responding(Some(&self.responder), &mut self.door),
+            keeper: &mut NoKeeper,
         };
         self.channels
             .handle_deadline(&mut context, &mut out)

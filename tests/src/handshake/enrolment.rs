@@ -83,7 +83,7 @@ fn newcomer<'k>(world: &'k World, code: &'k [u8]) -> Result<Initiator<'k>, Failu
     // What the initiator of an agent has but for its token.
     let agent = world.initiator(world.agent_token(&mut buffer)?);
     let (wanted, offer) = (
-        Wanted::Hub(&world.pins, moorline_core::wire::Form::Stream),
+        Wanted::Hub(&world.trust, moorline_core::wire::Form::Stream),
         agent.offer,
     );
     Ok(Initiator {

@@ -1,17 +1,16 @@
 //! External keys (PROTOCOL.md §2.12).
 
 use moorline_core::connection::{Closure, NewToken};
-use moorline_core::handshake::{ExternalKey, Initiator, Pins, Shown, Wanted, WantedAgent};
+use moorline_core::handshake::{ExternalKey, Initiator, Shown, Wanted, WantedAgent};
 use moorline_core::limits::EXTERNAL_MILLIS;
 use moorline_core::message::Envelope;
 use moorline_core::reason::{Error, Reason};
 use moorline_core::time::{Instant, Now};
 use moorline_core::token::{MAX_UNPACKED_LEN, Permissions};
+use moorline_core::trust::TrustStore;
 use moorline_core::wire::{Form, M1_PRESHARED_LEN, M2_PRESHARED_LEN, M3_PRESHARED_LEN};
 
-use crate::fixture::{
-    Door, FixedEntropy, HUB, World, agent_id, at, ephemeral_key, secret, signing_key,
-};
+use crate::fixture::{Door, FixedEntropy, HUB, World, agent_id, at, ephemeral_key, secret};
 use crate::pair::{LINE_LEN, Pair, Seen, copy};
 use crate::session::ending::PATIENT;
 use crate::{Case, Failure, ensure};
@@ -84,18 +83,18 @@ fn door() -> Door {
     }
 }
 
-fn holder<'k>(world: &'k World, pins: &'k Pins, key: &'k ExternalKey) -> Initiator<'k> {
+fn holder<'k>(world: &'k World, trust: &'k TrustStore, key: &'k ExternalKey) -> Initiator<'k> {
     Initiator {
         key: &world.agent,
         shows: Shown::ExternalKey(key),
-        wanted: Wanted::Hub(pins, Form::Stream),
+        wanted: Wanted::Hub(trust, Form::Stream),
         offer: world.offer(),
     }
 }
 
 /// Both ends before the first message is delivered.
 fn pair<'k>(world: &'k World, key: &'k ExternalKey, door: Door) -> Result<Pair<'k>, Failure> {
-    let holder = holder(world, &world.pins, key);
+    let holder = holder(world, &world.trust, key);
     Pair::between(holder, None, world.responder(), door, PATIENT, 0)
 }
 
@@ -183,8 +182,9 @@ fn refused() -> Result<(), Failure> {
 fn bound() -> Result<(), Failure> {
     let (world, key) = (World::new()?, key());
     // The holder means another hub, to which somebody in between does not lead it.
-    let pins = Pins::new(*signing_key("another hub")?.public_key());
-    let meant = holder(&world, &pins, &key);
+    let mut other = World::new()?;
+    other.expect_hub("another hub")?;
+    let meant = holder(&world, &other.trust, &key);
     let mut pair = Pair::between(meant, None, world.responder(), door(), PATIENT, 0)?;
     let (answer, seen) = pair.responder.hand(&pair.m1, 0);
     ensure!(answer.is_none() && seen == closed(Reason::Binder));
@@ -329,14 +329,14 @@ fn links_alone() -> Result<(), Failure> {
         );
         started.err()
     };
-    let mut to_agent = holder(&world, &world.pins, &key);
+    let mut to_agent = holder(&world, &world.trust, &key);
     to_agent.wanted = Wanted::Agent(WantedAgent {
         id: agent_id(),
         anchors: &world.anchors,
         audience: HUB,
     });
     ensure!(start(to_agent) == Some(Error::NotALink));
-    let mut small = holder(&world, &world.pins, &key);
+    let mut small = holder(&world, &world.trust, &key);
     small.offer.max_payload_len = 1023;
     ensure!(start(small) == Some(Error::PayloadTooLong { limit: 1024 }));
     Ok(())

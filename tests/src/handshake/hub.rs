@@ -1,8 +1,8 @@
 //! What an initiator takes for its hub: M2 that is sealed as it should be, by whom it should not (PROTOCOL.md §2.3).
 
-use moorline_core::handshake::Pins;
 use moorline_core::reason::Reason;
 use moorline_core::token::MAX_UNPACKED_LEN;
+use moorline_core::trust::NoKeeper;
 
 use super::forge::{Forger, is_taken};
 use super::stages::{Stages, answer};
@@ -105,7 +105,7 @@ fn fields() -> Result<(), Failure> {
             (|says| says.payload = 63, Reason::PeerLimit),
             (|says| says.payload = 16_385, Reason::PeerLimit),
             (|says| says.window = 1, Reason::PeerLimit),
-            (|says| says.kind = 1, Reason::CredentialKind),
+            (|says| says.kind = 1, Reason::Length),
             (|says| says.kind = 2, Reason::CredentialKind),
             (|says| says.kind = 255, Reason::CredentialKind),
             (|says| says.key_id[15] ^= 1, Reason::NotPinned),
@@ -159,7 +159,7 @@ fn not_offered() -> Result<(), Failure> {
 
 fn wrong_hub() -> Result<(), Failure> {
     let mut world = World::new()?;
-    world.pins = Pins::new(*signing_key("another hub")?.public_key());
+    world.expect_hub("another hub")?;
     let mut out = [0; 1024];
     let mut buffer = [0; MAX_UNPACKED_LEN];
     let token = world.agent_token(&mut buffer)?;
@@ -181,7 +181,7 @@ fn wrong_hub() -> Result<(), Failure> {
     let mut entropy = crate::fixture::FixedEntropy::new("initiator");
     let mut out = [0; 1024];
     let reason = wait
-        .handle_m2(&mut m2, &at(0), &mut entropy, &mut out)
+        .handle_m2(&mut m2, &at(0), &mut NoKeeper, &mut entropy, &mut out)
         .err();
     ensure!(reason == Some(Reason::NotPinned));
     ensure!(out == [0; 1024]);
@@ -228,14 +228,15 @@ fn wrong_label() -> Result<(), Failure> {
 
 fn second_pin() -> Result<(), Failure> {
     let mut world = World::new()?;
-    world.pins = Pins::new(*signing_key("older hub")?.public_key());
-    ensure!(world.pins.add(*world.hub[0].public_key()));
+    world.expect_hub("older hub")?;
+    ensure!(world.trust.add(*world.hub[0].public_key()));
     let mut buffer = [0; MAX_UNPACKED_LEN];
     // The whole handshake goes through.
     Stages::new(&world, world.agent_token(&mut buffer)?)?;
-    ensure!(world.pins.add(*signing_key("third")?.public_key()));
-    ensure!(world.pins.add(*signing_key("fourth")?.public_key()));
-    ensure!(!world.pins.add(*signing_key("fifth")?.public_key()));
+    ensure!(!world.trust.add(*world.hub[0].public_key()));
+    ensure!(world.trust.add(*signing_key("third")?.public_key()));
+    ensure!(world.trust.add(*signing_key("fourth")?.public_key()));
+    ensure!(!world.trust.add(*signing_key("fifth")?.public_key()));
     Ok(())
 }
 

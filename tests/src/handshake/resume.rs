@@ -3,7 +3,7 @@
 use moorline_core::connection::{Closure, Settings};
 use moorline_core::crypto::{Secret, Suite};
 use moorline_core::handshake::{
-    Initiator, MAX_TICKET_RECORD_LEN, Pins, TICKET_LEN, Ticket, TicketRecord, Wanted,
+    Initiator, MAX_TICKET_RECORD_LEN, TICKET_LEN, Ticket, TicketRecord, Wanted,
 };
 use moorline_core::reason::Reason;
 use moorline_core::token::{MAX_UNPACKED_LEN, UnpackedToken};
@@ -11,7 +11,7 @@ use moorline_core::wire::{
     Form, M1_PRESHARED_LEN, M2_LEN, M2_PRESHARED_LEN, M3_PRESHARED_LEN, SuiteList,
 };
 
-use crate::fixture::{Door, NOW, World, signing_key};
+use crate::fixture::{Door, NOW, World};
 use crate::pair::{Message, Pair, Seen};
 use crate::{Case, Failure, ensure};
 
@@ -402,9 +402,10 @@ fn passed_over() -> Result<(), Failure> {
         let pair = resuming(&world, token, &ticket, door.clone(), millis)?;
         ensure!((pair.m1.len() == M1_PRESHARED_LEN) == offered, step);
     }
-    let others = Pins::new(*signing_key("another hub")?.public_key());
+    let mut other = World::new()?;
+    other.expect_hub("another hub")?;
     let mut elsewhere = wanting(&world, token);
-    elsewhere.wanted = Wanted::Hub(&others, Form::Stream);
+    elsewhere.wanted = Wanted::Hub(&other.trust, Form::Stream);
     let mut shorter = wanting(&world, token);
     shorter.offer.max_payload_len = 1023;
     let mut without = wanting(&world, token);

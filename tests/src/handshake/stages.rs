@@ -5,6 +5,7 @@ use moorline_core::handshake::{AwaitM2, AwaitM3, AwaitM4, Established, M2Answer,
 use moorline_core::limits::MAX_HANDSHAKE_LEN;
 use moorline_core::reason::Reason;
 use moorline_core::token::UnpackedToken;
+use moorline_core::trust::NoKeeper;
 
 use crate::fixture::{Door, FixedEntropy, NOW, World, at, ephemeral_key};
 use crate::pair::{Message, copy};
@@ -61,6 +62,7 @@ impl<'k> Stages<'k> {
         let next = await_m2.handle_m2(
             &mut bytes,
             &at(0),
+            &mut NoKeeper,
             &mut FixedEntropy::new("initiator"),
             &mut out,
         );
@@ -105,8 +107,9 @@ impl<'k> Stages<'k> {
     pub(crate) fn refusal_of_m2(&self, message: &[u8]) -> Option<Reason> {
         let mut out = [0; MAX_HANDSHAKE_LEN];
         let mut entropy = FixedEntropy::new("initiator");
+        let bytes = &mut copy(message);
         self.await_m2
-            .handle_m2(&mut copy(message), &at(0), &mut entropy, &mut out)
+            .handle_m2(bytes, &at(0), &mut NoKeeper, &mut entropy, &mut out)
             .err()
     }
 

@@ -7,6 +7,7 @@ use moorline_core::datagram::Datagram;
 use moorline_core::entropy::{Entropy, EntropyError};
 use moorline_core::handshake::{Initiator, Responder, SingleUse, Ticket};
 use moorline_core::message::Alert;
+use moorline_core::trust::NoKeeper;
 use moorline_core::wire::Form;
 
 use crate::Failure;
@@ -163,6 +164,7 @@ impl<'k> End<'k> {
             now: at(millis),
             entropy: &mut self.drawn,
             responding: responding(self.responder.as_ref(), &mut self.door),
+            keeper: &mut NoKeeper,
         };
         let Outcome { send, event } = match &mut self.line {
             Line::Link(connection) => connection.handle_message(&mut bytes, &mut context, &mut out),
@@ -178,6 +180,7 @@ impl<'k> End<'k> {
             now: at(millis),
             entropy: &mut self.drawn,
             responding: responding(self.responder.as_ref(), &mut self.door),
+            keeper: &mut NoKeeper,
         };
         let Outcome { send, event } = match &mut self.line {
             Line::Link(connection) => connection.handle_deadline(&mut context, &mut out),
@@ -193,6 +196,7 @@ impl<'k> End<'k> {
             now: at(millis),
             entropy: &mut self.drawn,
             responding: None,
+            keeper: &mut NoKeeper,
         };
         let asked = match &mut self.line {
             Line::Link(connection) => connection.update_keys(&mut context, &mut out),

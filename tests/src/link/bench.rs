@@ -6,7 +6,8 @@ use moorline_core::handshake::{Initiator, Responder, SingleUse, Ticket};
 use moorline_core::link::{DatagramLink, HubLink, InitiatorLink, MAX_SPLIT_LEN};
 use moorline_core::session::FrameAssembly;
 use moorline_core::token::MAX_UNPACKED_LEN;
-use moorline_core::wire::datagrams;
+use moorline_core::trust::TrustStore;
+use moorline_core::wire::{M2_ROTATED_LEN, datagrams};
 
 use super::site::{initiator, responder};
 use crate::Failure;
@@ -30,12 +31,14 @@ pub(super) struct Peer<'k, const N: usize> {
     pub(super) frames: FrameAssembly<[u8; 1024]>,
     pub(super) entropy: FixedEntropy,
     pub(super) door: Door,
+    /// Whom it trusts, once that has changed.
+    pub(super) kept: Option<TrustStore>,
     /// How it ended.
     pub(super) ended: Option<Closure>,
 }
 
 /// An agent.
-pub(super) type Agent<'k> = Peer<'k, 0>;
+pub(super) type Agent<'k> = Peer<'k, M2_ROTATED_LEN>;
 
 /// What is done with an agent, its hub and M1.
 type Work<'w> =
@@ -100,6 +103,7 @@ impl<'k, const N: usize> Peer<'k, N> {
             frames: FrameAssembly::new(),
             entropy,
             door: Door::default(),
+            kept: None,
             ended: None,
         }
     }
@@ -112,6 +116,7 @@ impl<'k, const N: usize> Peer<'k, N> {
             now: at(millis),
             entropy: &mut self.entropy,
             responding: responding(self.responder.as_ref(), &mut self.door),
+            keeper: &mut self.kept,
         };
         let outcome =
             self.link
@@ -144,6 +149,7 @@ impl<'k, const N: usize> Peer<'k, N> {
             now: at(millis),
             entropy: &mut self.entropy,
             responding: responding(self.responder.as_ref(), &mut self.door),
+            keeper: &mut self.kept,
         };
         let outcome = self.link.handle_deadline(&mut context, &mut out);
         let (sent, seen) = (sent(outcome.send)?, seen(outcome.event));

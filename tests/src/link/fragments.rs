@@ -320,12 +320,20 @@ fn misplaced() -> Result<(), Failure> {
         let (m2, _) = hub.hand(&m1, 0)?;
         let (none, seen) = hub.hand(&in_one(&m1, &m2[0][10..14]), 0)?;
         ensure!(none.is_empty() && seen == Seen::Dropped(Reason::Fragment));
-        // An initiator takes none, whose messages are all short.
-        let (none, seen) = agent.hand(&in_one(&m2[0], &m1[13..17]), 0)?;
-        ensure!(none.is_empty() && matches!(seen, Seen::Dropped(_)));
+        let id = &m1[13..17];
+        let (none, seen) = agent.hand(&in_one(&m1, id), 0)?;
+        ensure!(none.is_empty() && seen == Seen::Dropped(Reason::Fragment));
+        // An initiator has room for an M2 with a statement and for nothing longer.
+        for (total, reason) in [(310_u16, None), (311, Some(Reason::NoRoom))] {
+            let mut part = in_one(&m2[0], id);
+            part[8..10].copy_from_slice(&total.to_be_bytes());
+            let (none, seen) = agent.hand(&part, 0)?;
+            let expected = reason.map_or(Seen::Nothing, Seen::Dropped);
+            ensure!(none.is_empty() && seen == expected, usize::from(total));
+        }
         let (m3, _) = agent.hand_all(&m2, 0)?;
-        let (none, seen) = agent.hand(&in_one(&m2[0], &m1[13..17]), 0)?;
-        ensure!(none.is_empty() && seen == Seen::Dropped(Reason::NoRoom));
+        let (again, _) = agent.hand(&in_one(&m2[0], id), FRAGMENT_MILLIS)?;
+        ensure!(again == m3);
         let (_, seen) = hub.hand_all(&m3, 0)?;
         ensure!(seen == Seen::Open);
         Ok(())

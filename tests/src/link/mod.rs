@@ -7,6 +7,7 @@ pub(crate) mod course;
 pub(crate) mod fragments;
 pub(crate) mod offer;
 pub(crate) mod parts;
+pub(crate) mod rotation;
 pub mod schedules;
 mod site;
 

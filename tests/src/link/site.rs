@@ -1,6 +1,6 @@
 //! An agent, its hub, and the datagrams between them.
 
-use moorline_core::handshake::{Initiator, RespondAs, Responder, Ticket, Wanted};
+use moorline_core::handshake::{Initiator, RespondAs, Responder, Succession, Ticket, Wanted};
 use moorline_core::token::{MAX_UNPACKED_LEN, UnpackedToken};
 use moorline_core::wire::Form;
 
@@ -13,7 +13,7 @@ use crate::pair::Message;
 /// Returns the agent of `world`, which reaches its hub over datagrams.
 pub(super) fn initiator<'k>(world: &'k World, token: UnpackedToken<'k>) -> Initiator<'k> {
     let mut initiator = world.initiator(token);
-    initiator.wanted = Wanted::Hub(&world.pins, Form::Datagram);
+    initiator.wanted = Wanted::Hub(&world.trust, Form::Datagram);
     initiator.offer.wants_ticket = true;
     initiator
 }
@@ -21,7 +21,7 @@ pub(super) fn initiator<'k>(world: &'k World, token: UnpackedToken<'k>) -> Initi
 /// Returns the hub of `world`, which answers over datagrams.
 pub(super) fn responder(world: &World) -> Responder<'_> {
     Responder {
-        respond_as: RespondAs::Hub(Form::Datagram),
+        respond_as: RespondAs::Hub(Form::Datagram, Succession::NONE),
         ..world.responder()
     }
 }

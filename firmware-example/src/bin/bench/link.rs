@@ -9,6 +9,7 @@ use moorline_core::crypto::EphemeralKey;
 use moorline_core::handshake::{Responder, SingleUse};
 use moorline_core::limits::MAX_HANDSHAKE_LEN;
 use moorline_core::token::{Candidate, MAX_UNPACKED_LEN, Policy, Role};
+use moorline_core::trust::NoKeeper;
 use moorline_core::wire::Form;
 
 use super::meter::Meter;
@@ -79,6 +80,7 @@ fn handshake(meter: &mut Meter<'_>, single_use: SingleUse, door: Door, mut entro
             now: at(0),
             entropy: &mut entropy,
             responding: None,
+            keeper: &mut NoKeeper,
         };
         let outcome = connection.handle_message(m2, &mut context, &mut out);
         outcome.send.map(<[u8]>::len)
@@ -91,6 +93,7 @@ fn handshake(meter: &mut Meter<'_>, single_use: SingleUse, door: Door, mut entro
             now: at(0),
             entropy: &mut entropy,
             responding: None,
+            keeper: &mut NoKeeper,
         };
         let outcome = connection.handle_message(m4, &mut context, &mut out);
         matches!(outcome.event, Some(Event::Open(_)))
@@ -115,6 +118,7 @@ impl Hub<'_> {
             now: at(0),
             entropy: &mut self.entropy,
             responding: responding(Some(&self.responder), &mut self.door),
+            keeper: &mut NoKeeper,
         };
         let outcome = self
             .connection
@@ -165,6 +169,7 @@ pub(super) fn open<const LEN: usize>(meter: &mut Meter<'_>) {
             now: at(0),
             entropy: &mut end.entropy,
             responding: None,
+            keeper: &mut NoKeeper,
         };
         let connection = &mut end.connection;
         let opened = meter.measure(|| {

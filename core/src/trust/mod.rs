@@ -1,0 +1,44 @@
+//! Which keys an initiator takes for its hub's, and how they change (PROTOCOL.md §7.1).
+//!
+//! A hub rotates its identity key. Whoever trusted the key before follows by a [`Statement`]: the word of that key, or of
+//! a root key that is kept offline. There is no trust on first use, and nothing here depends on time.
+
+mod statement;
+mod store;
+
+pub use statement::{Rotation, STATEMENT_LEN, Signer, Statement};
+pub(crate) use store::Vouched;
+pub use store::{MAX_KEYS, MAX_RETIRED, TRUST_STORE_LEN, TrustStore};
+
+/// Length of the name of a key in a statement: the first bytes of its hash.
+pub const KEY_NAME_LEN: usize = 16;
+
+/// The first bytes of the hash of a key.
+pub type KeyName = [u8; KEY_NAME_LEN];
+
+/// Where an initiator keeps whom it trusts.
+pub trait TrustKeeper {
+    /// Stores `changed` in the place of what was stored before, and returns whether it is there to stay. It is asked
+    /// after the hub has proved itself and before the hub hears from this end again: without it the handshake ends, and
+    /// what was stored before goes on to hold.
+    fn keep(&mut self, changed: &TrustStore) -> bool;
+}
+
+/// Keeps it in memory, for a machine that has no other place: after a restart it trusts whom it was provisioned with,
+/// and follows the hub from there again.
+impl TrustKeeper for Option<TrustStore> {
+    fn keep(&mut self, changed: &TrustStore) -> bool {
+        *self = Some(changed.clone());
+        true
+    }
+}
+
+/// Keeps nothing: an end that is no initiator of a link, or one that does not follow its hub to another key.
+#[derive(Debug, Clone, Copy)]
+pub struct NoKeeper;
+
+impl TrustKeeper for NoKeeper {
+    fn keep(&mut self, _: &TrustStore) -> bool {
+        false
+    }
+}

@@ -1,0 +1,23 @@
+//! Whom an initiator takes for its hub, and how that changes: PROTOCOL.md §7.1.
+
+pub(crate) mod rotation;
+pub(crate) mod site;
+pub(crate) mod statement;
+pub(crate) mod store;
+
+use heapless::Vec;
+use moorline_core::trust::{STATEMENT_LEN, TRUST_STORE_LEN};
+
+/// Returns a statement and a store, as seeds of a fuzzer.
+pub fn seeds() -> impl Iterator<Item = Vec<u8, TRUST_STORE_LEN>> {
+    let mut seeds = Vec::<_, 3>::new();
+    let _ = store::with_every_state(|_, store| {
+        let _ = seeds.push(Vec::from_slice(&store.to_bytes()).unwrap_or_default());
+        Ok(())
+    });
+    let statement: Result<[u8; STATEMENT_LEN], _> = site::by_key("old", 1, "new");
+    if let Ok(statement) = statement {
+        let _ = seeds.push(Vec::from_slice(&statement).unwrap_or_default());
+    }
+    seeds.into_iter()
+}
