@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 import unittest
+from dataclasses import replace
 
 from peer import keys, token
 from peer.commander import Commander, Unreachable
 from peer.errors import Closed, Refused
 from peer.handshake import Offer
-from peer.hub import Hub
+from peer.hub import Hub, encode_key
 from peer.link import PATIENCE, Link
 from peer.messages import list_agents
 from peer.wire import APPLICATION
@@ -137,6 +138,23 @@ class Commanding(unittest.TestCase):
         with self.assertRaises(Refused) as refused:
             Link.open(self.identity, pins=(other,))
         self.assertEqual(refused.exception.reason, "NotPinned")
+
+    def test_hub_whose_key_was_rotated(self) -> None:
+        with Hub() as hub:
+            identity = hub.enrol("commander", "alice", "--agent", "boiler-1")
+            for rotated in (("keys", "rotate"), ("keys", "rotate", "--root", str(hub.folder / "hub" / "root.key"))):
+                with self.subTest(rotated=rotated):
+                    said = hub.json("alice", *rotated)
+                    hub.restart()
+                    link = Link.open(hub.moved(identity))
+                    self.assertEqual(encode_key(link.opening.followed or b""), said["hub_key"])
+                    link.ping(7)
+                    link.close()
+            # Another hub's statement leads nowhere.
+            other = replace(hub.moved(identity), root_key=keys.SigningKey.generate().public)
+            with self.assertRaises(Refused) as refused:
+                Link.open(other)
+            self.assertEqual(refused.exception.reason, "RotationSignature")
 
     def test_forged_token_is_refused_by_the_hub(self) -> None:
         forger = keys.SigningKey.generate()

@@ -146,7 +146,8 @@ class Time:
 
 
 class Initiator:
-    """The initiator. `pins` are the hub's keys on a link; on a channel `judge` turns the agent's token into its key."""
+    """The initiator. `pins` are the hub's keys on a link and `root` its root key; on a channel `judge` turns the agent's
+    token into its key. `followed` is the key that a statement led to (§7.1)."""
 
     def __init__(
         self,
@@ -156,6 +157,7 @@ class Initiator:
         unpacked: bytes = b"",
         code: bytes | None = None,
         pins: tuple[bytes, ...] = (),
+        root: bytes = b"",
         judge: Callable[[bytes], bytes] | None = None,
         offer: Offer = Offer(),
         ticket: Ticket | None = None,
@@ -172,7 +174,8 @@ class Initiator:
         # A newcomer shows a code and its key where others show a token (§2.9).
         self._is_newcomer = code is not None
         self._credential = unpacked if code is None else bytes([len(code)]) + code + key.public
-        self._pins, self._judge = pins, judge
+        self._pins, self._root, self._judge = pins, root, judge
+        self.followed: bytes | None = None
         self._offer, self._ticket = offer, ticket
         self._scalar = scalar or secrets.token_bytes(32)
         self._hedge = hedge
@@ -208,7 +211,8 @@ class Initiator:
         check(any(self._form.peer_cid) == self._form.datagram, "ConnectionId")
         share = reader.take(32)
         # On a channel the agent's token stands in place of the key name.
-        check(len(message) == (111 if mode == 1 else 160) or (self._judge and not mode), "Length")
+        lengths = (111,) if mode == 1 else (160, 310)
+        check(len(message) in lengths or (self._judge and not mode), "Length")
         check(mode == 0 or (self._ticket and suite == self._ticket.suite), "Suite")
         self.mode, self._suite = mode, suite
         schedule.begin(self.m1, self._ticket.secret if mode and self._ticket else keys.ZEROS)
@@ -252,11 +256,12 @@ class Initiator:
             check(kind == 2, "CredentialKind")
             public = self._judge(token.measure(reader))
         else:
-            check(kind == 0, "CredentialKind")
+            check(kind in (0, 1), "CredentialKind")
             name = reader.take(16)
+            statement = reader.take(150) if kind == 1 else b""
             pinned = [pin for pin in self._pins if key_name(pin)[:16] == name]
-            check(pinned, "NotPinned")
-            public = pinned[0]
+            check(pinned or statement, "NotPinned")
+            public = pinned[0] if pinned else self._follow(name, statement)
         p2, signature = plain[: -reader.left()], reader.take(64)
         reader.end()
         schedule.responder(p2, public)
@@ -275,6 +280,21 @@ class Initiator:
         schedule.values["m3_plaintext"] = p3
         schedule.initiator_proved(signature)
         return head + schedule.sealer_m3(self._suite).seal(0, schedule.th3 + head, p3 + signature)
+
+    def _follow(self, name: bytes, statement: bytes) -> bytes:
+        """The key that a statement of the key expected, or of the root's, leads to (§7.1). No counter is kept here."""
+        reader = Reader(statement)
+        signer, counter = reader.uint(1), reader.uint(4)
+        public, revoked = reader.take(65), reader.take(16)
+        check(signer in (0, 1) and not (signer and any(revoked)), "Malformed")
+        keys.parse_point(public)
+        check(key_name(public)[:16] == name, "RotationKey")
+        check(counter > 0, "RotationOld")
+        signed = keys.signed_content("rotation", keys.digest(statement[:86]))
+        key = self._pins[0] if signer else self._root
+        check(key and keys.verify(key, signed, reader.take(64)), "RotationSignature")
+        self.followed = public
+        return public
 
     def on_m4(self, message: bytes) -> Session:
         """Checks M4 in the order of §2.7; a REFUSE in its place is an error."""

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import tempfile
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 from . import keys
@@ -32,9 +33,13 @@ class Hub:
     """A daemon that runs. As a context manager, it is ended at the end."""
 
     def __init__(self) -> None:
-        daemon = program("MOORLINED_PROGRAM")
         self._folder = tempfile.TemporaryDirectory(prefix="moorline-interop-")
         self.folder = Path(self._folder.name)
+        self.log: list[str] = []
+        self._start()
+
+    def _start(self) -> None:
+        daemon = program("MOORLINED_PROGRAM")
         self._daemon = subprocess.Popen(
             [
                 daemon,
@@ -45,7 +50,6 @@ class Hub:
             stderr=subprocess.PIPE,
             text=True,
         )
-        self.log: list[str] = []
         self.address = self._wait_until_ready()
         self._reader = threading.Thread(target=self._read_log, daemon=True)
         self._reader.start()
@@ -74,7 +78,22 @@ class Hub:
         self._daemon.send_signal(signal.SIGTERM)
 
     def stop(self) -> None:
-        """Ends the daemon and waits for it."""
+        """Ends the daemon, waits for it, and removes its folder."""
+        try:
+            self._end()
+        finally:
+            self._folder.cleanup()
+
+    def restart(self) -> None:
+        """Ends the daemon and starts it again on what it has stored, at another port."""
+        self._end()
+        self._start()
+
+    def moved(self, identity: Identity) -> Identity:
+        """The identity, with the address that the daemon has now."""
+        return replace(identity, url=f"ws://{self.address}/ws")
+
+    def _end(self) -> None:
         self.stop_signal()
         try:
             self._daemon.wait(15)
@@ -86,7 +105,6 @@ class Hub:
             self._reader.join()
             if self._daemon.stderr:
                 self._daemon.stderr.close()
-            self._folder.cleanup()
 
     def home(self, name: str) -> Path:
         """The home of a peer that the command line keeps."""

@@ -34,6 +34,7 @@ class Identity:
     url: str
     hub_name: str
     hub_key: bytes
+    root_key: bytes
     issuers: dict[str, token.Issuer]
     claims: token.Claims
 
@@ -49,8 +50,8 @@ class Identity:
             unpacked, issuers=issuers, audience=credential["hub"], role=credential["role"], now=now
         )
         check(claims.public == key.public, "TokenKey")
-        hub_key = _unbase64(credential["hub_key"])
-        return cls(key, unpacked, credential["url"], credential["hub"], hub_key, issuers, claims)
+        known = (_unbase64(credential["hub_key"]), _unbase64(credential["root_key"]))
+        return cls(key, unpacked, credential["url"], credential["hub"], *known, issuers, claims)
 
 
 def _unbase64(text: str) -> bytes:
@@ -84,6 +85,7 @@ class Link:
             key=identity.key,
             unpacked=unpacked or identity.unpacked,
             pins=pins or (identity.hub_key,),
+            root=identity.root_key,
             offer=offer,
             ticket=ticket,
         )
