@@ -1,0 +1,131 @@
+//! A device follows its hub to another identity key, and keeps whom it follows.
+
+use std::path::PathBuf;
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use moorline_qemu::image::{Profile, build_image};
+use moorline_qemu::site::{Hub, Road, Site};
+use moorline_qemu::{Error, POWER_CUT, Qemu};
+
+/// No run takes longer; a loaded machine with one core to spare takes a third of it.
+const DEADLINE: Duration = Duration::from_secs(120);
+
+static AGENT: LazyLock<PathBuf> =
+    LazyLock::new(|| build_image("agent", Profile::Device).expect("the agent builds"));
+
+struct Bench {
+    site: Site,
+    hub: Option<Hub>,
+    image: Vec<u8>,
+    folder: tempfile::TempDir,
+}
+
+impl Bench {
+    fn new() -> Result<Self, Error> {
+        let site = Site::build()?;
+        let hub = site.start_hub(None)?;
+        let image = site.provision_agent("boiler-1", &hub, Road::Network)?;
+        site.enrol_commander("alice", "boiler-1")?;
+        Ok(Self {
+            site,
+            hub: Some(hub),
+            image,
+            folder: tempfile::tempdir().expect("a folder"),
+        })
+    }
+
+    fn hub(&self) -> &Hub {
+        self.hub.as_ref().expect("it runs")
+    }
+
+    fn device(&self) -> Qemu {
+        let device = Qemu::new(&*AGENT)
+            .provision(self.image.clone())
+            .deadline(DEADLINE)
+            .flash(self.folder.path().join("flash"));
+        Road::Network.lay(device, self.hub())
+    }
+
+    /// Rotates the hub's key, by the root key or else by the one before, and starts the hub again.
+    fn rotate(&mut self, root: Option<&str>) -> Result<(), Error> {
+        let hub = self.hub.take().expect("it runs");
+        let places = hub.places();
+        hub.stop()?;
+        let root = root.map(|name| self.site.data_dir().join(name));
+        let mut words = vec!["keys".into(), "rotate".into()];
+        if let Some(root) = root {
+            words.extend(["--root".into(), root.into_os_string()]);
+        }
+        self.site.json("alice", &words)?;
+        self.hub = Some(self.site.start_hub(Some(places))?);
+        Ok(())
+    }
+
+    fn ping(&self) -> Result<(), Error> {
+        let words = ["send", "boiler-1", "ping"];
+        self.site.json("alice", &words).map(|_| ())
+    }
+}
+
+#[test]
+fn a_device_follows_its_hub_and_stays_with_it_through_resets() -> Result<(), Error> {
+    let mut bench = Bench::new()?;
+    let mut device = bench.device().spawn()?;
+    device.wait_for("link open session")?;
+    // It is there when the key changes, and comes back by itself.
+    bench.rotate(None)?;
+    device.wait_for("the hub's key is now ")?;
+    device.wait_for("link open session")?;
+    bench.ping()?;
+    device.stop()?;
+    // What it has followed to is in flash.
+    let mut device = bench.device().spawn()?;
+    device.wait_for("link open session")?;
+    assert!(!device.has_said("the hub's key is now "));
+    device.stop()?;
+    // It is away for two, of which the root key's word makes the one before worthless.
+    bench.rotate(None)?;
+    bench.rotate(Some("root.key"))?;
+    let mut device = bench.device().spawn()?;
+    device.wait_for("link open session")?;
+    assert!(device.has_said("the hub's key is now "));
+    bench.ping()?;
+    device.stop()?;
+    Ok(())
+}
+
+#[test]
+fn a_cut_of_power_while_it_follows_costs_nothing() -> Result<(), Error> {
+    let mut bench = Bench::new()?;
+    // A start takes about fifty steps; whom it follows is kept before anything else of the link.
+    for step in [60, 80, 100, 120] {
+        bench.rotate(None)?;
+        let mut device = bench.device().power_cut_after(step, step).spawn()?;
+        while device.next_line().is_some() {}
+        let outcome = device.wait()?;
+        assert_eq!(outcome.status, Some(POWER_CUT), "{step}: {outcome}");
+        let mut device = bench.device().spawn()?;
+        device.wait_for("link open session")?;
+        bench.ping()?;
+        device.stop()?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_device_that_cannot_keep_whom_it_follows_stays_where_it_is() -> Result<(), Error> {
+    let mut bench = Bench::new()?;
+    bench.rotate(None)?;
+    let mut device = bench.device().flash_fails_from(1).spawn()?;
+    let lost = device.wait_for("link lost: ")?.message;
+    assert_eq!(lost, "link lost: Closed(Refused(Storage))");
+    device.wait_for("retry in ")?;
+    assert!(!device.has_said("link open session"));
+    device.stop()?;
+    let mut device = bench.device().spawn()?;
+    device.wait_for("the hub's key is now ")?;
+    device.wait_for("link open session")?;
+    device.stop()?;
+    Ok(())
+}
