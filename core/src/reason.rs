@@ -132,6 +132,8 @@ pub enum Reason {
     PublicKey,
     /// The code opens no enrolment: it is wrong, used or over, or no enrolment is open.
     EnrolmentCode,
+    /// A peer shows its key alone, and it is none that is enrolled.
+    UnknownKey,
     /// The external key is not known, or not good any more.
     ExternalKey,
     /// The key of a new token is not proved, or proved where none is due.

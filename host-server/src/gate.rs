@@ -104,6 +104,26 @@ impl Gate for Door<'_> {
         Ok(session_id)
     }
 
+    fn knows_key(&self, key: &PublicKey) -> bool {
+        let registry = self.shared.registry.read();
+        let registry = registry.unwrap_or_else(PoisonError::into_inner);
+        registry.name_of(key).is_some()
+    }
+
+    fn readmit(&mut self, key: &PublicKey) -> Result<[u8; 8], Refuse> {
+        let refused = || Refuse {
+            code: RefuseCode::BadCredential,
+            argument: 0,
+        };
+        let session_id = random().map_err(|_| refused())?;
+        let registry = self.shared.registry.read();
+        let registry = registry.unwrap_or_else(PoisonError::into_inner);
+        let name = registry.name_of(key).ok_or_else(refused)?;
+        self.session = Some(SessionKey(session_id));
+        self.newcomer = Some(name.into());
+        Ok(session_id)
+    }
+
     fn find_external(&self, identity: &[u8; TICKET_ID_LEN]) -> Option<ExternalRecord> {
         let (key, until) = self.shared.invitations().find_key(identity)?;
         Some(ExternalRecord {

@@ -260,6 +260,10 @@ pub struct Door {
     pub wrong_codes: usize,
     /// The hash of the key that was enrolled last.
     pub enrolled: Option<Hash>,
+    /// The hash of the key of a peer that is enrolled.
+    pub knows: Option<Hash>,
+    /// How often its holder was let in by it.
+    pub readmitted: usize,
 }
 
 impl Gate for Door {
@@ -317,6 +321,21 @@ impl Gate for Door {
             });
         }
         self.enrolled = Some(key.hash());
+        Ok(SESSION_ID)
+    }
+
+    fn knows_key(&self, key: &PublicKey) -> bool {
+        self.knows == Some(key.hash())
+    }
+
+    fn readmit(&mut self, _: &PublicKey) -> Result<[u8; 8], Refuse> {
+        if self.full {
+            return Err(Refuse {
+                code: RefuseCode::BadCredential,
+                argument: 0,
+            });
+        }
+        self.readmitted += 1;
         Ok(SESSION_ID)
     }
 

@@ -89,6 +89,7 @@ pub const BATCHES: &[&[&[Case]]] = &[
         session::window::CASES,
     ],
     &[handshake::enrolment::CASES],
+    &[handshake::comeback::CASES],
     &[handshake::external::CASES],
     &[session::renewal::CASES],
     &[ledger::CASES],

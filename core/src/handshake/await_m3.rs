@@ -220,7 +220,7 @@ impl AwaitM3 {
         let m3 = M3Sealed::parse(plaintext)?;
         let by = match m3.credential {
             Credential::Token(token) => Proof::Token(token),
-            Credential::Enrolment(enrolment) => Proof::Code(enrolment.code),
+            Credential::Enrolment(enrolment) => Proof::Enrolment(enrolment.code),
         };
         let peer = judge(&m3.credential, responder, now, gate)?;
         let key = *peer.key().ok_or(Reason::CredentialKind)?;
@@ -282,7 +282,7 @@ impl AwaitM3 {
 pub enum Peer {
     /// Who a token says.
     Holder(VerifiedClaims),
-    /// Nobody yet: who has the code that it came with, and this key.
+    /// Who has this key, and a code that it came with, or a token that is over: it is given one.
     Newcomer(PublicKey),
     /// The holder of the external key of this name.
     External([u8; TICKET_ID_LEN]),
@@ -321,8 +321,8 @@ enum Proof<'m> {
     Token(UnpackedToken<'m>),
     /// A ticket.
     Ticket(TicketRecord),
-    /// A code, and a signature.
-    Code(EnrolmentCode<'m>),
+    /// A code if it has one, and a signature.
+    Enrolment(Option<EnrolmentCode<'m>>),
     /// An external key, which is good until then.
     ExternalKey(UnixMillis),
 }
@@ -337,7 +337,7 @@ impl ProvedPeer<'_> {
                     gate.note_token(&token);
                 }
             }
-            Proof::Code(_) | Proof::ExternalKey(_) => {}
+            Proof::Enrolment(_) | Proof::ExternalKey(_) => {}
         }
     }
 
@@ -354,8 +354,11 @@ impl ProvedPeer<'_> {
                     ticket: None,
                 })
             }
-            (Peer::Newcomer(key), Proof::Code(code)) => Ok(Terms {
-                session_id: gate.enrol(*code, key)?,
+            (Peer::Newcomer(key), Proof::Enrolment(code)) => Ok(Terms {
+                session_id: match code {
+                    Some(code) => gate.enrol(*code, key)?,
+                    None => gate.readmit(key)?,
+                },
                 expires: now.unix.plus(ENROLMENT_MILLIS),
                 permissions: Permissions::NONE,
                 ticket: None,
@@ -386,7 +389,7 @@ impl ProvedPeer<'_> {
                 TicketRecord::of_token(token, &claims.proof(), established, MAX_TICKET_CHAIN)
             }
             Proof::Ticket(record) => record.followed(),
-            Proof::Code(_) | Proof::ExternalKey(_) => None,
+            Proof::Enrolment(_) | Proof::ExternalKey(_) => None,
         }
     }
 }
@@ -434,7 +437,7 @@ fn judge(
         }
         Credential::Enrolment(enrolment) => {
             let key = enrolment.public_key()?;
-            responder.check_code(enrolment.code, now, gate)?;
+            responder.check_enrolment(enrolment.code, &key, now, gate)?;
             Ok(Peer::Newcomer(key))
         }
     }

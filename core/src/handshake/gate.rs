@@ -40,6 +40,27 @@ pub trait Gate {
         })
     }
 
+    /// Returns whether `key` is that of a peer that is enrolled and not revoked. A stranger asks: the answer must have no
+    /// effect. By default no key is known.
+    fn knows_key(&self, key: &PublicKey) -> bool {
+        let _ = key;
+        false
+    }
+
+    /// Lets the holder of `key` in, which it has proved, to get another token. Returns what both ends call the session, in
+    /// which it does.
+    ///
+    /// # Errors
+    ///
+    /// The code to refuse it with: it is not enrolled any more.
+    fn readmit(&mut self, key: &PublicKey) -> Result<[u8; 8], Refuse> {
+        let _ = key;
+        Err(Refuse {
+            code: RefuseCode::BadCredential,
+            argument: 0,
+        })
+    }
+
     /// Decides about a token that is to follow the one of a session. It is good, and whoever shows it has proved its
     /// key; `renewal` says whether that is a new one. Returns what the peer may do, or nothing to refuse.
     fn renew(&mut self, claims: &VerifiedClaims, renewal: Renewal) -> Option<Permissions> {

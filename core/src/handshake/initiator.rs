@@ -26,6 +26,8 @@ pub enum Shown<'k> {
     Token(UnpackedToken<'k>),
     /// A code with which it is enrolled (PROTOCOL.md §2.9): on links.
     Code(EnrolmentCode<'k>),
+    /// Its key alone, by which the hub knows it; its token is over (PROTOCOL.md §2.9): on links.
+    Key,
     /// A key that its hub was given too (PROTOCOL.md §2.12): on links. It signs nothing in the handshake.
     ExternalKey(&'k ExternalKey),
 }
@@ -35,15 +37,20 @@ impl<'k> Initiator<'k> {
     pub(super) fn credential(&self) -> Option<Credential<'k>> {
         match self.shows {
             Shown::Token(token) => Some(Credential::Token(token)),
-            Shown::Code(code) => Some(Credential::Enrolment(Enrolment {
-                code,
-                key: self.key.public_key().to_bytes(),
-            })),
+            Shown::Code(code) => Some(self.enrolment(Some(code))),
+            Shown::Key => Some(self.enrolment(None)),
             Shown::ExternalKey(_) => None,
         }
     }
 
-    /// Returns whether it has no token yet.
+    fn enrolment(&self, code: Option<EnrolmentCode<'k>>) -> Credential<'k> {
+        Credential::Enrolment(Enrolment {
+            code,
+            key: self.key.public_key().to_bytes(),
+        })
+    }
+
+    /// Returns whether it has no token that is good.
     pub(crate) fn is_newcomer(&self) -> bool {
         !matches!(self.shows, Shown::Token(_))
     }

@@ -5,7 +5,9 @@ use super::await_m3::{AwaitM3, Awaited};
 use super::key_schedule::{Early, RestsOn};
 use super::transcript::{AfterM1, before_binder};
 use super::{ExternalRecord, Gate, Label, seal_in_place, sign};
-use crate::crypto::{EphemeralKey, Hash, MAC_LEN, SIGNATURE_LEN, SigningKey, Suite, TAG_LEN};
+use crate::crypto::{
+    EphemeralKey, Hash, MAC_LEN, PublicKey, SIGNATURE_LEN, SigningKey, Suite, TAG_LEN,
+};
 use crate::entropy::{Entropy, draw};
 use crate::reason::Reason;
 use crate::time::{Now, TimeQuality};
@@ -356,20 +358,24 @@ impl Responder<'_> {
             .find(|key| key.public_key().hash().prefix::<4>() == *hint)
     }
 
-    /// Checks that `code` opens an enrolment here, at a time that is known.
-    pub(super) fn check_code(
+    /// Checks, at a time that is known, that `code` opens an enrolment here, or that the holder of `key` is enrolled.
+    pub(super) fn check_enrolment(
         &self,
-        code: EnrolmentCode<'_>,
+        code: Option<EnrolmentCode<'_>>,
+        key: &PublicKey,
         now: &Now,
         gate: &mut dyn Gate,
     ) -> Result<(), Reason> {
         if matches!(self.respond_as, RespondAs::Agent(_)) {
             return Err(Reason::CredentialKind);
         }
-        if now.quality == TimeQuality::Unknown || !gate.knows_code(code) {
-            return Err(Reason::EnrolmentCode);
+        let has_time = now.quality != TimeQuality::Unknown;
+        match code {
+            Some(code) if has_time && gate.knows_code(code) => Ok(()),
+            None if has_time && gate.knows_key(key) => Ok(()),
+            Some(_) => Err(Reason::EnrolmentCode),
+            None => Err(Reason::UnknownKey),
         }
-        Ok(())
     }
 
     /// Checks all of `token` but its issuer's signature.

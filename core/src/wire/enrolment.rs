@@ -1,4 +1,4 @@
-//! A code in place of a token (PROTOCOL.md §2.9).
+//! A code, or a key alone, in place of a token (PROTOCOL.md §2.9).
 
 use crate::crypto::{Hash, PUBLIC_KEY_LEN, PublicKey};
 use crate::reason::Reason;
@@ -10,12 +10,12 @@ pub const MIN_CODE_LEN: usize = 8;
 /// Longest code in bytes.
 pub const MAX_CODE_LEN: usize = 32;
 
-/// What a newcomer shows: a code that the hub gave out, and the key that it has made.
+/// What a newcomer shows: a code that the hub gave out, and the key that it has made. Who comes back shows the key alone.
 #[derive(Debug, Clone, Copy)]
 pub struct Enrolment<'a> {
-    /// The code. It is a secret until it is used.
-    pub code: EnrolmentCode<'a>,
-    /// The newcomer's key as it was written; [`Enrolment::public_key`] reads it.
+    /// The code, a secret until it is used; nothing when the hub knows the key.
+    pub code: Option<EnrolmentCode<'a>>,
+    /// The peer's key as it was written; [`Enrolment::public_key`] reads it.
     pub key: [u8; PUBLIC_KEY_LEN],
 }
 
@@ -46,7 +46,7 @@ impl core::fmt::Debug for EnrolmentCode<'_> {
 }
 
 impl<'a> Enrolment<'a> {
-    /// Reads the newcomer's key.
+    /// Reads the peer's key.
     ///
     /// # Errors
     ///
@@ -57,29 +57,36 @@ impl<'a> Enrolment<'a> {
 
     /// Returns how many bytes it has in M3.
     pub(crate) fn wire_len(&self) -> usize {
-        1 + self.code.0.len() + PUBLIC_KEY_LEN
+        1 + self.code().len() + PUBLIC_KEY_LEN
     }
 
     /// Returns the hash that stands for it in the transcript.
     pub(crate) fn hash(&self) -> Hash {
-        Hash::of(&[&[self.code_len()], self.code.0, &self.key])
+        Hash::of(&[&[self.code_len()], self.code(), &self.key])
     }
 
     pub(crate) fn emit(&self, writer: &mut Writer<'_>) {
         writer
             .u8(self.code_len())
-            .bytes(self.code.0)
+            .bytes(self.code())
             .bytes(&self.key);
     }
 
     pub(crate) fn parse(reader: &mut Reader<'a>) -> Result<Self, Reason> {
         let len = usize::from(reader.u8()?);
-        let code = EnrolmentCode::new(reader.bytes(len)?).ok_or(Reason::Length)?;
+        let code = match reader.bytes(len)? {
+            [] => None,
+            bytes => Some(EnrolmentCode::new(bytes).ok_or(Reason::Length)?),
+        };
         let key = *reader.array()?;
         Ok(Self { code, key })
     }
 
+    fn code(&self) -> &'a [u8] {
+        self.code.map_or(&[], |code| code.0)
+    }
+
     fn code_len(&self) -> u8 {
-        u8::try_from(self.code.0.len()).unwrap_or(u8::MAX)
+        u8::try_from(self.code().len()).unwrap_or(u8::MAX)
     }
 }

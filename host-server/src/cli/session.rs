@@ -1,12 +1,13 @@
 //! A session with the hub, for one command.
 
 use futures_lite::future;
-use moorline_core::token::{AgentId, MAX_UNPACKED_LEN};
+use moorline_core::crypto::SigningKey;
+use moorline_core::token::{AgentId, MAX_UNPACKED_LEN, UnpackedToken};
 
 use super::Failure;
 use super::renew::renew_in_time;
 use crate::admin::Credential;
-use crate::client::{Client, ClientError, Commander, Profile, ProfileError};
+use crate::client::{Client, ClientError, Commander, Newcomer, Profile, ProfileError};
 use crate::clock;
 
 /// Connects as `profile` says, runs `work`, and says goodbye. A token that grows old is renewed on the way.
@@ -31,9 +32,9 @@ fn with_credential(
     work: &mut impl AsyncFnMut(&mut Client<'_>, &Credential) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     let key = profile.key()?;
-    let credential = profile.credential()?;
+    let mut credential = profile.credential()?;
     if clock::now().unix.secs() >= credential.expires_at {
-        return Err(ProfileError::Expired(credential.name).into());
+        credential = come_back(profile, &key, &credential)?;
     }
     let (trust, keeper) = (profile.trust(&credential)?, profile.trust_file());
     let mut buffer = [0; MAX_UNPACKED_LEN];
@@ -64,6 +65,25 @@ fn with_credential(
         };
         client.close().await;
         done.and(renewed)
+    })
+}
+
+/// Gets a token by the key alone, for one that is over, and stores it.
+fn come_back(
+    profile: &Profile,
+    key: &SigningKey,
+    credential: &Credential,
+) -> Result<Credential, Failure> {
+    let (trust, keeper) = (profile.trust(credential)?, profile.trust_file());
+    future::block_on(async {
+        let url = profile.hub(credential);
+        let back = Newcomer::come_back(url, &trust, Some(&keeper), key).await?;
+        let token = UnpackedToken::parse_exact(back.token()).map_err(ProfileError::BadToken)?;
+        // What the hub says of itself beside the token is for who does not know it yet.
+        let credential = credential.with_token(&token)?;
+        profile.store(&credential)?;
+        back.finish().await?;
+        Ok(credential)
     })
 }
 

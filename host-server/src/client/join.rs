@@ -1,4 +1,4 @@
-//! Enrolment with a code or an external key (PROTOCOL.md §2.9, §2.12).
+//! Enrolment with a code or an external key, and a first token by a key that is enrolled (PROTOCOL.md §2.9, §2.12).
 
 use moorline_core::connection::NewToken;
 use moorline_core::crypto::{PUBLIC_KEY_LEN, SigningKey};
@@ -40,6 +40,22 @@ impl<'k> Newcomer<'k> {
     ) -> Result<Self, ClientError> {
         let hub = WantedHub { trust, keeper };
         let link = Link::open_as(url, key, Shown::Code(code), hub, None).await?;
+        Self::enrolled(link, url, trust, None, None).await
+    }
+
+    /// Gets a first token for the holder of `key`, which is enrolled with the hub at `url`: the one that it had is over.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`].
+    pub async fn come_back(
+        url: &str,
+        trust: &'k TrustStore,
+        keeper: Option<&'k TrustFile>,
+        key: &'k SigningKey,
+    ) -> Result<Self, ClientError> {
+        let hub = WantedHub { trust, keeper };
+        let link = Link::open_as(url, key, Shown::Key, hub, None).await?;
         Self::enrolled(link, url, trust, None, None).await
     }
 
@@ -122,6 +138,12 @@ impl<'k> Newcomer<'k> {
             proves,
             credential,
         })
+    }
+
+    /// Returns the token, unpacked.
+    #[must_use]
+    pub fn token(&self) -> &[u8] {
+        &self.token
     }
 
     /// Returns the credential. It is stored before [`Newcomer::finish`].

@@ -53,9 +53,6 @@ pub enum ProfileError {
     /// The token in the credential is damaged.
     #[error("the token is damaged: {0:?}")]
     BadToken(TokenReason),
-    /// The token has expired.
-    #[error("the token has expired; enrol again: `moorline enroll commander {0} …`")]
-    Expired(String),
     /// The keys that are taken for the hub's are damaged.
     #[error(
         "{0}: not a list of the hub's keys; enrol again, or remove it if the hub's key was never revoked"

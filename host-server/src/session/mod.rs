@@ -439,14 +439,14 @@ impl<'s, T: Transport> Session<'s, T> {
         Ok(self.shared.hub.tell(input).await)
     }
 
-    /// Gives a newcomer, which is enrolled under `name` now, its first token.
+    /// Gives a newcomer, which is enrolled under `name` now, or a peer that has come back by its key, its first token.
     async fn give_first_token(
         &mut self,
         name: &str,
         session: Option<SessionKey>,
     ) -> Result<(), End> {
         self.enrolling = session;
-        tracing::info!(peer = self.peer, name, "enrolled with a code");
+        tracing::info!(peer = self.peer, name, "a first token is given");
         let first = renewals::first_token(self.shared, name).map_err(|why| {
             tracing::error!(name, why, "no token for a newcomer");
             End::Refused(Reason::NotAdmitted)

@@ -216,6 +216,15 @@ impl Registry {
         self.peers.get(name)
     }
 
+    /// Returns the name under which the holder of `key` is enrolled and not revoked.
+    #[must_use]
+    pub fn name_of(&self, key: &PublicKey) -> Option<&str> {
+        let key = encode_key(key);
+        let mut peers = self.peers.iter();
+        let (name, _) = peers.find(|(_, peer)| !peer.revoked && peer.key == key)?;
+        Some(name)
+    }
+
     /// Returns whether the holder of `claims` is enrolled as the token says and not revoked. `next_key` is good beside
     /// the key that is written: one that the hub has just made a token for.
     #[must_use]

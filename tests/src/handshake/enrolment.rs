@@ -126,7 +126,7 @@ fn open(world: &World) -> Result<Pair<'_>, Failure> {
 }
 
 /// The hub gives the newcomer `token`.
-fn give(pair: &mut Pair<'_>, token: UnpackedToken<'_>) -> Result<Message, Failure> {
+pub(super) fn give(pair: &mut Pair<'_>, token: UnpackedToken<'_>) -> Result<Message, Failure> {
     let key = signing_key("issuer")?.public_key().to_bytes();
     let enrolled = Enrolled {
         token: token.as_bytes(),
@@ -140,7 +140,7 @@ fn give(pair: &mut Pair<'_>, token: UnpackedToken<'_>) -> Result<Message, Failur
 }
 
 /// The newcomer shows `token`.
-fn show(
+pub(super) fn show(
     pair: &mut Pair<'_>,
     token: UnpackedToken<'_>,
     key: Option<&SigningKey>,
@@ -190,7 +190,7 @@ fn enrols() -> Result<(), Failure> {
 }
 
 /// Runs a handshake; returns what the responder and the initiator saw of its end.
-fn ends_in(pair: &mut Pair<'_>) -> (Seen, Seen) {
+pub(super) fn ends_in(pair: &mut Pair<'_>) -> (Seen, Seen) {
     let (m2, _) = pair.responder.hand(&pair.m1, 0);
     let (m3, _) = pair.initiator.hand(&m2.unwrap_or_default(), 0);
     let (answer, at_responder) = pair.responder.hand(&m3.unwrap_or_default(), 0);
@@ -198,7 +198,7 @@ fn ends_in(pair: &mut Pair<'_>) -> (Seen, Seen) {
     (at_responder, at_initiator)
 }
 
-fn closed(reason: Reason) -> Seen {
+pub(super) fn closed(reason: Reason) -> Seen {
     Seen::Closed(Closure::Refused(reason))
 }
 
@@ -253,7 +253,9 @@ fn credential(world: &World) -> Message {
 }
 
 /// Runs `work` with a responder that waits for M3, and with who forges one.
-fn at_m3(work: fn(&Stages<'_>, &Forger<'_>) -> Result<(), Failure>) -> Result<(), Failure> {
+pub(super) fn at_m3(
+    work: fn(&Stages<'_>, &Forger<'_>) -> Result<(), Failure>,
+) -> Result<(), Failure> {
     let world = World::new()?;
     let mut buffer = [0; MAX_UNPACKED_LEN];
     let stages = Stages::new(&world, world.agent_token(&mut buffer)?)?;

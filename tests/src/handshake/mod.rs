@@ -1,5 +1,6 @@
 //! The handshake: PROTOCOL.md §2, §3 and §6.1.
 
+pub(crate) mod comeback;
 pub(crate) mod course;
 pub(crate) mod credential;
 pub(crate) mod enrolment;
