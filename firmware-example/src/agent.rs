@@ -23,7 +23,7 @@ use moorline_core::message::{FromHub, ToHub};
 use moorline_core::reason::Error;
 use moorline_core::time::{Instant, Now};
 use moorline_core::token::{MAX_UNPACKED_LEN, UnpackedToken};
-use moorline_core::trust::TrustStore;
+use moorline_core::trust::TrustMemory;
 use moorline_core::wire::FRAME_OVERHEAD;
 use static_cell::{ConstStaticCell, StaticCell};
 
@@ -174,9 +174,7 @@ impl Agent {
         let max_payload_len = u16::try_from(MAX_PAYLOAD_LEN).unwrap_or(u16::MAX);
         let ticket = self.take_ticket();
         let memory = &mut *self.memory;
-        if let Some(followed) = memory.followed.take() {
-            memory.trust = Some(followed);
-        }
+        memory.trust.take_from(&mut memory.followed);
         let mut machine = Machine {
             clock: &mut self.clock,
             entropy: &mut self.entropy,
@@ -204,7 +202,7 @@ impl Agent {
             stream,
             frames,
             self.identity
-                .initiator(token, max_payload_len, memory.trust.as_ref()),
+                .initiator(token, max_payload_len, memory.trust.get()),
             SingleUse { ephemeral, ticket },
             Settings {
                 max_payload_len,
@@ -373,7 +371,7 @@ fn shake_hands<'k, 'b, 'r>(
     single_use: SingleUse,
     settings: Settings,
     buffers: Buffers<'b>,
-    machine: &mut Machine<'_, Clock, Entropy, Option<TrustStore>>,
+    machine: &mut Machine<'_, Clock, Entropy, TrustMemory>,
 ) -> Result<Link<'k, 'b, Stream<'r>, Frames<'r>>, Lost> {
     Link::connect(
         stream, frames, initiator, single_use, settings, buffers, machine,
@@ -439,9 +437,9 @@ pub struct Memory {
     token: Vec<u8, MAX_UNPACKED_LEN>,
     offline: Offline,
     /// Whom the device takes for its hub, once that has changed since it was provisioned.
-    trust: Option<TrustStore>,
+    trust: TrustMemory,
     /// The same from the next link on.
-    followed: Option<TrustStore>,
+    followed: TrustMemory,
 }
 
 /// The agent's memory, for who starts it.
@@ -454,8 +452,8 @@ pub static MEMORY: ConstStaticCell<Memory> = ConstStaticCell::new(Memory {
     renewal: Renewal::new(),
     token: Vec::new(),
     offline: Offline::new(),
-    trust: None,
-    followed: None,
+    trust: TrustMemory::new(),
+    followed: TrustMemory::new(),
 });
 
 /// Longest payload of a frame that the agent takes and sends, in bytes: a command and its answer have room in it.

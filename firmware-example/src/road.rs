@@ -14,7 +14,7 @@ use moorline_core::framing::{
 use moorline_core::limits::HANDSHAKE_MILLIS;
 use moorline_core::provision;
 use moorline_core::reason::Error;
-use moorline_core::trust::TrustStore;
+use moorline_core::trust::TrustMemory;
 
 use crate::board::{self, Clock, EthernetPort, Uart};
 use crate::identity::Identity;
@@ -63,7 +63,7 @@ impl Road {
     pub fn open<'r>(
         &'r mut self,
         identity: &Identity,
-        machine: &mut Machine<'_, Clock, board::Entropy, Option<TrustStore>>,
+        machine: &mut Machine<'_, Clock, board::Entropy, TrustMemory>,
         scratch: &mut [u8],
         assembly: &'r mut [u8],
     ) -> Result<(Stream<'r>, Frames<'r>), DriverError<RoadError>> {

@@ -27,7 +27,7 @@ use moorline_core::reason::Error;
 use moorline_core::revocation::Revocations;
 use moorline_core::time::{Instant, Now};
 use moorline_core::token::{Claims, Permissions, VerifiedClaims};
-use moorline_core::trust::{NoKeeper, TrustStore};
+use moorline_core::trust::{NoKeeper, TrustMemory};
 use moorline_core::wire::{DATAGRAM_OVERHEAD, FRAME_OVERHEAD, Refuse};
 use moorline_firmware::backoff::Backoff;
 use moorline_firmware::board::{Board, FAILURE, exit};
@@ -72,9 +72,7 @@ fn serve(
     let mut line = Line::new(&mut board.uart, board.clock);
     line.drain();
     let mut clock = board.clock;
-    if let Some(followed) = memory.followed.take() {
-        memory.trust = Some(followed);
-    }
+    memory.trust.take_from(&mut memory.followed);
     let mut machine = Machine {
         clock: &mut clock,
         entropy: &mut board.entropy,
@@ -84,7 +82,7 @@ fn serve(
     let mut link = Link::connect(
         line,
         Delimited::new(&mut memory.assembly),
-        identity.initiator(identity.token(), MAX_PAYLOAD, memory.trust.as_ref()),
+        identity.initiator(identity.token(), MAX_PAYLOAD, memory.trust.get()),
         SingleUse::from(ephemeral),
         LINK,
         Buffers {
@@ -224,9 +222,9 @@ struct Memory {
     payload: [u8; PAYLOAD_LEN],
     inner: [u8; INNER_LEN],
     /// Whom the device takes for its hub, once that has changed since it was provisioned.
-    trust: Option<TrustStore>,
+    trust: TrustMemory,
     /// The same from the next link on.
-    followed: Option<TrustStore>,
+    followed: TrustMemory,
 }
 
 static MEMORY: ConstStaticCell<Memory> = ConstStaticCell::new(Memory {
@@ -241,8 +239,8 @@ static MEMORY: ConstStaticCell<Memory> = ConstStaticCell::new(Memory {
     wire: [0; delimited_len(MESSAGE_LEN)],
     payload: [0; PAYLOAD_LEN],
     inner: [0; INNER_LEN],
-    trust: None,
-    followed: None,
+    trust: TrustMemory::new(),
+    followed: TrustMemory::new(),
 });
 
 /// Longest payload of a frame on the link in bytes.
