@@ -18,7 +18,7 @@ use moorline_core::handshake::{Initiator, SingleUse, Ticket};
 use moorline_core::limits::MAX_HANDSHAKE_LEN;
 use moorline_core::reason::{Error, Reason};
 use moorline_core::token::{MAX_UNPACKED_LEN, UnpackedToken};
-use moorline_core::trust::{NoKeeper, TrustStore};
+use moorline_core::trust::{NoKeeper, TrustKeeper, TrustMemory};
 use moorline_core::wire::FRAME_OVERHEAD;
 use static_cell::{ConstStaticCell, StaticCell};
 
@@ -201,9 +201,7 @@ impl Agent {
         let ticket = self.take_ticket();
         // A ticket does not tell which key the hub takes for the device's: it may lead to a session of the next one.
         let ticket = ticket.filter(|_| self.devices.rotation.token().is_none());
-        if let Some(followed) = self.memory.followed.take() {
-            self.identity.follow(followed);
-        }
+        self.identity.follow(&mut self.memory.followed);
         let memory = &mut *self.memory;
         let mut keeper = Keeper {
             kept: self.devices.kept.as_deref_mut(),
@@ -355,8 +353,10 @@ impl Memory {
             identity.adopt(key);
         }
         kept.begin(identity.key().public_key());
-        if let Some(trust) = kept.trust() {
-            identity.follow(trust);
+        if let Some(trust) = kept.trust()
+            && self.followed.keep(&trust)
+        {
+            identity.follow(&mut self.followed);
         }
         if let Some(next) = kept.next_key() {
             rotation.restore(next, identity.key(), kept);
@@ -410,7 +410,7 @@ pub struct Memory {
     token: Vec<u8, MAX_UNPACKED_LEN>,
     work: Work,
     /// Whom the device takes for its hub from the next link on, once that changes.
-    followed: Option<TrustStore>,
+    followed: TrustMemory,
 }
 
 /// The agent's memory, for who starts it.
@@ -421,7 +421,7 @@ pub static MEMORY: ConstStaticCell<Memory> = ConstStaticCell::new(Memory {
     assembly: [0; assembly_len(MESSAGE_LEN)],
     token: Vec::new(),
     work: Work::new(),
-    followed: None,
+    followed: TrustMemory::new(),
 });
 
 /// Longest payload of a frame that the agent takes and sends, in bytes: a command and its answer have room in it.

@@ -10,7 +10,7 @@ use moorline_core::token::{
     AgentId, Claims, MAX_UNPACKED_LEN, Permissions, TokenReason, TrustAnchors, UnpackedToken,
     UnverifiedClaims,
 };
-use moorline_core::trust::TrustStore;
+use moorline_core::trust::{TrustMemory, TrustStore};
 use moorline_core::wire::{Form, Limits, M1_LEN, M2_LEN, M3_MIN_LEN, M4_LEN, SuiteList};
 
 use crate::board::{Entropy, EntropyError};
@@ -25,7 +25,7 @@ pub struct Identity {
     id: AgentId,
     claims: Claims,
     /// Whom it takes for its hub, once that is another than it was provisioned with.
-    followed: Option<TrustStore>,
+    followed: TrustMemory,
 }
 
 impl Identity {
@@ -51,7 +51,7 @@ impl Identity {
             key,
             id,
             claims,
-            followed: None,
+            followed: TrustMemory::new(),
         })
     }
 
@@ -87,12 +87,12 @@ impl Identity {
 
     /// Returns whom the device takes for its hub.
     pub fn trust(&self) -> &TrustStore {
-        self.followed.as_ref().unwrap_or(self.provision.trust())
+        self.followed.get().unwrap_or(self.provision.trust())
     }
 
-    /// Follows the hub to whom `trust` says; [`Identity::trust`] has led there.
-    pub fn follow(&mut self, trust: TrustStore) {
-        self.followed = Some(trust);
+    /// Follows the hub to whom `followed` says, if anyone; [`Identity::trust`] has led there.
+    pub fn follow(&mut self, followed: &mut TrustMemory) {
+        self.followed.take_from(followed);
     }
 
     /// Returns the issuers that count.

@@ -32,7 +32,7 @@ use moorline_core::revocation::MAX_REVOKE_LIST_LEN;
 use moorline_core::storage::{Record, Region, ReservedCounter, StorageError};
 use moorline_core::time::UnixMillis;
 use moorline_core::token::{MAX_KID_LEN, MAX_UNPACKED_LEN};
-use moorline_core::trust::{TRUST_STORE_LEN, TrustKeeper, TrustStore};
+use moorline_core::trust::{TRUST_STORE_LEN, TrustKeeper, TrustMemory, TrustStore};
 use zeroize::Zeroizing;
 
 use crate::board::{Flash, SECTOR_LEN};
@@ -449,7 +449,7 @@ pub struct Keeper<'a> {
     /// The flash.
     pub kept: Option<&'a mut Kept>,
     /// The memory.
-    pub followed: &'a mut Option<TrustStore>,
+    pub followed: &'a mut TrustMemory,
 }
 
 impl TrustKeeper for Keeper<'_> {
@@ -459,8 +459,7 @@ impl TrustKeeper for Keeper<'_> {
             return false;
         }
         defmt::info!("the hub's key is now {}", changed.current());
-        *self.followed = Some(changed.clone());
-        true
+        self.followed.keep(changed)
     }
 }
 

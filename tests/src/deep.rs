@@ -181,4 +181,7 @@ pub const DEEP: &[&str] = &[
     "a newcomer on datagrams hears its token again, and drops it once it has shown it",
     "a message on a channel that is sent again byte for byte is taken once",
     "datagrams that are written one after the other say where they end, each within the mtu",
+    "a ticket of a key that is not trusted any more is not offered",
+    "an M2 with a statement comes in fragments where it must, and the link opens",
+    "no M2 with a statement is longer than three times an M1, fragments and all",
 ];

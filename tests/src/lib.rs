@@ -118,7 +118,8 @@ pub const BATCHES: &[&[&[Case]]] = &[
     &[session::parts::CASES],
     &[link::schedules::CASES],
     &[trust::store::CASES, trust::statement::CASES],
-    &[trust::rotation::CASES, link::rotation::CASES],
+    &[trust::rotation::CASES],
+    &[link::rotation::CASES],
     &[storage::record::CASES, storage::faults::CASES],
     &[storage::cuts::CASES, storage::counter::CASES],
     &[

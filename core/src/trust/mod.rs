@@ -6,6 +6,7 @@
 mod statement;
 mod store;
 
+use heapless::Vec;
 pub use statement::{Rotation, STATEMENT_LEN, Signer, Statement};
 pub(crate) use store::Vouched;
 pub use store::{MAX_KEYS, MAX_RETIRED, TRUST_STORE_LEN, TrustStore};
@@ -26,10 +27,37 @@ pub trait TrustKeeper {
 
 /// Keeps it in memory, for a machine that has no other place: after a restart it trusts whom it was provisioned with,
 /// and follows the hub from there again.
-impl TrustKeeper for Option<TrustStore> {
+///
+/// Empty it is all zeros, so that a static one takes no flash.
+#[derive(Debug, Default)]
+pub struct TrustMemory(Vec<TrustStore, 1>);
+
+impl TrustMemory {
+    /// Returns it empty.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(Vec::new())
+    }
+
+    /// Returns what was kept last, if anything was.
+    #[must_use]
+    pub fn get(&self) -> Option<&TrustStore> {
+        self.0.first()
+    }
+
+    /// Moves what `other` has kept, if anything, here.
+    pub fn take_from(&mut self, other: &mut Self) {
+        if other.get().is_some() {
+            core::mem::swap(self, other);
+            other.0.clear();
+        }
+    }
+}
+
+impl TrustKeeper for TrustMemory {
     fn keep(&mut self, changed: &TrustStore) -> bool {
-        *self = Some(changed.clone());
-        true
+        self.0.clear();
+        self.0.push(changed.clone()).is_ok()
     }
 }
 

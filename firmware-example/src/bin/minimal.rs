@@ -27,7 +27,7 @@ use moorline_core::reason::Error;
 use moorline_core::revocation::Revocations;
 use moorline_core::time::{Instant, Now};
 use moorline_core::token::{Claims, Permissions, VerifiedClaims};
-use moorline_core::trust::{NoKeeper, TrustStore};
+use moorline_core::trust::{NoKeeper, TrustMemory};
 use moorline_core::wire::{DATAGRAM_OVERHEAD, FRAME_OVERHEAD, Refuse};
 use moorline_firmware::backoff::Backoff;
 use moorline_firmware::board::{Board, FAILURE, exit};
@@ -72,9 +72,7 @@ fn serve(
     let mut line = Line::new(&mut board.uart, board.clock);
     line.drain();
     let mut clock = board.clock;
-    if let Some(followed) = memory.followed.take() {
-        identity.follow(followed);
-    }
+    identity.follow(&mut memory.followed);
     let mut machine = Machine {
         clock: &mut clock,
         entropy: &mut board.entropy,
@@ -228,7 +226,7 @@ struct Memory {
     payload: [u8; PAYLOAD_LEN],
     inner: [u8; INNER_LEN],
     /// Whom the device takes for its hub from the next link on, once that changes.
-    followed: Option<TrustStore>,
+    followed: TrustMemory,
 }
 
 static MEMORY: ConstStaticCell<Memory> = ConstStaticCell::new(Memory {
@@ -243,7 +241,7 @@ static MEMORY: ConstStaticCell<Memory> = ConstStaticCell::new(Memory {
     wire: [0; delimited_len(MESSAGE_LEN)],
     payload: [0; PAYLOAD_LEN],
     inner: [0; INNER_LEN],
-    followed: None,
+    followed: TrustMemory::new(),
 });
 
 /// Longest payload of a frame on the link in bytes.

@@ -25,7 +25,7 @@ use moorline_core::message::{
 };
 use moorline_core::time::Now;
 use moorline_core::token::{AgentId, Claims, MAX_UNPACKED_LEN, Permissions, VerifiedClaims};
-use moorline_core::trust::{NoKeeper, TrustStore};
+use moorline_core::trust::{NoKeeper, TrustMemory};
 use moorline_core::wire::{Form, Limits, Refuse, SuiteList};
 use moorline_server::clock;
 use moorline_server::entropy::SystemEntropy;
@@ -90,7 +90,7 @@ fn live(peer: &Peer, way: Way, open: &Sender<()>) -> End {
         .expect("a socket option");
     let mut stream = Stream(stream);
     let (mut clock, mut entropy) = (clock::now, SystemEntropy);
-    let mut kept = None::<TrustStore>;
+    let mut kept = TrustMemory::new();
     let mut machine = Machine {
         clock: &mut clock,
         entropy: &mut entropy,
@@ -120,7 +120,7 @@ fn serve<F: Framing, C: moorline_core::driver::Clock>(
     peer: &Peer,
     stream: Stream,
     framing: F,
-    mut machine: Machine<'_, C, SystemEntropy, Option<TrustStore>>,
+    mut machine: Machine<'_, C, SystemEntropy, TrustMemory>,
     open: &Sender<()>,
 ) -> Result<(), End> {
     let trust = peer.trust();

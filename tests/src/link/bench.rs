@@ -6,7 +6,7 @@ use moorline_core::handshake::{Initiator, Responder, SingleUse, Ticket};
 use moorline_core::link::{DatagramLink, HubLink, InitiatorLink, MAX_SPLIT_LEN};
 use moorline_core::session::FrameAssembly;
 use moorline_core::token::MAX_UNPACKED_LEN;
-use moorline_core::trust::TrustStore;
+use moorline_core::trust::TrustMemory;
 use moorline_core::wire::{M2_ROTATED_LEN, datagrams};
 
 use super::site::{initiator, responder};
@@ -32,7 +32,7 @@ pub(super) struct Peer<'k, const N: usize> {
     pub(super) entropy: FixedEntropy,
     pub(super) door: Door,
     /// Whom it trusts, once that has changed.
-    pub(super) kept: Option<TrustStore>,
+    pub(super) kept: TrustMemory,
     /// How it ended.
     pub(super) ended: Option<Closure>,
 }
@@ -103,7 +103,7 @@ impl<'k, const N: usize> Peer<'k, N> {
             frames: FrameAssembly::new(),
             entropy,
             door: Door::default(),
-            kept: None,
+            kept: TrustMemory::new(),
             ended: None,
         }
     }

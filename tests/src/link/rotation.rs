@@ -2,6 +2,7 @@
 
 use moorline_core::handshake::{Earlier, RespondAs, Succession, Wanted};
 use moorline_core::token::MAX_UNPACKED_LEN;
+use moorline_core::trust::TrustMemory;
 use moorline_core::wire::{Form, M2_LEN, M2_ROTATED_LEN};
 
 use super::bench::{Agent, Peer, Sent};
@@ -64,12 +65,12 @@ fn fragments() -> Result<(), Failure> {
         ensure!(none.is_empty());
         let (m3, _) = agent.hand(&m2[0], 3)?;
         ensure!(!m3.is_empty());
-        let kept = agent.kept.as_ref().map(|kept| *kept.current());
+        let kept = agent.kept.get().map(|kept| *kept.current());
         ensure!(kept == Some(key("hub")?));
         // M2 again gets M3 again, and stores nothing again.
-        agent.kept = None;
+        agent.kept = TrustMemory::new();
         let (again, _) = agent.hand_all(&m2, 4)?;
-        ensure!(again == m3 && agent.kept.is_none());
+        ensure!(again == m3 && agent.kept.get().is_none());
         let (m4, seen) = hub.hand_all(&m3, 5)?;
         ensure!(seen == Seen::Open);
         let (_, seen) = agent.hand_all(&m4, 6)?;
