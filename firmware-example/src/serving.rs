@@ -5,6 +5,7 @@
 //!     read, and hand each event to Serving::take
 //!     Serving::begin_turn
 //!     while Serving::next is ready: send Serving::said
+//!     Serving::end_turn
 //! ```
 
 use moorline_core::channel::{Answering, Rate};
@@ -16,7 +17,7 @@ use moorline_core::message::{Envelope, FromHub, ToHub};
 use moorline_core::reason::Error;
 use moorline_core::time::{Instant, Now};
 
-use crate::board::Entropy;
+use crate::board::{Entropy, restart};
 use crate::commands::{Devices, Session};
 use crate::exchange::{Answer, Exchange, SETTINGS, Surroundings};
 use crate::identity::Identity;
@@ -30,6 +31,8 @@ pub struct Work {
     pub exchange: Exchange,
     /// The newest token.
     pub renewal: Renewal,
+    /// What the last session left for the next handshake, which then needs no signature.
+    pub ticket: Option<Ticket>,
     /// What was left for the device while it was away.
     pub offline: Offline,
     /// The key that took the place of the one with which the link was opened.
@@ -42,6 +45,7 @@ impl Work {
         Self {
             exchange: Exchange::new(),
             renewal: Renewal::new(),
+            ticket: None,
             offline: Offline::new(),
             key: None,
         }
@@ -148,10 +152,11 @@ impl<'a> Serving<'a> {
     }
 
     /// Keeps the ticket that the hub gave, for the next link.
-    pub fn keep_ticket(&mut self, ticket: &Ticket) {
+    pub fn keep_ticket(&mut self, ticket: Ticket) {
         if let Some(kept) = &mut self.devices.kept {
-            kept.keep_ticket(ticket);
+            kept.keep_ticket(&ticket);
         }
+        self.work.ticket = Some(ticket);
     }
 
     /// Takes in what happened on the link.
@@ -231,8 +236,9 @@ impl<'a> Serving<'a> {
         }
     }
 
-    /// Begins the next turn. `is_quiet` says that nothing was heard since the last one.
+    /// Begins the next turn, for which the watchdog is fed. `is_quiet` says that nothing was heard since the last one.
     pub fn begin_turn(&mut self, is_quiet: bool) {
+        self.devices.watchdog.feed();
         self.is_quiet = is_quiet;
         self.step = Step::Show;
     }
@@ -304,9 +310,13 @@ impl<'a> Serving<'a> {
         }
     }
 
-    /// Returns whether the device is to start anew; what there was to say about it is on its way.
-    pub fn is_reboot_due(&self) -> bool {
-        self.devices.is_reboot_due
+    /// Ends the turn: a device that was told so starts anew, now that what there was to say about it is on its way.
+    pub fn end_turn(&self) {
+        if self.devices.is_reboot_due {
+            // The hub takes the next link for the one that counts.
+            defmt::info!("starting anew, as told");
+            restart()
+        }
     }
 
     /// Asks for a token when one is due: for the next key first, which makes one for the key of now needless.
