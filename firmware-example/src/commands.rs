@@ -9,7 +9,7 @@ use moorline_core::time::Instant;
 use moorline_core::token::Permissions;
 
 use crate::arguments::{Argument, Arguments, Kind, Parameter, optional, parse, required};
-use crate::board::{Clock, Leds, Level, Log, MEASURED_STACK_LEN, Sensor, Stack};
+use crate::board::{Clock, Leds, Level, Log, MEASURED_STACK_LEN, Sensor, Stack, Watchdog};
 use crate::exchange::CHANNEL_COUNT;
 use crate::kept::Kept;
 use crate::reports::{Reports, Start, Topic};
@@ -28,6 +28,8 @@ pub struct Devices {
     pub stack: Stack,
     /// The log.
     pub log: Log,
+    /// It is fed at each turn of serving, before another key is tried, and while the device rests.
+    pub watchdog: Watchdog,
     /// What commanders have set.
     pub settings: Settings,
     /// The next key.

@@ -160,17 +160,17 @@ impl Identity {
         Hash::of(&[self.provision.token().as_bytes()])
     }
 
-    /// Returns the device's side of a handshake with the hub that takes payloads of `max_payload_len` bytes. It shows
-    /// `token`, and proves `key`, which that names.
+    /// Returns the device's side of a handshake with the hub that takes payloads of `max_payload_len` bytes. It proves
+    /// `key`, and shows what `shows` says.
     pub fn initiator<'i>(
         &'i self,
         key: &'i SigningKey,
-        token: UnpackedToken<'i>,
+        shows: Shown<'i>,
         max_payload_len: u16,
     ) -> Initiator<'i> {
         Initiator {
             key,
-            shows: Shown::Token(token),
+            shows,
             wanted: Wanted::Hub(self.trust(), Form::Stream),
             offer: Offer {
                 suites: SuiteList::CHACHA_FIRST,

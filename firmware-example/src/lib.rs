@@ -47,6 +47,8 @@ pub mod exchange;
 pub mod identity;
 #[cfg(feature = "mps2-an386")]
 pub mod kept;
+#[cfg(feature = "mps2-an386")]
+pub mod life;
 mod machine;
 #[cfg(feature = "mps2-an386")]
 pub mod net;

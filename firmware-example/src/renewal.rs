@@ -63,7 +63,8 @@ impl Renewal {
         }
     }
 
-    fn begin(&mut self, token: &[u8], claims: &Claims) {
+    /// Rests on `token`, of which `claims` are the claims.
+    pub fn begin(&mut self, token: &[u8], claims: &Claims) {
         self.token = Vec::from_slice(token).unwrap_or_default();
         self.issued_at = claims.issued_at;
         self.expires_at = claims.expires_at;

@@ -5,6 +5,7 @@
 //!     read, and hand each event to Serving::take
 //!     Serving::begin_turn
 //!     while Serving::next is ready: send Serving::said
+//!     Serving::end_turn
 //! ```
 
 use moorline_core::channel::{Answering, Rate};
@@ -16,7 +17,7 @@ use moorline_core::message::{Envelope, FromHub, ToHub};
 use moorline_core::reason::Error;
 use moorline_core::time::{Instant, Now};
 
-use crate::board::Entropy;
+use crate::board::{Entropy, restart};
 use crate::commands::{Devices, Session};
 use crate::exchange::{Answer, Exchange, SETTINGS, Surroundings};
 use crate::identity::Identity;
@@ -30,6 +31,8 @@ pub struct Work {
     pub exchange: Exchange,
     /// The newest token.
     pub renewal: Renewal,
+    /// What the last session left for the next handshake, which then needs no signature.
+    pub ticket: Option<Ticket>,
     /// What was left for the device while it was away.
     pub offline: Offline,
     /// The key that took the place of the one with which the link was opened.
@@ -42,6 +45,7 @@ impl Work {
         Self {
             exchange: Exchange::new(),
             renewal: Renewal::new(),
+            ticket: None,
             offline: Offline::new(),
             key: None,
         }
@@ -67,6 +71,8 @@ pub struct Serving<'a> {
     work: &'a mut Work,
     devices: &'a mut Devices,
     session: Session,
+    /// The session rests on the device's key alone, until the token is shown that the hub gives in it.
+    is_newcomer: bool,
     /// What comes next in this turn.
     step: Step,
     /// What has come that is to be shown to the hub.
@@ -130,6 +136,7 @@ impl<'a> Serving<'a> {
         work: &'a mut Work,
         devices: &'a mut Devices,
         session: Session,
+        is_newcomer: bool,
     ) -> Self {
         work.exchange.channels().clear();
         work.offline.begin();
@@ -139,6 +146,7 @@ impl<'a> Serving<'a> {
             work,
             devices,
             session,
+            is_newcomer,
             step: Step::Over,
             due: None,
             shown: None,
@@ -148,10 +156,11 @@ impl<'a> Serving<'a> {
     }
 
     /// Keeps the ticket that the hub gave, for the next link.
-    pub fn keep_ticket(&mut self, ticket: &Ticket) {
+    pub fn keep_ticket(&mut self, ticket: Ticket) {
         if let Some(kept) = &mut self.devices.kept {
-            kept.keep_ticket(ticket);
+            kept.keep_ticket(&ticket);
         }
+        self.work.ticket = Some(ticket);
     }
 
     /// Takes in what happened on the link.
@@ -165,7 +174,8 @@ impl<'a> Serving<'a> {
                 defmt::warn!("token refused: {}", reason);
             }
             Event::RoundTrip(millis) => defmt::debug!("round trip of {=u64} ms", millis),
-            Event::Open(_) | Event::Enrolled(_) | Event::Closed(_) | Event::Dropped(_) => {}
+            Event::Enrolled(enrolled) => self.take_token(enrolled.token),
+            Event::Open(_) | Event::Closed(_) | Event::Dropped(_) => {}
         }
     }
 
@@ -199,8 +209,15 @@ impl<'a> Serving<'a> {
         let Devices { kept, rotation, .. } = &mut *self.devices;
         let kept = kept.as_deref_mut();
         let key = self.work.key.as_ref().unwrap_or(self.identity.key());
-        self.due = if own.names(&claims, key.public_key()) && self.work.renewal.take(token, &claims)
-        {
+        let is_own = own.names(&claims, key.public_key());
+        let is_taken = if is_own && self.is_newcomer {
+            // The hub has refused the one that is here, and gives this one by its own clock.
+            self.work.renewal.begin(token, &claims);
+            true
+        } else {
+            is_own && self.work.renewal.take(token, &claims)
+        };
+        self.due = if is_taken {
             if let Some(kept) = kept {
                 // The session rests on it all the same; after a reset the one before counts again.
                 let _said = kept.keep_token(token);
@@ -221,6 +238,7 @@ impl<'a> Serving<'a> {
     /// Takes in that the session rests on what was shown.
     #[inline(never)]
     fn take_renewal(&mut self) {
+        self.is_newcomer = false;
         if self.shown.take() != Some(Shown::Key) {
             defmt::info!("token renewed");
             return;
@@ -231,8 +249,9 @@ impl<'a> Serving<'a> {
         }
     }
 
-    /// Begins the next turn. `is_quiet` says that nothing was heard since the last one.
+    /// Begins the next turn, for which the watchdog is fed. `is_quiet` says that nothing was heard since the last one.
     pub fn begin_turn(&mut self, is_quiet: bool) {
+        self.devices.watchdog.feed();
         self.is_quiet = is_quiet;
         self.step = Step::Show;
     }
@@ -241,7 +260,16 @@ impl<'a> Serving<'a> {
     pub fn next(&mut self, entropy: &mut Entropy) -> Option<Ready> {
         loop {
             let (ready, following) = match self.step {
-                Step::Show => (self.due.take().map(Ready::Shown), Step::Ask),
+                Step::Show => {
+                    let shown = self.due.take().map(Ready::Shown);
+                    // A newcomer says nothing else.
+                    let following = if self.is_newcomer {
+                        Step::Over
+                    } else {
+                        Step::Ask
+                    };
+                    (shown, following)
+                }
                 Step::Ask => (self.ask(entropy), Step::Handle),
                 Step::Handle => (self.handle(entropy), Step::Attend),
                 Step::Attend => match self.attend(entropy) {
@@ -304,9 +332,13 @@ impl<'a> Serving<'a> {
         }
     }
 
-    /// Returns whether the device is to start anew; what there was to say about it is on its way.
-    pub fn is_reboot_due(&self) -> bool {
-        self.devices.is_reboot_due
+    /// Ends the turn: a device that was told so starts anew, now that what there was to say about it is on its way.
+    pub fn end_turn(&self) {
+        if self.devices.is_reboot_due {
+            // The hub takes the next link for the one that counts.
+            defmt::info!("starting anew, as told");
+            restart()
+        }
     }
 
     /// Asks for a token when one is due: for the next key first, which makes one for the key of now needless.

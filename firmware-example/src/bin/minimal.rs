@@ -18,7 +18,7 @@ use moorline_core::crypto::EphemeralKey;
 use moorline_core::driver::blocking::{Link, Machine};
 use moorline_core::driver::{Buffers, DriverError};
 use moorline_core::framing::{Delimited, delimited_len};
-use moorline_core::handshake::{Admission, Gate, SingleUse};
+use moorline_core::handshake::{Admission, Gate, Shown, SingleUse};
 use moorline_core::limits::{HANDSHAKE_MILLIS, MAX_HANDSHAKE_LEN};
 use moorline_core::message::{
     ENVELOPE_HEADER_LEN, Envelope, FromAgent, FromHub, Reply, Request, Response, Status, Value,
@@ -82,7 +82,7 @@ fn serve(
     let mut link = Link::connect(
         line,
         Delimited::new(&mut memory.assembly),
-        identity.initiator(identity.key(), identity.token(), MAX_PAYLOAD),
+        identity.initiator(identity.key(), Shown::Token(identity.token()), MAX_PAYLOAD),
         SingleUse::from(ephemeral),
         LINK,
         Buffers {
