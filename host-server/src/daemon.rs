@@ -185,7 +185,8 @@ impl Daemon {
         handle.tell(Input::Drain).await;
         hub.await;
         self.shared.budget.wait_until_empty(DRAIN).await;
-        drop(self.lock);
+        // A program that this process is about to start may hold the file too: closing it would not do.
+        let _ = flock(&self.lock, FlockOperation::Unlock);
     }
 }
 

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::enroll::data_dir;
 use super::{Failure, output};
-use crate::store::{HubKeys, ROOT_NAME, encode_key, load_key, rotate};
+use crate::store::{HubKeys, IDENTITY_NAME, ROOT_NAME, encode_key, load_key, rotate};
 
 /// What is done with the hub's keys.
 #[derive(Debug, Subcommand)]
@@ -50,6 +50,11 @@ impl KeysCommand {
 impl ShowArguments {
     fn run(self, json: bool) -> Result<(), Failure> {
         let folder = data_dir(self.data_dir);
+        // A hub makes the keys that it misses; a look at them does not.
+        if !folder.join(IDENTITY_NAME).exists() {
+            let why = format!("{}: no hub has its keys here", folder.display());
+            return Err(Failure::Usage(why));
+        }
         let keys = HubKeys::open(&folder)?;
         let succession = &keys.succession;
         let root_is_here = folder.join(ROOT_NAME).exists();

@@ -9,7 +9,8 @@ use moorline_core::crypto::{PublicKey, SigningKey};
 use super::succession::{Keys, Succession};
 use super::{KeyFileError, StoreError, create_key, decode_key, encode_key, load_key, replace};
 
-pub(super) const IDENTITY_NAME: &str = "identity.key";
+/// The identity's private key.
+pub const IDENTITY_NAME: &str = "identity.key";
 
 /// The root's private key, until the operator takes it away, and its public half.
 pub const ROOT_NAME: &str = "root.key";

@@ -16,7 +16,7 @@ pub(crate) use file::{make_private_dir, replace, sync_folder};
 pub(crate) use invitations::Invitations;
 pub use key_file::{KeyFileError, create_key, load_key};
 use keys::open_or_create as open_or_create_key;
-pub use keys::{HubKeys, ROOT_NAME};
+pub use keys::{HubKeys, IDENTITY_NAME, ROOT_NAME};
 pub(crate) use offline::{Bundle, OfflineStore, ReplyState};
 pub use registry::{Peer, PeerRole, Reach, Registry, RegistryError};
 pub(crate) use registry::{decode_key, encode_key};

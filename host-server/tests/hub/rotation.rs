@@ -282,6 +282,11 @@ fn an_operator_rotates_and_commands_go_on() {
     let world = restarted(world, |_| {});
     let agents = run(&["--hub", &self::url(&world), "agents"]);
     assert!(agents.contains("boiler"), "{agents}");
+    // Where no hub was, none is made.
+    let nowhere = private_folder();
+    let looked = moorline(home.path(), nowhere.path(), &["keys", "show"]);
+    assert_eq!(looked.status.code(), Some(2));
+    assert!(!nowhere.path().join("identity.key").exists());
     // Another root key is none of this hub.
     let other = data.join("issuer.key").display().to_string();
     let refused = moorline(home.path(), &data, &["keys", "rotate", "--root", &other]);
