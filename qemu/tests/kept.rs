@@ -117,6 +117,44 @@ fn a_command_that_is_left_for_a_device_that_is_off_finds_it_after_a_reset() -> R
 }
 
 #[test]
+fn a_device_whose_token_is_worth_nothing_comes_back_by_its_key() -> Result<(), Error> {
+    let mut bench = Bench::new()?;
+    // Tokens of before are of an earlier generation now.
+    let places = bench.hub.places();
+    bench.hub.stop()?;
+    let path = bench.site.data_dir().join("peers.json");
+    let file = |source| Error::File {
+        path: path.clone(),
+        source,
+    };
+    let peers = std::fs::read_to_string(&path).map_err(file)?;
+    let mut peers: Value = serde_json::from_str(&peers).expect("it is JSON");
+    peers["boiler-1"]["generation"] = 1_000_000.into();
+    std::fs::write(&path, peers.to_string()).map_err(file)?;
+    bench.hub = bench.site.start_hub(Some(places))?;
+    let mut device = bench.device(&bench.flash()).spawn()?;
+    device.wait_for("the key alone is tried")?;
+    device.wait_for("link open session")?;
+    device.wait_for("token renewed")?;
+    device.wait_for("new prekey")?;
+    bench.send(&["ping"])?;
+    device.stop()?;
+    // The token that it was given is kept.
+    let (mut device, _) = bench.boot()?;
+    assert!(!device.has_said("the key alone is tried"));
+    bench.send(&["ping"])?;
+    // Who is shut out does not come back.
+    bench.site.json("alice", &["revoke", "boiler-1"])?;
+    for _ in 0..2 {
+        device.wait_for("the key alone is tried")?;
+        let lost = device.wait_for("link lost: ")?.message;
+        assert_eq!(lost, "link lost: Closed(Refused(RefusedCredential))");
+    }
+    device.stop()?;
+    Ok(())
+}
+
+#[test]
 fn a_device_that_is_provisioned_anew_begins_anew() -> Result<(), Error> {
     let mut bench = Bench::new()?;
     let (device, _) = bench.boot()?;
