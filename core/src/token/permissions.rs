@@ -206,7 +206,7 @@ mod tests {
     #[test]
     fn a_pattern_covers_whole_labels_only() {
         let commands = Permissions::from_pattern("agent.command.*").unwrap();
-        assert_eq!(commands.names().count(), 8);
+        assert_eq!(commands.names().count(), 9);
         assert!(
             Permissions::from_pattern("agent.*")
                 .unwrap()
