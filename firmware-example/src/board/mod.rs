@@ -30,7 +30,7 @@ use critical_section::CriticalSection;
 pub use entropy::{Entropy, EntropyError};
 pub use exit::{FAILURE, HARD_FAULT, PANICKED, POWER_CUT, SUCCESS, exit, restart};
 pub use flash::{FLASH_LEN, Flash, FlashError, SECTOR_LEN};
-pub use led::Leds;
+pub use led::{Led, Leds};
 #[cfg(feature = "lm3s6965evb")]
 use lm3s6965evb as hardware;
 pub use logger::{LOG_LEN, Level, Log};
