@@ -4,8 +4,12 @@
 //! one place with a WFI in it.
 
 mod arguments;
+#[cfg(feature = "mps2-an386")]
+mod async_uart;
 mod clock;
 mod entropy;
+#[cfg(feature = "mps2-an386")]
+pub mod executor;
 mod exit;
 mod fault;
 mod flash;
@@ -20,10 +24,16 @@ mod provision;
 mod register;
 mod sensor;
 mod stack;
+#[cfg(feature = "mps2-an386")]
+mod timer;
 mod uart;
+#[cfg(feature = "mps2-an386")]
+mod wiped;
 
 use core::sync::atomic::{AtomicBool, Ordering};
 
+#[cfg(feature = "mps2-an386")]
+pub use async_uart::AsyncUart;
 pub use clock::{Clock, TICKS_PER_SECOND, Ticks};
 use cortex_m::Peripherals;
 use critical_section::CriticalSection;
@@ -44,6 +54,8 @@ pub use provision::provision;
 pub use sensor::Sensor;
 pub use stack::{MEASURED_STACK_LEN, Stack};
 pub use uart::{RECEIVE_RING_LEN, Uart};
+#[cfg(feature = "mps2-an386")]
+pub use wiped::Wiped;
 
 /// The parts of the board, each owned by whoever holds it.
 pub struct Board {
