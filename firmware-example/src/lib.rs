@@ -3,10 +3,12 @@
 //! The images are in `src/bin/`; what they share is here.
 //!
 //! ```text
-//! agent         the life: boot, connect, serve, come back
-//!   identity    what it must have before it sends a byte
-//!   kept        what outlasts a reset
-//!   backoff     how long it waits
+//! agent         the life over reads that block: boot, connect, serve, come back
+//! task          the same as a task of an executor
+//!   life        what it does from link to link, whoever moves the bytes
+//!     identity  what it must have before it sends a byte
+//!     kept      what outlasts a reset
+//!     backoff   how long it waits
 //!   serving     what it does on an open link, whoever moves the bytes
 //!     exchange  from an envelope to its answer
 //!       commands  the table of commands
@@ -17,7 +19,7 @@
 //!     rotation  the next key
 //!   road      network or serial line
 //!     net     the interface, its address, a connection
-//!   machine, stream   the board as core sees it
+//!   machine, stream, nonblocking   the board as core sees it
 //! board         the hardware
 //! ```
 //!
@@ -53,6 +55,8 @@ mod machine;
 #[cfg(feature = "mps2-an386")]
 pub mod net;
 #[cfg(feature = "mps2-an386")]
+mod nonblocking;
+#[cfg(feature = "mps2-an386")]
 pub mod offline;
 pub mod renewal;
 pub mod reports;
@@ -64,3 +68,5 @@ pub mod rotation;
 pub mod serving;
 pub mod settings;
 pub mod stream;
+#[cfg(feature = "mps2-an386")]
+mod task;

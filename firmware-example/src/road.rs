@@ -79,10 +79,7 @@ impl Road {
             }
             Self::SerialLine { uart, clock } => {
                 let mut line = Line::new(uart, *clock);
-                let dropped = line.drain();
-                if dropped > 0 {
-                    defmt::info!("dropped {=usize} stale bytes", dropped);
-                }
+                say_dropped(line.drain());
                 let frames = Frames::Bare(Delimited::new(assembly));
                 Ok((Stream::SerialLine(line), frames))
             }
@@ -220,6 +217,13 @@ impl embedded_io::Error for RoadError {
     }
 }
 
+/// Says how many bytes of a connection that is over were on the line.
+pub(crate) fn say_dropped(count: usize) {
+    if count > 0 {
+        defmt::info!("dropped {=usize} stale bytes", count);
+    }
+}
+
 /// Returns the bytes in which messages of up to `message_len` are put together on either road.
 pub const fn assembly_len(message_len: usize) -> usize {
     delimited_len(message_len)
@@ -246,4 +250,4 @@ pub const fn wire_len(message_len: usize) -> usize {
 const UPGRADE_MS: u64 = 3_000;
 /// Milliseconds of a handshake on the serial line, of which the device computes half a second. What was sent while the
 /// line led nowhere is lost, and nobody says so: then the sooner it is sent again the better.
-const SERIAL_HANDSHAKE_MS: u64 = 5_000;
+pub(crate) const SERIAL_HANDSHAKE_MS: u64 = 5_000;

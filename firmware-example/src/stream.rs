@@ -7,18 +7,21 @@ use embedded_io::{ErrorKind, ErrorType, Read, Write};
 
 use crate::board::{Clock, Uart};
 
-/// The serial line to the hub. A read that gets nothing for `READ_MS` says so, and deadlines are attended to.
-pub struct Line<'u> {
-    uart: &'u mut Uart,
-    clock: Clock,
+/// The serial line to the hub, by a UART whose reads block unless another is named. A read that gets nothing for `READ_MS`
+/// says so, and deadlines are attended to.
+pub struct Line<'u, U = Uart> {
+    pub(crate) uart: &'u mut U,
+    pub(crate) clock: Clock,
 }
 
-impl<'u> Line<'u> {
+impl<'u, U> Line<'u, U> {
     /// Returns the stream over `uart`.
-    pub fn new(uart: &'u mut Uart, clock: Clock) -> Self {
+    pub fn new(uart: &'u mut U, clock: Clock) -> Self {
         Self { uart, clock }
     }
+}
 
+impl Line<'_> {
     /// Reads and drops what arrives until nothing does for `QUIET_MS`, or `DRAIN_MS` have passed; returns how
     /// many bytes were dropped.
     ///
@@ -38,7 +41,7 @@ impl<'u> Line<'u> {
     }
 }
 
-impl ErrorType for Line<'_> {
+impl<U> ErrorType for Line<'_, U> {
     type Error = LineError;
 }
 
@@ -92,6 +95,6 @@ impl embedded_io::Error for LineError {
 /// Deadlines of the link are seconds; a fifth of one is soon enough to attend to them.
 pub const READ_MS: u64 = 200;
 /// The other end of the line is a socket on the same host: what it has sent is here within this time.
-const QUIET_MS: u64 = 50;
+pub(crate) const QUIET_MS: u64 = 50;
 /// A line that never falls silent is read no longer than this; the attempt that follows fails and comes back here.
-const DRAIN_MS: u64 = 1_000;
+pub(crate) const DRAIN_MS: u64 = 1_000;

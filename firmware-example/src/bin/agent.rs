@@ -7,13 +7,14 @@
 use cortex_m_rt::entry;
 use moorline_firmware::agent::{Agent, MEMORY};
 use moorline_firmware::board::{Board, FAILURE, exit};
+use moorline_firmware::road::Road;
 
 #[entry]
 fn main() -> ! {
     let Some(board) = Board::take() else {
         exit(FAILURE)
     };
-    match Agent::boot(board, MEMORY.take()) {
+    match Agent::<Road>::boot(board, MEMORY.take()) {
         Ok(mut agent) => agent.run(),
         Err(error) => {
             defmt::error!("cannot start: {}", error);

@@ -37,6 +37,13 @@ impl Clock {
         Self { started: () }
     }
 
+    /// Stops the wake-up tick. Whoever waits is woken by something else from now on, and reads the clock once a minute at least.
+    #[cfg(feature = "mps2-an386")]
+    pub(super) fn stop_tick(self) {
+        let Self { started: () } = self;
+        counter::stop_tick();
+    }
+
     /// Returns the milliseconds since boot. Never goes back.
     pub fn milliseconds(self) -> u64 {
         let Self { started: () } = self;
@@ -89,7 +96,7 @@ struct Sum {
     last: u32,
 }
 
-fn ticks_since_boot() -> u64 {
+pub(super) fn ticks_since_boot() -> u64 {
     critical_section::with(|section| {
         let cell = SUM.borrow(section);
         let Sum { ticks, last } = cell.get();

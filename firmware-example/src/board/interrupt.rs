@@ -25,6 +25,21 @@ pub(super) fn serve(number: u16, handler: fn()) {
     });
 }
 
+/// Lets interrupt `number`, which is let through already, go to `handler` from now on.
+#[cfg(feature = "mps2-an386")]
+pub(super) fn serve_instead(number: u16, handler: fn()) {
+    critical_section::with(|section| {
+        let cell = HANDLERS.borrow(section);
+        let mut handlers = cell.get();
+        for served in handlers.iter_mut().flatten() {
+            if served.number == number {
+                served.handler = handler;
+            }
+        }
+        cell.set(handlers);
+    });
+}
+
 #[derive(Clone, Copy)]
 struct Served {
     number: u16,
@@ -65,5 +80,5 @@ unsafe fn DefaultHandler(number: i16) {
 static HANDLERS: Mutex<Cell<[Option<Served>; HANDLER_COUNT]>> =
     Mutex::new(Cell::new([None; HANDLER_COUNT]));
 
-/// The most that a board has: the serial line both ways and Ethernet.
+/// The most that an image has: the serial line both ways, and Ethernet or the alarm of an executor.
 const HANDLER_COUNT: usize = 3;

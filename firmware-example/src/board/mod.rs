@@ -4,8 +4,12 @@
 //! one place with a WFI in it.
 
 mod arguments;
+#[cfg(feature = "mps2-an386")]
+mod async_uart;
 mod clock;
 mod entropy;
+#[cfg(feature = "mps2-an386")]
+pub mod executor;
 mod exit;
 mod fault;
 mod flash;
@@ -20,17 +24,23 @@ mod provision;
 mod register;
 mod sensor;
 mod stack;
+#[cfg(feature = "mps2-an386")]
+mod timer;
 mod uart;
+#[cfg(feature = "mps2-an386")]
+mod wiped;
 
 use core::sync::atomic::{AtomicBool, Ordering};
 
+#[cfg(feature = "mps2-an386")]
+pub use async_uart::AsyncUart;
 pub use clock::{Clock, TICKS_PER_SECOND, Ticks};
 use cortex_m::Peripherals;
 use critical_section::CriticalSection;
 pub use entropy::{Entropy, EntropyError};
 pub use exit::{FAILURE, HARD_FAULT, PANICKED, POWER_CUT, SUCCESS, exit, restart};
 pub use flash::{FLASH_LEN, Flash, FlashError, SECTOR_LEN};
-pub use led::Leds;
+pub use led::{Led, Leds};
 #[cfg(feature = "lm3s6965evb")]
 use lm3s6965evb as hardware;
 pub use logger::{LOG_LEN, Level, Log};
@@ -44,6 +54,8 @@ pub use provision::provision;
 pub use sensor::Sensor;
 pub use stack::{MEASURED_STACK_LEN, Stack};
 pub use uart::{RECEIVE_RING_LEN, Uart};
+#[cfg(feature = "mps2-an386")]
+pub use wiped::Wiped;
 
 /// The parts of the board, each owned by whoever holds it.
 pub struct Board {

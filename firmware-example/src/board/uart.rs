@@ -111,11 +111,11 @@ fn has_received(section: CriticalSection<'_>) -> bool {
     !RECEIVED.borrow_ref(section).is_empty()
 }
 
-fn is_idle(section: CriticalSection<'_>) -> bool {
+pub(super) fn is_idle(section: CriticalSection<'_>) -> bool {
     TRANSMITTING.borrow_ref(section).is_empty() && uart::is_idle()
 }
 
-fn take_received(bytes: &mut [u8]) -> usize {
+pub(super) fn take_received(bytes: &mut [u8]) -> usize {
     critical_section::with(|section| {
         let mut count = 0;
         {
@@ -147,7 +147,7 @@ fn pump_received(section: CriticalSection<'_>) {
     uart::listen(!received.is_full());
 }
 
-fn queue(section: CriticalSection<'_>, bytes: &[u8]) -> usize {
+pub(super) fn queue(section: CriticalSection<'_>, bytes: &[u8]) -> usize {
     let count = {
         let mut transmitting = TRANSMITTING.borrow_ref_mut(section);
         bytes

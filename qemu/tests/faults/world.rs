@@ -96,7 +96,7 @@ fn a_hub_that_hangs_up_at_any_stage_is_tried_again() -> Result<(), Error> {
     // Whether the end comes as such or as a reset depends on what was not read.
     drop(hub.accept());
     device.wait_for("link lost: ")?;
-    hub::answer_request(&mut hub.accept(), b"HTTP/1.1 101 Swit");
+    hub::socket::answer_request(&mut hub.accept(), b"HTTP/1.1 101 Swit");
     device.wait_for("link lost: Truncated")?;
     drop(hub.open());
     device.wait_for("link lost: ")?;

@@ -1,8 +1,9 @@
 //! A hub in this process: core's responder behind a WebSocket or bare frames, with the keys of the conformance fixture.
 
 mod clock;
+pub(crate) mod commands;
 mod offline;
-mod socket;
+pub(crate) mod socket;
 
 use std::collections::BTreeMap;
 use std::net::{TcpListener, TcpStream};
@@ -36,7 +37,6 @@ use moorline_core::wire::{Form, Refuse, SuiteList};
 use moorline_qemu::site::Road;
 use moorline_qemu::{GATEWAY, Qemu};
 use socket::Socket;
-pub(crate) use socket::answer_request;
 
 /// A hub that listens.
 pub(crate) struct Hub {

@@ -18,6 +18,11 @@ pub(in crate::board) fn show(lit: u32) {
     DATA.write(lit);
 }
 
+/// Returns its bit if it is lit.
+pub(in crate::board) fn lit() -> u32 {
+    DATA.read()
+}
+
 /// The pin in the registers of its port.
 const PIN: u32 = 1 << 0;
 

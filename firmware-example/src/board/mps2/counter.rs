@@ -26,6 +26,11 @@ pub(in crate::board) fn start(syst: &mut SYST) {
     syst.enable_counter();
 }
 
+/// Stops the wake-up tick.
+pub(in crate::board) fn stop_tick() {
+    SYSTICK_CONTROL.write(0);
+}
+
 /// Reads the counter, which counts down.
 pub(in crate::board) fn read() -> u32 {
     VALUE.read()
@@ -43,3 +48,5 @@ const VALUE: Register = unsafe { Register::at(0x4000_0004) };
 // SAFETY: as above.
 const RELOAD: Register = unsafe { Register::at(0x4000_0008) };
 const ENABLE: u32 = 1;
+// SAFETY: SYST_CSR (Arm DDI 0403, B3.3.3); the core's own type was given up when the tick was started.
+const SYSTICK_CONTROL: Register = unsafe { Register::at(0xE000_E010) };

@@ -1,5 +1,6 @@
-//! The MPS2 board with the AN386 image: a Cortex-M4F, a CMSDK UART and timer, two LEDs, a LAN9118.
+//! The MPS2 board with the AN386 image: a Cortex-M4F, a CMSDK UART and timers, two LEDs, a LAN9118.
 
+pub(super) mod alarm;
 pub(super) mod counter;
 pub mod ethernet;
 pub(super) mod led;

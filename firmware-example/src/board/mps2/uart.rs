@@ -1,8 +1,8 @@
 //! CMSDK APB UART 0.
 
-use crate::board::interrupt;
 use crate::board::register::Register;
 use crate::board::uart::{handle_receive, handle_transmit};
+use crate::board::{async_uart, interrupt};
 
 /// Starts it, and lets its interrupts through.
 pub(in crate::board) fn start() {
@@ -15,6 +15,18 @@ pub(in crate::board) fn start() {
     interrupt::serve(TRANSMIT_INTERRUPT, || {
         INTERRUPT_CLEAR.write(TRANSMIT_PENDING);
         handle_transmit();
+    });
+}
+
+/// Lets its interrupts wake tasks as well.
+pub(in crate::board) fn start_waking() {
+    interrupt::serve_instead(RECEIVE_INTERRUPT, || {
+        INTERRUPT_CLEAR.write(RECEIVE_PENDING);
+        async_uart::handle_receive();
+    });
+    interrupt::serve_instead(TRANSMIT_INTERRUPT, || {
+        INTERRUPT_CLEAR.write(TRANSMIT_PENDING);
+        async_uart::handle_transmit();
     });
 }
 
