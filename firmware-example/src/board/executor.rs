@@ -18,10 +18,11 @@ use super::{Clock, sleep_unless, timer};
 pub fn run(clock: Clock, spawn: impl FnOnce(Spawner)) -> ! {
     clock.stop_tick();
     alarm::start(timer::handle_alarm);
+    timer::handle_alarm();
     let executor = EXECUTOR.init(raw::Executor::new(core::ptr::null_mut()));
     spawn(executor.spawner());
     loop {
-        // SAFETY: it is called here alone, and a task cannot get here.
+        // SAFETY: it is called here alone, and by no task: the cell lets nobody get here a second time.
         unsafe { executor.poll() };
         TURNS.fetch_add(1, Ordering::Relaxed);
         while !IS_READY.swap(false, Ordering::Relaxed) {
