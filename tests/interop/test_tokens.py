@@ -94,6 +94,18 @@ class Tokens(unittest.TestCase):
         self.assertIsNone(link.show_token(self.agent.unpacked))
         link.abandon()
 
+    def test_key_that_is_enrolled_gets_a_token_and_no_other_does(self) -> None:
+        identity = self.hub.enrol("commander", "carol", "--agent", "boiler-1")
+        # No code, and the key alone (§2.9).
+        link = Link.enrol(identity.url, identity.hub_key, b"", identity.key)
+        token = link.wait_for_token().unpacked
+        self.assertTrue(link.show_token(token))
+        self.assertEqual(len(Commander(self.identity(identity.key, token), link).agents()), 1)
+        link.close()
+        with self.assertRaises(Refused) as refused:
+            Link.enrol(identity.url, identity.hub_key, b"", keys.SigningKey.generate())
+        self.assertEqual(refused.exception.reason, "RefusedCredential")
+
     def test_renewal_keeps_the_key_or_takes_a_new_one(self) -> None:
         identity = self.hub.enrol("commander", "alice", "--agent", "boiler-1")
         # Tokens count seconds: the next is to be newer.

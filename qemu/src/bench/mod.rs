@@ -5,6 +5,7 @@
 
 mod budget;
 mod sections;
+mod stack;
 
 use std::fmt;
 use std::time::Duration;
@@ -86,6 +87,7 @@ pub struct Figure {
 /// reports something that is no figure.
 pub fn measure() -> Result<Vec<Figure>, Error> {
     let mut figures = small_sizes()?;
+    figures.push(agent_stack()?);
     for profile in [Profile::Device, Profile::DeviceFast] {
         for provider in Provider::ALL {
             figures.extend(operations(profile, provider)?);
@@ -158,6 +160,7 @@ fn parse(line: &LogLine, profile: Profile) -> Result<Figure, Error> {
 /// judgement of tokens, as the least agent has them.
 fn sizes(profile: Profile, provider: Provider) -> Result<Vec<Figure>, Error> {
     let agent = Sections::of(&build_image_on(provider, "agent", profile)?)?;
+    let executor = Sections::of(&build_image_on(provider, "executor", profile)?)?;
     let minimal = Sections::of(&build_image_on(provider, "minimal", profile)?)?;
     let baseline = Sections::of(&build_image_on(provider, "baseline", profile)?)?;
     let figure = |name, bytes| Figure {
@@ -166,11 +169,13 @@ fn sizes(profile: Profile, provider: Provider) -> Result<Vec<Figure>, Error> {
     };
     Ok(vec![
         figure("flash.agent", agent.flash_bytes),
+        figure("flash.executor", executor.flash_bytes),
         figure(
             "flash.core",
             minimal.flash_bytes.saturating_sub(baseline.flash_bytes),
         ),
         figure("ram.static", agent.ram_bytes),
+        figure("ram.static.executor", executor.ram_bytes),
         figure("ram.static.minimal", minimal.ram_bytes),
     ])
 }
@@ -179,7 +184,8 @@ fn sizes(profile: Profile, provider: Provider) -> Result<Vec<Figure>, Error> {
 fn small_sizes() -> Result<Vec<Figure>, Error> {
     need_target(Board::Lm3s6965evb.target())?;
     let profile = Profile::Device;
-    let minimal = Sections::of(&build_small_image("minimal", profile)?)?;
+    let image = build_small_image("minimal", profile)?;
+    let minimal = Sections::of(&image)?;
     let figure = |name, bytes| Figure {
         id: id(name, Provider::Default.name(), profile),
         cost: Cost::Size { bytes },
@@ -187,7 +193,19 @@ fn small_sizes() -> Result<Vec<Figure>, Error> {
     Ok(vec![
         figure("flash.minimal.small", minimal.flash_bytes),
         figure("ram.static.minimal.small", minimal.ram_bytes),
+        figure("stack.minimal.small", stack::of_minimal(&image)?),
     ])
+}
+
+/// Measures the stack of the agent that ships.
+fn agent_stack() -> Result<Figure, Error> {
+    let (provider, profile) = (Provider::Default, Profile::Device);
+    let image = build_image_on(provider, "agent", profile)?;
+    let bytes = stack::of_agent(&image)?;
+    Ok(Figure {
+        id: id("stack.agent", provider.name(), profile),
+        cost: Cost::Size { bytes },
+    })
 }
 
 fn id(name: &str, provider: &str, profile: Profile) -> FigureId {

@@ -145,11 +145,13 @@ fn a_hub_whose_clock_is_stepped_takes_no_time_back_that_a_token_has_proved() -> 
         peer.leave(Alert { code, argument });
     }
 
-    // By these clocks the device's own token is over, or not there yet: the hub says so.
+    // By these clocks the device's own token is over, or not there yet: the hub says so, and this one gives no other.
     for (clock, reason) in [(3 * HOUR, "Expired"), (-3 * HOUR, "IssuedInFuture")] {
         hub.set_clock(clock);
         let refused = hub.turn_away();
         assert!(refused.contains(reason), "{refused}");
+        let refused = hub.turn_away();
+        assert!(refused.contains("UnknownKey"), "{refused}");
         let lost = device.wait_for("RefusedCredential")?.message;
         assert!(lost.starts_with("link lost: "), "{lost}");
     }

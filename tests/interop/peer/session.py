@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from . import keys
 from .errors import Closed, Refused, check
+from .token import PERMISSIONS
 from .wire import ALERT, APPLICATION, CONTROL, ENVELOPE, Reader, option, string, uint, varint
 
 KEY_UPDATE, KEY_ACK, KEY_DONE, PING, PONG, WELCOME, TICKET_NEW, TOKEN_UPDATE, TOKEN_RESULT, ENROLLED = range(10)
@@ -53,7 +54,7 @@ class Grant:
         """Reads the fields of M4; a ticket without a life is all zero."""
         session_id, exp, permissions = reader.take(8), reader.uint(8), reader.uint(4)
         ticket_id, nonce, life = reader.take(16), reader.take(8), reader.uint(4)
-        check(permissions < 1 << 15, "Reserved")
+        check(permissions < 1 << len(PERMISSIONS), "Reserved")
         check(life or not (any(ticket_id) or any(nonce)), "Reserved")
         return cls(session_id, exp, permissions, (ticket_id, nonce, life) if life else None)
 
@@ -73,7 +74,7 @@ class Grant:
         session_id, exp, permissions = reader.take(8), reader.varint(64), reader.varint()
         ticket = reader.option(lambda: _read_ticket(reader))
         reader.end()
-        check(permissions < 1 << 15, "Reserved")
+        check(permissions < 1 << len(PERMISSIONS), "Reserved")
         return cls(session_id, exp, permissions, ticket)
 
 
@@ -434,7 +435,7 @@ class Session:
             terms = reader.option(lambda: Terms(reader.varint(64), reader.varint()))
             reader.end()
             check(self.is_initiator, "OutOfPlace")
-            check(terms is None or terms.permissions < 1 << 15, "Reserved")
+            check(terms is None or terms.permissions < 1 << len(PERMISSIONS), "Reserved")
             self.results[token_hash] = terms
         elif number == ENROLLED:
             enrolled = Enrolled(reader.bytes(), reader.bytes(), reader.option(reader.text))
