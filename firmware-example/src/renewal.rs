@@ -70,18 +70,21 @@ impl Renewal {
         self.expires_at = claims.expires_at;
     }
 
-    /// Takes in the token that was kept through a reset, if it follows the one that there is and names `key`.
+    /// Takes in the token that was kept through a reset, if it names `key`. Returns whether it does.
     ///
-    /// Returns whether it is.
-    ///
-    /// It was verified before it was kept, and is not verified again: the hub and commanders do that.
+    /// It was verified before it was kept, and is not verified again: the hub and commanders do that. By the time in it it
+    /// may be no newer than the one whose place it took: the hub's clock may have been set back.
     #[inline(never)]
     pub fn restore(&mut self, bytes: &[u8], own: &Own<'_>, key: &PublicKey) -> bool {
         let claims =
             UnpackedToken::parse_exact(bytes).and_then(|token| UnverifiedClaims::decode(&token));
         claims.is_ok_and(|claims| {
             let claims = claims.claims_unverified();
-            own.names(claims, key) && self.take(bytes, claims)
+            let is_own = own.names(claims, key);
+            if is_own {
+                self.begin(bytes, claims);
+            }
+            is_own
         })
     }
 
