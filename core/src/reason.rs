@@ -52,6 +52,8 @@ pub enum Reason {
     RotationOld,
     /// The statement names a key that was revoked or needs no word, or another one than the message.
     RotationKey,
+    /// The statement about an issuer's key is that of another key than the newest one.
+    RotationSigner,
     /// The responder's signature is not right.
     ResponderSignature,
     /// The initiator's signature is not right.

@@ -22,14 +22,14 @@ use moorline_core::session::FrameAssembly;
 use moorline_core::token::{
     AgentId, MAX_COMPACT_LEN, MAX_UNPACKED_LEN, UnpackedToken, UnverifiedClaims,
 };
-use moorline_core::trust::{NoKeeper, Statement, TrustStore};
+use moorline_core::trust::{ISSUER_KEYS_LEN, IssuerKeys, NoKeeper, Statement, TrustStore};
 use moorline_core::wire::{
     ConnectionIds, Form, Fragment, FrameHeader, Line, M0, M0_LEN, M1, M2Clear, M2Confirmed,
     M2Signed, M3Confirmed, M3Sealed, M4Sealed, PART_HEADER_LEN, PartHeader, Refuse, Reject,
     Starred, Writer, datagrams,
 };
 
-use crate::fixture::{Door, FixedEntropy, World, at, ephemeral_key};
+use crate::fixture::{Door, FixedEntropy, World, at, ephemeral_key, signing_key};
 use crate::pair::{LINE_LEN, Message, Pair, copy, responding};
 use crate::storage;
 use crate::trust::site::trusting;
@@ -351,6 +351,16 @@ fn trust(data: &[u8]) {
     {
         assert_eq!(store.to_bytes(), *bytes);
         assert!(store.keys().any(|key| key == store.current()));
+    }
+    if let Some(bytes) = data.first_chunk()
+        && let Ok(mut keys) = IssuerKeys::from_bytes(bytes)
+    {
+        assert_eq!(keys.to_bytes(), *bytes);
+        let before = keys.clone();
+        let root = signing_key("root").expect("the fixture is sound");
+        let statement = data.get(ISSUER_KEYS_LEN..).unwrap_or_default();
+        let taken = keys.take(statement, root.public_key()).is_ok();
+        assert!(taken || keys == before);
     }
 }
 

@@ -118,7 +118,7 @@ pub const BATCHES: &[&[&[Case]]] = &[
     &[session::parts::CASES],
     &[link::schedules::CASES],
     &[trust::store::CASES, trust::statement::CASES],
-    &[trust::rotation::CASES],
+    &[trust::rotation::CASES, trust::issuer::CASES],
     &[link::rotation::CASES],
     &[storage::record::CASES, storage::faults::CASES],
     &[storage::cuts::CASES, storage::counter::CASES],

@@ -22,6 +22,8 @@ pub enum Label {
     Reply,
     /// This key of a hub follows.
     Rotation,
+    /// This key of an issuer follows.
+    Issuer,
 }
 
 impl Label {
@@ -35,6 +37,7 @@ impl Label {
             Self::Command => b"command",
             Self::Reply => b"reply",
             Self::Rotation => b"rotation",
+            Self::Issuer => b"issuer",
         }
     }
 }

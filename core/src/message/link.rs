@@ -11,6 +11,7 @@ use crate::offline::{MIN_COMMAND_LEN, MIN_REPLY_LEN, SIGNED_PREKEY_LEN};
 use crate::reason::Reason;
 use crate::revocation::MAX_REVOKE_LIST_LEN;
 use crate::token::MAX_UNPACKED_LEN;
+use crate::trust::{KeyName, MAX_ISSUER_STATEMENTS, STATEMENT_LEN};
 use crate::wire::TooSmall;
 
 /// Most agents in one answer.
@@ -70,6 +71,11 @@ pub enum ToHub<'a> {
     RenewToken {
         /// The public key that it is to name, when that is to be another one.
         key: Option<&'a [u8]>,
+    },
+    /// Asks which keys of the issuer came after one (PROTOCOL.md §7.5).
+    FetchIssuers {
+        /// The name of the newest key that the peer knows.
+        after: KeyName,
     },
 }
 
@@ -192,6 +198,14 @@ pub enum FromHub<'a> {
         /// The list.
         list: &'a [u8],
     },
+    /// Statements about the issuer's keys, each after the one before it (PROTOCOL.md §7.5): the newest when a link opens and
+    /// when there is another; those that were asked for, the oldest first.
+    Issuers {
+        /// The statements, none to [`MAX_ISSUER_STATEMENTS`].
+        statements: &'a [u8],
+        /// Whether more follow the last one.
+        more: bool,
+    },
 }
 
 impl<'a> ToHub<'a> {
@@ -228,8 +242,8 @@ impl<'a> FromHub<'a> {
     ///
     /// # Errors
     ///
-    /// [`Reason::MessageVersion`], [`Reason::Malformed`]; [`Reason::Length`] for a bundle, a command, a reply or
-    /// a token that is too short or too long to be one.
+    /// [`Reason::MessageVersion`], [`Reason::Malformed`]; [`Reason::Length`] for a bundle, a command, a reply, a
+    /// token or statements that are too short or too long to be one.
     pub fn decode(bytes: &'a [u8]) -> Result<Self, Reason> {
         let message = codec::decode_versioned(bytes)?;
         let fits = match &message {
@@ -241,6 +255,10 @@ impl<'a> FromHub<'a> {
             Self::Reply { reply } => is_reply_len(reply),
             Self::Token { token } => (1..=MAX_UNPACKED_LEN).contains(&token.len()),
             Self::Revoked { list } => (1..=MAX_REVOKE_LIST_LEN).contains(&list.len()),
+            Self::Issuers { statements, .. } => {
+                statements.len() % STATEMENT_LEN == 0
+                    && statements.len() <= MAX_ISSUER_STATEMENTS * STATEMENT_LEN
+            }
             _ => true,
         };
         fits.then_some(message).ok_or(Reason::Length)

@@ -1,5 +1,6 @@
 //! The issuer keys that we accept.
 
+use base64ct::{Base64UrlUnpadded, Encoding};
 use heapless::{String, Vec};
 
 use super::limits::{MAX_ISSUER_LEN, MAX_KID_LEN, MAX_TRUST_ANCHORS};
@@ -27,6 +28,18 @@ impl TrustAnchor {
             kid: text::key_id(kid)?,
             key,
         })
+    }
+
+    /// Returns the anchor of a key that followed another of `issuer` by a statement (PROTOCOL.md §7.5): its kid is the first 8
+    /// bytes of its hash in base64url.
+    ///
+    /// # Errors
+    ///
+    /// As [`TrustAnchor::new`].
+    pub fn following(issuer: &str, key: PublicKey) -> Result<Self, TokenReason> {
+        let mut kid = [0; MAX_KID_LEN];
+        let kid = Base64UrlUnpadded::encode(&key.hash().prefix::<8>(), &mut kid);
+        Self::new(issuer, kid.unwrap_or_default(), key)
     }
 
     /// Returns the issuer for which the key signs.
@@ -99,8 +112,8 @@ impl TrustAnchors {
         self.0.iter().find(|anchor| anchor.kid == kid)
     }
 
-    /// Iterates over the anchors, in no order.
-    pub fn iter(&self) -> impl Iterator<Item = &TrustAnchor> {
+    /// Iterates over the anchors, in the order in which they were taken in.
+    pub fn iter(&self) -> impl Iterator<Item = &TrustAnchor> + Clone {
         self.0.iter()
     }
 }

@@ -1,12 +1,17 @@
 //! Which keys an initiator takes for its hub's, and how they change (PROTOCOL.md §7.1).
 //!
 //! A hub rotates its identity key. Whoever trusted the key before follows by a [`Statement`]: the word of that key, or of
-//! a root key that is kept offline. There is no trust on first use, and nothing here depends on time.
+//! a root key that is kept offline. There is no trust on first use, and nothing here depends on time. The keys of the issuer
+//! that bears the hub's name follow one another in the same way (§7.5).
 
+mod issuer;
 mod statement;
 mod store;
 
 use heapless::Vec;
+pub use issuer::{
+    ISSUER_KEYS_LEN, IssuerKeys, IssuerStatement, MAX_ISSUER_KEYS, MAX_ISSUER_STATEMENTS,
+};
 pub use statement::{Rotation, STATEMENT_LEN, Signer, Statement};
 pub(crate) use store::Vouched;
 pub use store::{MAX_KEYS, MAX_RETIRED, TRUST_STORE_LEN, TrustStore};

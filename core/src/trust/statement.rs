@@ -23,14 +23,14 @@ pub enum Signer {
 }
 
 impl Signer {
-    fn code(self) -> u8 {
+    pub(super) fn code(self) -> u8 {
         match self {
             Self::Root => 0,
             Self::Current => 1,
         }
     }
 
-    fn from_code(code: u8) -> Option<Self> {
+    pub(super) fn from_code(code: u8) -> Option<Self> {
         match code {
             0 => Some(Self::Root),
             1 => Some(Self::Current),
