@@ -9,7 +9,6 @@ use std::time::Duration;
 use async_signal::{Signal, Signals};
 use futures_lite::{StreamExt, future};
 use moorline_core::crypto::{SelfTestError, self_test};
-use moorline_core::token::{TokenReason, TrustAnchor, TrustAnchorError, TrustAnchors};
 use rustix::fs::{FlockOperation, flock};
 use smol::net::unix::UnixListener;
 use smol::net::{TcpListener, UdpSocket};
@@ -17,10 +16,11 @@ use smol::net::{TcpListener, UdpSocket};
 use crate::config::Config;
 use crate::door::{Budget, serve_http, serve_tcp, serve_udp};
 use crate::hub::{Hub, HubHandle, Input};
+use crate::keyring::{Keyring, LockError, lock_memory};
 use crate::offline::Offline;
 use crate::shared::Shared;
 use crate::store::{
-    HubKeys, Invitations, Registry, Revocations, StoreError, Tickets, make_private_dir,
+    Invitations, Registry, Revocations, StoreError, Tickets, Vault, make_private_dir,
 };
 use crate::{admin, clock};
 
@@ -39,12 +39,9 @@ pub enum StartError {
     /// Another daemon uses the data directory.
     #[error("{0}: another moorlined uses this data directory")]
     Locked(PathBuf),
-    /// The issuer's name or key is none that tokens can have.
-    #[error("no token can name this issuer: {0:?}")]
-    Issuer(TokenReason),
-    /// The issuer's key cannot be trusted twice.
-    #[error("the issuer's key is not taken: {0:?}")]
-    Anchor(TrustAnchorError),
+    /// Memory is to be locked, and cannot be.
+    #[error(transparent)]
+    Memory(#[from] LockError),
     /// A listener cannot be opened.
     #[error("cannot listen on {place}: {error}")]
     Listen {
@@ -81,15 +78,13 @@ impl Daemon {
         self_test().map_err(StartError::SelfTest)?;
         make_private_dir(&config.data_dir)?;
         let lock = lock(&config.data_dir)?;
-        let keys = HubKeys::open(&config.data_dir)?;
+        lock_memory(config.keys.lock_memory)?;
+        let vault = Arc::new(Vault::open(&config.data_dir, &config.keys.secret())?);
+        let keyring = Keyring::open(&config.data_dir, &config.name, Arc::clone(&vault))?;
         let registry = Arc::new(RwLock::new(Registry::open(&config.data_dir, &config.name)?));
         let now = clock::now().unix;
-        let tickets = Tickets::open(&config.data_dir, config.limits.tickets, now)?;
+        let tickets = Tickets::open(&config.data_dir, &vault, config.limits.tickets, now)?;
         let offline = Offline::open(&config.data_dir, &config.offline)?;
-        let anchor = TrustAnchor::new(&config.name, &keys.issuer_kid(), *keys.issuer.public_key())
-            .map_err(StartError::Issuer)?;
-        let mut anchors = TrustAnchors::new();
-        anchors.insert(anchor).map_err(StartError::Anchor)?;
         let http = listen(config.listen).await?;
         let tcp = match config.listen_tcp {
             Some(address) => Some(listen(address).await?),
@@ -115,11 +110,10 @@ impl Daemon {
             ..config
         };
         let shared = Shared {
-            invitations: Mutex::new(Invitations::open(&config.data_dir)?),
+            invitations: Mutex::new(Invitations::open(&config.data_dir, &vault)?),
             revocations: Mutex::new(Revocations::open(&config.data_dir)?),
             config,
-            keys,
-            anchors,
+            keyring,
             registry,
             tickets: Mutex::new(tickets),
             offline,
@@ -180,6 +174,8 @@ impl Daemon {
         doors.push(executor.spawn(admin::serve(self.admin, Arc::clone(&self.shared))));
         let sweeping = Arc::clone(&self.shared);
         doors.push(executor.spawn(async move { sweeping.offline.sweep().await }));
+        let keeping = Arc::clone(&self.shared);
+        doors.push(executor.spawn(async move { keeping.keep_keys().await }));
         stop.await;
         drop(doors);
         handle.tell(Input::Drain).await;

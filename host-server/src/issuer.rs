@@ -64,7 +64,7 @@ pub(crate) fn issue(
     };
     let hedge = random::<32>().map_err(no_entropy)?;
     let mut buffer = [0; MAX_UNPACKED_LEN];
-    let token = mint(&new, &keys.issuer, &hedge, &mut buffer)
+    let token = mint(&new, keys.issuer(), &hedge, &mut buffer)
         .map_err(|error| format!("no token can say this: {error:?}"))?;
     let unpacked = token.as_bytes().to_vec();
     let mut compact = [0; MAX_COMPACT_LEN];

@@ -3,6 +3,7 @@
 //! ```text
 //! config      what an operator sets
 //! store       what survives a restart: keys and the registry of peers
+//! keyring     the hub's keys while it runs: which are in use, and when others follow
 //! issuer      makes tokens for peers that are enrolled
 //! door        how peers come in: HTTP with a WebSocket at /ws, and bare TCP
 //! session     one task a peer; the only module that knows both a connection and a transport
@@ -33,6 +34,7 @@ pub mod entropy;
 mod gate;
 mod hub;
 mod issuer;
+pub mod keyring;
 mod line;
 mod offline;
 mod renewals;

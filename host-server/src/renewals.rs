@@ -120,7 +120,7 @@ impl Renewals {
         let config = &shared.config;
         let issued = issue(
             &config.name,
-            &shared.keys,
+            &shared.keys(),
             &config.limits,
             &self.name,
             &peer,
@@ -149,7 +149,7 @@ pub(crate) fn first_token(shared: &Shared, name: &str) -> Result<FirstToken, Str
     let peer = registry.find(name).filter(|peer| !peer.revoked);
     let peer = peer.ok_or("the peer is shut out")?;
     let config = &shared.config;
-    let issued = issue(&config.name, &shared.keys, &config.limits, name, peer, 0)?;
+    let issued = issue(&config.name, &shared.keys(), &config.limits, name, peer, 0)?;
     Ok(FirstToken {
         token: issued.unpacked,
         group: peer.group.clone(),

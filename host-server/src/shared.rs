@@ -4,21 +4,20 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use moorline_core::message::FromHub;
 use moorline_core::revocation::MAX_REVOKE_LIST_LEN;
-use moorline_core::token::TrustAnchors;
 
 use crate::clock;
 use crate::config::Config;
 use crate::door::Budget;
 use crate::hub::HubHandle;
+use crate::keyring::Keyring;
 use crate::offline::Offline;
-use crate::store::{HubKeys, Invitations, Registry, Revocations, Tickets};
+use crate::store::{Invitations, Registry, Revocations, Tickets};
 
 /// What every session of a daemon shares.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) config: Config,
-    pub(crate) keys: HubKeys,
-    pub(crate) anchors: TrustAnchors,
+    pub(crate) keyring: Keyring,
     pub(crate) registry: Arc<RwLock<Registry>>,
     pub(crate) tickets: Mutex<Tickets>,
     pub(crate) invitations: Mutex<Invitations>,
@@ -48,7 +47,7 @@ impl Shared {
         let now = clock::now().unix.secs();
         let list = self
             .revocations()
-            .list(&self.config.name, &self.keys, now)?;
+            .list(&self.config.name, &self.keys(), now)?;
         let mut message = [0; MAX_REVOKE_LIST_LEN + 8];
         let message = FromHub::Revoked { list: &list }.encode(&mut message);
         message.ok().map(|message| message.to_vec())

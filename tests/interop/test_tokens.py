@@ -62,7 +62,9 @@ class Tokens(unittest.TestCase):
         self.assertEqual((grant.permissions, grant.ticket), (0, None))
         enrolled = link.wait_for_token()
         [issuer] = self.agent.issuers.values()
-        self.assertEqual(enrolled.issuer_key, issuer.public)
+        # The one that signs, and the next one.
+        self.assertEqual(len(enrolled.issuer_keys), 2)
+        self.assertEqual(enrolled.issuer_keys[0], issuer.public)
         identity = self.identity(key, enrolled.unpacked)
         terms = link.show_token(enrolled.unpacked)
         assert terms

@@ -19,7 +19,7 @@ pub use facts::{Facts, HubClock};
 pub use renewal::NewToken;
 pub use settings::{Heartbeat, Settings};
 
-use crate::crypto::{EphemeralKey, Hash, PUBLIC_KEY_LEN};
+use crate::crypto::{EphemeralKey, Hash};
 use crate::entropy::Entropy;
 use crate::handshake::{
     AwaitM2, AwaitM3, AwaitM4, AwaitRefusal, Initiator, SingleUse, Ticket, TicketOrigin,
@@ -337,7 +337,7 @@ impl<'k> Connection<'k> {
                 Some(Event::Dropped(Reason::OutOfPlace))
             }
             Delivery::Enrolled(_) if !self.is_newcomer => return Err(Reason::OutOfPlace),
-            Delivery::Enrolled(enrolled) if enrolled.issuer_key.len() != PUBLIC_KEY_LEN => {
+            Delivery::Enrolled(enrolled) if enrolled.keys().is_none() => {
                 return Err(Reason::Malformed);
             }
             Delivery::Enrolled(enrolled) => Some(Event::Enrolled(enrolled)),

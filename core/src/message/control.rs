@@ -1,13 +1,15 @@
 //! Messages of a session about itself (PROTOCOL.md §5.6). The order of the variants is their number: it only grows.
 
+use heapless::Vec;
 use serde::{Deserialize, Serialize};
 
 use super::codec;
-use crate::crypto::{PUBLIC_KEY_LEN, SIGNATURE_LEN, Signature};
+use crate::crypto::{PUBLIC_KEY_LEN, PublicKey, SIGNATURE_LEN, Signature};
 use crate::limits::MIN_PAYLOAD_LEN;
 use crate::reason::Reason;
 use crate::time::UnixMillis;
 use crate::token::{MAX_SUBJECT_LEN, MAX_UNPACKED_LEN, Permissions};
+use crate::trust::MAX_ISSUER_KEYS;
 use crate::wire::{NewTicket, Terms};
 
 /// A control message.
@@ -91,10 +93,23 @@ impl<'a> TokenUpdate<'a> {
 pub struct Enrolled<'a> {
     /// Its token, unpacked.
     pub token: &'a [u8],
-    /// The public key of the issuer, with which it judges the tokens of others.
-    pub issuer_key: &'a [u8],
+    /// The public keys of the issuer, 1 to [`MAX_ISSUER_KEYS`], the newest last: with them it judges the tokens of others.
+    pub issuer_keys: &'a [u8],
     /// The group that it belongs to, or reaches.
     pub group: Option<&'a str>,
+}
+
+impl<'a> Enrolled<'a> {
+    /// Returns the issuer's keys, the newest last; nothing when they are not as many as they may be, or one is none.
+    #[must_use]
+    pub fn keys(&self) -> Option<Vec<PublicKey, MAX_ISSUER_KEYS>> {
+        let (keys, rest) = self.issuer_keys.as_chunks::<PUBLIC_KEY_LEN>();
+        let mut all = Vec::new();
+        for key in keys {
+            all.push(PublicKey::from_bytes(key)?).ok()?;
+        }
+        (rest.is_empty() && !all.is_empty()).then_some(all)
+    }
 }
 
 /// What became of a token that was shown.
@@ -161,9 +176,9 @@ impl<'a> Control<'a> {
     );
 
     /// Longest encoding of a message with a token in bytes: variant, length and token; option and signature, or length and
-    /// key, option, length and group.
+    /// keys, option, length and group.
     pub const MAX_LEN_WITH_TOKEN: usize =
-        1 + 2 + MAX_UNPACKED_LEN + 1 + PUBLIC_KEY_LEN + 1 + 1 + MAX_SUBJECT_LEN;
+        1 + 2 + MAX_UNPACKED_LEN + 2 + MAX_ISSUER_KEYS * PUBLIC_KEY_LEN + 1 + 1 + MAX_SUBJECT_LEN;
 
     /// Decodes the payload of a control frame.
     ///

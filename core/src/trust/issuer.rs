@@ -139,8 +139,9 @@ pub struct IssuerKeys {
 
 impl IssuerKeys {
     /// Returns the keys of `issuer` among `anchors`, the last ones, in their order; nothing when it has none there.
+    /// `root_counter` is that of the last statement of the root by then, whatever it was about.
     #[must_use]
-    pub fn of(issuer: &str, anchors: &TrustAnchors) -> Option<Self> {
+    pub fn of(issuer: &str, anchors: &TrustAnchors, root_counter: u32) -> Option<Self> {
         let own = anchors.iter().filter(|anchor| anchor.issuer() == issuer);
         let surplus = own.clone().count().saturating_sub(MAX_ISSUER_KEYS);
         let mut keys = Vec::new();
@@ -148,10 +149,13 @@ impl IssuerKeys {
             // There are no more than there is room for.
             let _ = keys.push(*anchor.key());
         }
-        (!keys.is_empty()).then_some(Self {
-            root_counter: 0,
-            keys,
-        })
+        (!keys.is_empty()).then_some(Self { root_counter, keys })
+    }
+
+    /// Returns the counter of the root's last statement.
+    #[must_use]
+    pub fn root_counter(&self) -> u32 {
+        self.root_counter
     }
 
     /// Returns the name of the newest key: what came after it is asked for by that.

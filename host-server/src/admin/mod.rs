@@ -9,6 +9,7 @@ pub use client::{AdminError, ask};
 use serde::{Deserialize, Serialize};
 pub(crate) use server::{bind, serve};
 
+use crate::keyring::HubKey;
 use crate::store::{PeerRole, Reach};
 
 /// The socket's name in the data directory.
@@ -53,6 +54,13 @@ pub enum AdminRequest {
         /// Whether an external key is given out in place of a code.
         with_key: bool,
     },
+    /// Puts another key in the place of one of the hub's.
+    RotateKey {
+        /// Which.
+        key: HubKey,
+    },
+    /// Takes up the hub's keys as they are on the disk.
+    TakeUpKeys,
     /// Shuts a peer out and ends its sessions.
     Revoke {
         /// Its name.
@@ -70,6 +78,8 @@ pub enum AdminAnswer {
     Invited(Invitation),
     /// The peer is shut out.
     Revoked,
+    /// The keys are in use.
+    KeysInUse,
     /// Nothing was done, for this reason.
     Refused(String),
 }
@@ -120,6 +130,9 @@ pub struct Credential {
     pub issuer_key: String,
     /// The name of the issuer's key in tokens.
     pub issuer_kid: String,
+    /// All keys of the issuer that count, that one among them: up to one before it, itself, and the next one.
+    #[serde(default)]
+    pub issuer_keys: Vec<String>,
     /// The group of an agent.
     pub group: Option<String>,
     /// Where the hub serves its WebSocket: `ws://HOST:PORT/ws`.

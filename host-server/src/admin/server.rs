@@ -125,6 +125,14 @@ async fn handle(request: AdminRequest, shared: &Shared) -> AdminAnswer {
                 Err(why) => AdminAnswer::Refused(why),
             }
         }
+        AdminRequest::RotateKey { key } => match shared.rotate_key(key).await {
+            Ok(()) => AdminAnswer::KeysInUse,
+            Err(error) => AdminAnswer::Refused(error.to_string()),
+        },
+        AdminRequest::TakeUpKeys => match shared.take_up_keys().await {
+            Ok(()) => AdminAnswer::KeysInUse,
+            Err(error) => AdminAnswer::Refused(error.to_string()),
+        },
         AdminRequest::Revoke { name } => match revoke(&name, shared) {
             Ok(true) => {
                 tracing::info!(name, "revoked");
@@ -147,8 +155,8 @@ fn enrol(name: &str, mut peer: Peer, shared: &Shared) -> Result<Credential, Stri
     let key = decode_key(&peer.key).ok_or("the public key is not a point on P-256")?;
     peer.key = encode_key(&key);
     check_role(&mut peer)?;
-    let config = &shared.config;
-    let issued = issue(&config.name, &shared.keys, &config.limits, name, &peer, 0)?;
+    let (config, keys) = (&shared.config, shared.keys());
+    let issued = issue(&config.name, &keys, &config.limits, name, &peer, 0)?;
     let (role, group) = (peer.role, peer.group.clone());
     let mut registry = shared
         .registry
@@ -159,11 +167,12 @@ fn enrol(name: &str, mut peer: Peer, shared: &Shared) -> Result<Credential, Stri
         .map_err(|error| error.to_string())?;
     Ok(Credential {
         hub: config.name.clone(),
-        hub_key: encode_key(shared.keys.identity_key()),
-        root_key: encode_key(&shared.keys.root),
-        root_counter: shared.keys.succession.root_counter,
-        issuer_key: encode_key(shared.keys.issuer.public_key()),
-        issuer_kid: shared.keys.issuer_kid(),
+        hub_key: encode_key(keys.identity_key()),
+        root_key: encode_key(&keys.root),
+        root_counter: keys.root_counter(),
+        issuer_key: encode_key(keys.issuer().public_key()),
+        issuer_kid: keys.issuer_kid(),
+        issuer_keys: keys.issuers.known().iter().map(encode_key).collect(),
         group,
         url: format!("ws://{}/ws", config.listen),
         name: name.into(),
@@ -185,10 +194,10 @@ fn invite(
         return Err("a code is good for a minute at least and a day at most".into());
     }
     check_role(&mut peer)?;
-    let config = &shared.config;
+    let (config, keys) = (&shared.config, shared.keys());
     // Any key shows whether a token can say the rest.
-    peer.key = encode_key(shared.keys.issuer.public_key());
-    issue(&config.name, &shared.keys, &config.limits, name, &peer, 0)?;
+    peer.key = encode_key(keys.issuer().public_key());
+    issue(&config.name, &keys, &config.limits, name, &peer, 0)?;
     peer.key.clear();
     shared
         .registry
@@ -208,9 +217,9 @@ fn invite(
     };
     Ok(Invitation {
         url: format!("ws://{}/ws", config.listen),
-        hub_key: encode_key(shared.keys.identity_key()),
-        root_key: encode_key(&shared.keys.root),
-        root_counter: shared.keys.succession.root_counter,
+        hub_key: encode_key(keys.identity_key()),
+        root_key: encode_key(&keys.root),
+        root_counter: keys.root_counter(),
         name: name.into(),
         code: code.map_err(|error| error.to_string())?,
         expires_at,

@@ -23,7 +23,7 @@ use clap::{Args, Parser, Subcommand};
 pub use enroll::EnrollArguments;
 pub use follow::{LogsArguments, WatchArguments};
 pub use join::JoinArguments;
-pub use keys::KeysCommand;
+pub use keys::{KeysCommand, PlaceArguments};
 use moorline_core::message::{OfflineRefusal, RouteRefusal};
 pub use offline::{OfflineArguments, RepliesArguments};
 use output::printable;

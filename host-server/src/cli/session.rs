@@ -1,5 +1,7 @@
 //! A session with the hub, for one command.
 
+use std::cell::OnceCell;
+
 use futures_lite::future;
 use moorline_core::crypto::SigningKey;
 use moorline_core::token::{AgentId, MAX_UNPACKED_LEN, UnpackedToken};
@@ -38,7 +40,10 @@ fn with_credential(
     }
     let (trust, keeper) = (profile.trust(&credential)?, profile.trust_file());
     let mut buffer = [0; MAX_UNPACKED_LEN];
-    let anchors = credential.anchors()?;
+    let mut issuers = profile.issuers(&credential)?;
+    let enrolled = credential.anchors()?;
+    let anchors = issuers.anchors(&credential.hub, &enrolled);
+    let followed = OnceCell::new();
     let commander = Commander {
         key: &key,
         token: credential.token(&mut buffer)?,
@@ -55,6 +60,11 @@ fn with_credential(
         };
         if let Some(ticket) = client.take_ticket() {
             profile.store_ticket(None, &ticket)?;
+        }
+        if client.follow_issuers(&mut issuers).await? {
+            profile.store_issuers(&issuers)?;
+            let anchors = || issuers.anchors(&credential.hub, &enrolled);
+            client.trust_issuers(followed.get_or_init(anchors));
         }
         let done = work(&mut client, &credential).await;
         let renewed = match &done {

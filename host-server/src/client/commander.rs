@@ -15,7 +15,7 @@ use moorline_core::message::{
 use moorline_core::reason::Reason;
 use moorline_core::time::Instant;
 use moorline_core::token::{AgentId, TrustAnchors, UnpackedToken};
-use moorline_core::trust::TrustStore;
+use moorline_core::trust::{IssuerKeys, STATEMENT_LEN, TrustStore};
 
 use super::ClientError;
 use super::again::Again;
@@ -297,6 +297,47 @@ impl<'k> Client<'k> {
         &mut self.link
     }
 
+    /// Has the hub say which keys of the issuer came after those that are known, and takes them into `keys`. Returns whether
+    /// there were any: then they are to be kept, and [`Client::trust_issuers`] lets them count.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`]; [`ClientError::WrongIssuer`] for a statement that leads on from no key that is known.
+    pub async fn follow_issuers(&mut self, keys: &mut IssuerKeys) -> Result<bool, ClientError> {
+        let before = keys.clone();
+        loop {
+            let mut message = [0; 32];
+            let after = keys.newest();
+            let message = ToHub::FetchIssuers { after }
+                .encode(&mut message)
+                .map_err(|_| ClientError::TooLong)?;
+            let root = self.commander.trust.root();
+            let mut is_first = true;
+            let take = |said: &FromHub<'_>| match said {
+                FromHub::Issuers { statements, more } => {
+                    let followed = follow(keys, statements, root);
+                    // The newest is said unasked when a link opens, and may be too new.
+                    let is_unasked = std::mem::take(&mut is_first);
+                    match followed {
+                        Err(Reason::RotationSigner) if is_unasked => None,
+                        Err(reason) => Some(Err(ClientError::WrongIssuer(reason))),
+                        Ok(()) => Some(Ok(*more)),
+                    }
+                }
+                _ => None,
+            };
+            let more = self.link.ask(message, PATIENCE, take).await??;
+            if !more || keys.newest() == after {
+                return Ok(*keys != before);
+            }
+        }
+    }
+
+    /// Lets the tokens of `anchors` count from now on.
+    pub fn trust_issuers(&mut self, anchors: &'k TrustAnchors) {
+        self.commander.anchors = anchors;
+    }
+
     /// Lists the agents that the token reaches.
     ///
     /// # Errors
@@ -460,6 +501,18 @@ impl<'k> Client<'k> {
         };
         self.link.send_envelope(&envelope).await
     }
+}
+
+/// Takes `statements` into `keys`, each after the one before it.
+fn follow(keys: &mut IssuerKeys, statements: &[u8], root: &PublicKey) -> Result<(), Reason> {
+    for statement in statements.chunks(STATEMENT_LEN) {
+        match keys.take(statement, root) {
+            // What is known already says nothing new.
+            Ok(()) | Err(Reason::RotationKey | Reason::RotationOld) => {}
+            Err(reason) => return Err(reason),
+        }
+    }
+    Ok(())
 }
 
 /// Returns the response in what an agent said, if it is one.

@@ -34,6 +34,11 @@ pub enum ClientError {
     /// What answers there is not the hub whose key is trusted, nor one that follows it.
     #[error("this hub does not prove the key that is trusted ({0:?}): nothing was told to it")]
     WrongHub(Reason),
+    /// The hub says of the issuer's keys what leads on from none that is known.
+    #[error(
+        "the hub shows an issuer's key that none vouches for which is known here ({0:?}); enrol again"
+    )]
+    WrongIssuer(Reason),
     /// The hub has another key, as it may, and that cannot be stored.
     #[error(
         "the hub has a new key, and it cannot be stored in the home folder: nothing was told to it"

@@ -1,7 +1,7 @@
 //! Enrolment with a code or an external key, and a first token by a key that is enrolled (PROTOCOL.md §2.9, §2.12).
 
 use moorline_core::connection::NewToken;
-use moorline_core::crypto::{PUBLIC_KEY_LEN, SigningKey};
+use moorline_core::crypto::{PUBLIC_KEY_LEN, PublicKey, SigningKey};
 use moorline_core::handshake::{ExternalKey, Shown};
 use moorline_core::message::ToHub;
 use moorline_core::token::{UnpackedToken, UnverifiedClaims};
@@ -12,7 +12,7 @@ use super::again::Again;
 use super::link::{Got, Link, WantedHub};
 use super::{ClientError, ProfileError, TrustFile};
 use crate::admin::Credential;
-use crate::store::{PeerRole, encode_key};
+use crate::store::{PeerRole, encode_key, kid};
 
 /// A newcomer that the hub has enrolled, in the session in which it was.
 #[derive(Debug)]
@@ -111,13 +111,17 @@ impl<'k> Newcomer<'k> {
         let token = UnpackedToken::parse_exact(&enrolled.token).map_err(malformed)?;
         let claims = UnverifiedClaims::decode(&token).map_err(malformed)?;
         let claims = claims.claims_unverified();
+        let unknown = || ClientError::Malformed(moorline_core::reason::Reason::PublicKey);
+        let signs = |key: &&PublicKey| kid(key) == claims.kid.as_str();
+        let signer = enrolled.issuer_keys.iter().find(signs);
         let credential = Credential {
             hub: claims.issuer.as_str().into(),
             hub_key: encode_key(trust.current()),
             root_key: encode_key(trust.root()),
             root_counter: trust.root_counter(),
-            issuer_key: encode_key(&enrolled.issuer_key),
+            issuer_key: encode_key(signer.ok_or_else(unknown)?),
             issuer_kid: claims.kid.as_str().into(),
+            issuer_keys: enrolled.issuer_keys.iter().map(encode_key).collect(),
             group: enrolled.group,
             url: url.into(),
             name: claims.subject.as_str().into(),

@@ -101,19 +101,19 @@ pub(super) enum Got {
 pub(super) struct Enrolled {
     /// Its token, unpacked.
     pub(super) token: Vec<u8>,
-    /// The issuer's key.
-    pub(super) issuer_key: PublicKey,
+    /// The issuer's keys, the newest last.
+    pub(super) issuer_keys: Vec<PublicKey>,
     /// The group that it belongs to.
     pub(super) group: Option<String>,
 }
 
 impl Enrolled {
     fn of(said: &moorline_core::message::Enrolled<'_>) -> Result<Self, ClientError> {
-        let issuer_key = said.issuer_key.try_into().ok();
-        let issuer_key = issuer_key.and_then(PublicKey::from_bytes);
+        let keys = said.keys();
+        let keys = keys.ok_or(ClientError::Malformed(Reason::PublicKey))?;
         Ok(Self {
             token: said.token.to_vec(),
-            issuer_key: issuer_key.ok_or(ClientError::Malformed(Reason::PublicKey))?,
+            issuer_keys: keys.iter().copied().collect(),
             group: said.group.map(String::from),
         })
     }

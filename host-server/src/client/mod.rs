@@ -45,6 +45,7 @@ mod again;
 mod channel;
 mod commander;
 mod error;
+mod issuers_file;
 mod join;
 mod ledger;
 mod link;

@@ -8,9 +8,10 @@ use moorline_core::token::{
     AgentId, MAX_COMPACT_LEN, MAX_UNPACKED_LEN, TokenReason, TrustAnchor, TrustAnchors,
     UnpackedToken, UnverifiedClaims,
 };
-use moorline_core::trust::TrustStore;
+use moorline_core::trust::{IssuerKeys, TrustStore};
 use zeroize::Zeroizing;
 
+use super::issuers_file::IssuersFile;
 use super::{Ledger, TrustFile};
 use crate::admin::Credential;
 use crate::store::{
@@ -23,6 +24,7 @@ pub(super) const CREDENTIAL_NAME: &str = "credential.json";
 const TICKETS_NAME: &str = "tickets";
 const LEDGER_NAME: &str = "offline";
 const TRUST_NAME: &str = "trust";
+const ISSUERS_NAME: &str = "issuers";
 const NEWCOMERS_TRUST_NAME: &str = "trust-of-newcomer";
 
 /// A folder that holds who a commander is.
@@ -220,6 +222,37 @@ impl Profile {
             .unwrap_or(enrolled))
     }
 
+    /// Returns the keys of the hub's issuer that this profile knows: that of `credential`, and what has become of it.
+    ///
+    /// # Errors
+    ///
+    /// [`ProfileError`].
+    pub fn issuers(&self, credential: &Credential) -> Result<IssuerKeys, ProfileError> {
+        if let Some(kept) = self.issuers_file().read()? {
+            return Ok(kept);
+        }
+        let anchors = credential.anchors()?;
+        IssuerKeys::of(&credential.hub, &anchors, credential.root_counter).ok_or_else(|| {
+            ProfileError::BadCredential {
+                path: CREDENTIAL_NAME.into(),
+                reason: "it has no issuer's key".into(),
+            }
+        })
+    }
+
+    /// Keeps the keys of the hub's issuer.
+    ///
+    /// # Errors
+    ///
+    /// [`ProfileError`]; those of before are kept then.
+    pub fn store_issuers(&self, keys: &IssuerKeys) -> Result<(), ProfileError> {
+        self.issuers_file().keep(keys)
+    }
+
+    fn issuers_file(&self) -> IssuersFile {
+        IssuersFile(self.folder.join(ISSUERS_NAME))
+    }
+
     /// Returns where a newcomer keeps which keys are the hub's that it joins, until [`Profile::enrol`].
     #[must_use]
     pub fn newcomers_trust_file(&self) -> TrustFile {
@@ -233,6 +266,7 @@ impl Profile {
     /// [`ProfileError`].
     pub fn enrol(&self, credential: &Credential) -> Result<(), ProfileError> {
         self.trust_file().forget()?;
+        self.issuers_file().forget()?;
         self.store(credential)?;
         self.newcomers_trust_file().replace(&self.trust_file())
     }
@@ -310,14 +344,28 @@ impl Credential {
             path: CREDENTIAL_NAME.into(),
             reason,
         };
-        let key = decode_key(&self.issuer_key)
-            .ok_or_else(|| bad("the issuer's key is not a point on P-256".into()))?;
-        let anchor = TrustAnchor::new(&self.hub, &self.issuer_kid, key)
-            .map_err(|reason| bad(format!("no token names this issuer: {reason:?}")))?;
+        let key = |text: &str| {
+            decode_key(text).ok_or_else(|| bad("an issuer's key is not a point on P-256".into()))
+        };
+        let unnamed = |reason| bad(format!("no token names this issuer: {reason:?}"));
+        let own = key(&self.issuer_key)?;
+        let own = TrustAnchor::new(&self.hub, &self.issuer_kid, own).map_err(unnamed)?;
         let mut anchors = TrustAnchors::new();
-        anchors
-            .insert(anchor)
-            .map_err(|error| bad(format!("{error:?}")))?;
+        let mut insert = |anchor| {
+            let inserted = anchors.insert(anchor);
+            inserted.map_err(|error| bad(format!("{error:?}")))
+        };
+        if !self.issuer_keys.contains(&self.issuer_key) {
+            insert(own.clone())?;
+        }
+        for text in &self.issuer_keys {
+            let anchor = if *text == self.issuer_key {
+                own.clone()
+            } else {
+                TrustAnchor::following(&self.hub, key(text)?).map_err(unnamed)?
+            };
+            insert(anchor)?;
+        }
         Ok(anchors)
     }
 
@@ -345,13 +393,13 @@ impl Credential {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{HubKeys, Peer, PeerRole, Reach, encode_key};
+    use crate::store::{HubKeys, Peer, PeerRole, Reach, Vault, encode_key};
 
     #[test]
     fn a_token_is_to_be_renewed_when_half_of_its_life_is_over() {
         let folder = tempfile::tempdir().expect("a folder");
-        let keys = HubKeys::open(folder.path()).expect("keys");
-        let hub_key = encode_key(keys.issuer.public_key());
+        let keys = HubKeys::open(folder.path(), "hub", &Vault::default(), 0).expect("keys");
+        let hub_key = encode_key(keys.issuer().public_key());
         let peer = Peer {
             role: PeerRole::Commander,
             key: hub_key.clone(),
@@ -371,6 +419,7 @@ mod tests {
             root_counter: 0,
             hub_key,
             issuer_kid: keys.issuer_kid(),
+            issuer_keys: Vec::new(),
             group: None,
             url: String::new(),
             name: "alice".into(),

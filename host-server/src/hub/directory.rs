@@ -137,7 +137,17 @@ impl Directory {
             .iter()
             .filter(|(_, entry)| matches!(entry.identity, Identity::Agent { .. }));
         let agents: Vec<SessionKey> = agents.map(|(key, _)| *key).collect();
-        for session in agents {
+        self.tell_each(&agents, message);
+    }
+
+    /// Hands `message` to every peer. One whose outbox is full is ended: it hears it when it comes back.
+    pub(super) fn tell_all(&mut self, message: &[u8]) {
+        let all: Vec<SessionKey> = self.sessions.keys().copied().collect();
+        self.tell_each(&all, message);
+    }
+
+    fn tell_each(&mut self, sessions: &[SessionKey], message: &[u8]) {
+        for session in sessions.iter().copied() {
             if !self.tell(session, Output::Application(message.to_vec())) {
                 self.end(session, AlertCode::Limit, 0);
             }

@@ -89,6 +89,10 @@ pub(crate) enum Input {
     Revoked { name: String },
     /// All agents are to hear this.
     ToAgents { message: Vec<u8> },
+    /// All peers are to hear this.
+    ToAll { message: Vec<u8> },
+    /// All sessions are to end, with this alert and its argument.
+    EndAll(AlertCode, u32),
     /// Something is kept for this peer.
     Nudge(Nudged),
     /// The daemon goes away.

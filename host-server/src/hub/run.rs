@@ -152,6 +152,8 @@ impl Hub {
             Input::Application { session, message } => self.answer_peer(session, &message),
             Input::Revoked { name } => self.directory.end_peer(&name, AlertCode::Revoked),
             Input::ToAgents { message } => self.directory.tell_agents(&message),
+            Input::ToAll { message } => self.directory.tell_all(&message),
+            Input::EndAll(alert, argument) => self.directory.end_all(alert, argument),
             Input::Nudge(whom) => self.directory.nudge(&whom),
             Input::Drain => {}
         }

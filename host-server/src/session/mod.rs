@@ -3,6 +3,7 @@
 mod again;
 mod answers;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use again::{Again, What};
@@ -26,6 +27,7 @@ use crate::line::{DATAGRAM_MTU, HubLine, Parts, own_len, sealed_len};
 use crate::offline::{Desk, Said};
 use crate::renewals::{self, FirstToken, Renewals};
 use crate::shared::Shared;
+use crate::store::HubKeys;
 use crate::transport::Transport;
 
 /// How long a peer may take to take one message.
@@ -118,7 +120,9 @@ struct Session<'s, T> {
     peer: &'s str,
     line: HubLine,
     parts: Parts,
-    responder: Responder<'s>,
+    /// The hub's keys: those of the beginning until the peer is authenticated, and then those in use.
+    keys: Arc<HubKeys>,
+    payload_len: u16,
     place: &'s Place,
     key: Option<SessionKey>,
     renewals: Renewals,
@@ -137,26 +141,9 @@ struct Session<'s, T> {
 impl<'s, T: Transport> Session<'s, T> {
     fn new(shared: &'s Shared, transport: &'s mut T, peer: &'s str, place: &'s Place) -> Self {
         let limits = &shared.config.limits;
-        let (mtu, payload_len) = match T::FORM {
-            Form::Stream => (STREAM_MTU, limits.payload_len),
-            Form::Datagram => (DATAGRAM_MTU, limits.payload_len.min(MAX_PARTS_LEN)),
-        };
-        let succession = &shared.keys.succession;
-        let succession = Succession {
-            earlier: &succession.earlier,
-            by_root: succession.by_root.as_ref(),
-        };
-        let responder = Responder {
-            keys: &shared.keys.identity,
-            anchors: &shared.anchors,
-            audience: &shared.config.name,
-            suites: SuiteList::AES_FIRST,
-            respond_as: RespondAs::Hub(T::FORM, succession),
-            limits: WireLimits {
-                mtu,
-                max_payload_len: payload_len,
-                max_token_len: u16::try_from(MAX_UNPACKED_LEN).unwrap_or(u16::MAX),
-            },
+        let payload_len = match T::FORM {
+            Form::Stream => limits.payload_len,
+            Form::Datagram => limits.payload_len.min(MAX_PARTS_LEN),
         };
         let settings = Settings {
             max_payload_len: payload_len,
@@ -171,7 +158,8 @@ impl<'s, T: Transport> Session<'s, T> {
             peer,
             line: HubLine::respond(T::FORM, settings, clock::instant()),
             parts: Parts::default(),
-            responder,
+            keys: shared.keys(),
+            payload_len,
             place,
             key: None,
             renewals: Renewals::default(),
@@ -211,6 +199,14 @@ impl<'s, T: Transport> Session<'s, T> {
         end
     }
 
+    /// Returns the keys that a message is judged by.
+    fn keys(&mut self) -> Arc<HubKeys> {
+        if self.place.is_settled() {
+            self.keys = self.shared.keys();
+        }
+        Arc::clone(&self.keys)
+    }
+
     async fn wake(&mut self) -> Wake {
         let due = [self.line.deadline(), self.again.deadline()];
         let deadline = due.into_iter().flatten().min();
@@ -235,6 +231,8 @@ impl<'s, T: Transport> Session<'s, T> {
 
     async fn take_message(&mut self, mut message: Vec<u8>, parts: &mut Parts) -> Result<(), End> {
         self.place.meter().begin_again();
+        let keys = self.keys();
+        let responder = responder(self.shared, &keys, T::FORM, self.payload_len);
         let (len, event, session, newcomer, token) = {
             let mut door = Door {
                 shared: self.shared,
@@ -249,7 +247,7 @@ impl<'s, T: Transport> Session<'s, T> {
                 now: clock::now(),
                 entropy: &mut SystemEntropy,
                 responding: Some(Responding {
-                    responder: &self.responder,
+                    responder: &responder,
                     gate: &mut door,
                 }),
                 keeper: &mut NoKeeper,
@@ -401,6 +399,9 @@ impl<'s, T: Transport> Session<'s, T> {
         } else if T::FORM == Form::Datagram {
             self.answers = Some(Answers::default());
         }
+        if let Some(message) = self.shared.issuers_message(None) {
+            let _ = outbox.try_send(Box::new(Output::Application(message)));
+        }
         let input = Input::Opened {
             session,
             identity,
@@ -459,9 +460,11 @@ impl<'s, T: Transport> Session<'s, T> {
     }
 
     async fn enrol(&mut self, first: &FirstToken) -> Result<(), End> {
+        let known = self.shared.keys().issuers.known();
+        let issuer_keys: Vec<u8> = known.iter().flat_map(|key| key.to_bytes()).collect();
         let enrolled = Enrolled {
             token: &first.token,
-            issuer_key: &self.shared.keys.issuer.public_key().to_bytes(),
+            issuer_keys: &issuer_keys,
             group: first.group.as_deref(),
         };
         let frame = self
@@ -476,6 +479,15 @@ impl<'s, T: Transport> Session<'s, T> {
     async fn handle_application(&mut self, message: Vec<u8>) -> Result<(), End> {
         if let Ok(ToHub::RenewToken { key }) = ToHub::decode(&message) {
             return self.give_token(key).await;
+        }
+        if let Ok(ToHub::FetchIssuers { after }) = ToHub::decode(&message) {
+            return match self.shared.issuers_message(Some(&after)) {
+                Some(message) => self
+                    .handle_output(Output::Application(message))
+                    .await
+                    .map(drop),
+                None => Ok(()),
+            };
         }
         if let (Some(desk), Ok(asked)) = (&mut self.desk, ToHub::decode(&message))
             && let Some(said) = desk.handle(self.shared, &asked).await
@@ -600,6 +612,8 @@ impl<'s, T: Transport> Session<'s, T> {
         if let Some(what) = self.again.due(clock::instant()) {
             self.say_again(what).await?;
         }
+        let keys = self.keys();
+        let responder = responder(self.shared, &keys, T::FORM, self.payload_len);
         let outcome = {
             let mut door = Door {
                 shared: self.shared,
@@ -614,7 +628,7 @@ impl<'s, T: Transport> Session<'s, T> {
                 now: clock::now(),
                 entropy: &mut SystemEntropy,
                 responding: Some(Responding {
-                    responder: &self.responder,
+                    responder: &responder,
                     gate: &mut door,
                 }),
                 keeper: &mut NoKeeper,
@@ -635,6 +649,34 @@ impl<'s, T: Transport> Session<'s, T> {
             write(self.transport, frame).await?;
         }
         Err(End::Refused(reason))
+    }
+}
+
+/// Returns the hub's part in a connection of this form, with `keys`.
+fn responder<'k>(
+    shared: &'k Shared,
+    keys: &'k HubKeys,
+    form: Form,
+    max_payload_len: u16,
+) -> Responder<'k> {
+    let succession = Succession {
+        earlier: &keys.succession.earlier,
+        by_root: keys.succession.by_root.as_ref(),
+    };
+    Responder {
+        keys: &keys.identity,
+        anchors: &keys.anchors,
+        audience: &shared.config.name,
+        suites: SuiteList::AES_FIRST,
+        respond_as: RespondAs::Hub(form, succession),
+        limits: WireLimits {
+            mtu: match form {
+                Form::Stream => STREAM_MTU,
+                Form::Datagram => DATAGRAM_MTU,
+            },
+            max_payload_len,
+            max_token_len: u16::try_from(MAX_UNPACKED_LEN).unwrap_or(u16::MAX),
+        },
     }
 }
 

@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use base64ct::{Base64UrlUnpadded, Encoding};
 use moorline_core::crypto::{Hash, Secret};
@@ -14,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 use zeroize::Zeroizing;
 
-use super::{Peer, StoreError, replace};
+use super::{Peer, StoreError, Vault};
 use crate::entropy::random;
 
 /// Invitations that are open at a time.
@@ -66,6 +67,7 @@ struct Invitation {
 #[derive(Debug)]
 pub(crate) struct Invitations {
     path: PathBuf,
+    vault: Arc<Vault>,
     open: Vec<Invitation>,
     wrong_by_address: HashMap<IpAddr, u32>,
     wrong: u32,
@@ -84,18 +86,20 @@ pub(crate) enum InvitationError {
 
 impl Invitations {
     /// Reads the invitations in `data_dir`; without a file there are none.
-    pub(crate) fn open(data_dir: &Path) -> Result<Self, StoreError> {
+    pub(crate) fn open(data_dir: &Path, vault: &Arc<Vault>) -> Result<Self, StoreError> {
         let path = data_dir.join("invitations.json");
-        let open = match std::fs::read(&path) {
-            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| StoreError::Registry {
-                path: path.clone(),
-                error,
-            })?,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
-            Err(error) => return Err(StoreError::Io { path, error }),
+        let open = match vault.read(&path)? {
+            Some(bytes) => {
+                serde_json::from_slice(&bytes).map_err(|error| StoreError::Registry {
+                    path: path.clone(),
+                    error,
+                })?
+            }
+            None => Vec::new(),
         };
         Ok(Self {
             path,
+            vault: Arc::clone(vault),
             open,
             wrong_by_address: HashMap::new(),
             wrong: 0,
@@ -289,8 +293,9 @@ impl Invitations {
     fn commit(&mut self, open: Vec<Invitation>) -> Result<(), StoreError> {
         let path = self.path.clone();
         let bytes = serde_json::to_vec_pretty(&open)
+            .map(Zeroizing::new)
             .map_err(|error| StoreError::Registry { path, error })?;
-        replace(&self.path, &bytes)?;
+        self.vault.write(&self.path, &bytes)?;
         self.open = open;
         Ok(())
     }
@@ -350,9 +355,11 @@ mod tests {
     #[test]
     fn a_code_is_good_once_in_its_time_and_through_a_restart() {
         let folder = tempfile::tempdir().expect("a folder");
-        let mut invitations = Invitations::open(folder.path()).expect("there are none");
+        let mut invitations =
+            Invitations::open(folder.path(), &Arc::default()).expect("there are none");
         let code = invitations.invite("boiler", peer(), 100, 200).expect("one");
-        let mut invitations = Invitations::open(folder.path()).expect("it is written");
+        let mut invitations =
+            Invitations::open(folder.path(), &Arc::default()).expect("it is written");
         let file = std::fs::read_to_string(folder.path().join("invitations.json"));
         assert!(!file.expect("a file").contains(&code), "its hash is stored");
         assert!(invitations.knows(code.as_bytes(), HERE, 199));
@@ -363,7 +370,8 @@ mod tests {
             .expect("on the disk");
         assert_eq!(spent.map(|(name, _)| name).as_deref(), Some("boiler"));
         assert!(!invitations.knows(code.as_bytes(), HERE, 199));
-        let mut invitations = Invitations::open(folder.path()).expect("it is written");
+        let mut invitations =
+            Invitations::open(folder.path(), &Arc::default()).expect("it is written");
         assert!(
             invitations
                 .spend(code.as_bytes(), 199)
@@ -375,7 +383,8 @@ mod tests {
     #[test]
     fn an_address_that_guesses_is_not_listened_to_and_others_are() {
         let folder = tempfile::tempdir().expect("a folder");
-        let mut invitations = Invitations::open(folder.path()).expect("there are none");
+        let mut invitations =
+            Invitations::open(folder.path(), &Arc::default()).expect("there are none");
         let code = invitations.invite("boiler", peer(), 0, 200).expect("one");
         for _ in 0..MAX_WRONG_OF_ONE {
             assert!(invitations.knows(code.as_bytes(), HERE, 1));
@@ -388,7 +397,8 @@ mod tests {
     #[test]
     fn a_hundred_wrong_codes_close_enrolment_until_the_operator_opens_it() {
         let folder = tempfile::tempdir().expect("a folder");
-        let mut invitations = Invitations::open(folder.path()).expect("there are none");
+        let mut invitations =
+            Invitations::open(folder.path(), &Arc::default()).expect("there are none");
         let code = invitations.invite("boiler", peer(), 0, 200).expect("one");
         for number in 0..MAX_WRONG {
             assert!(
@@ -405,10 +415,12 @@ mod tests {
     #[test]
     fn a_key_is_found_by_its_name_and_spent_once() {
         let folder = tempfile::tempdir().expect("a folder");
-        let mut invitations = Invitations::open(folder.path()).expect("there are none");
+        let mut invitations =
+            Invitations::open(folder.path(), &Arc::default()).expect("there are none");
         let key = invitations.invite_with_key("boiler", peer(), 0, 200);
         let key = key.expect("one");
-        let mut invitations = Invitations::open(folder.path()).expect("it is written");
+        let mut invitations =
+            Invitations::open(folder.path(), &Arc::default()).expect("it is written");
         let (found, until) = invitations.find_key(&key.identity).expect("it is there");
         assert_eq!(found.secret.expose(), key.secret.expose());
         assert_eq!(until, 200);
@@ -428,7 +440,8 @@ mod tests {
     #[test]
     fn a_newer_code_for_a_name_is_the_only_one_and_they_are_few() {
         let folder = tempfile::tempdir().expect("a folder");
-        let mut invitations = Invitations::open(folder.path()).expect("there are none");
+        let mut invitations =
+            Invitations::open(folder.path(), &Arc::default()).expect("there are none");
         let first = invitations.invite("boiler", peer(), 0, 200).expect("one");
         let second = invitations.invite("boiler", peer(), 0, 200).expect("one");
         assert!(!invitations.knows(first.as_bytes(), HERE, 1));

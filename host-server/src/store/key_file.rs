@@ -8,7 +8,7 @@ use base64ct::{Base64UrlUnpadded, Encoding};
 use moorline_core::crypto::{Secret, SigningKey};
 use zeroize::Zeroizing;
 
-use super::{StoreError, replace};
+use super::{StoreError, Vault};
 use crate::entropy::SystemEntropy;
 
 /// Longest key file in bytes: 43 characters and a line end, generously.
@@ -73,13 +73,30 @@ pub fn load_key(path: &Path) -> Result<SigningKey, KeyFileError> {
         return Err(malformed());
     }
     let text = Zeroizing::new(std::fs::read(path).map_err(unreadable)?);
-    let line = text.strip_suffix(b"\n").unwrap_or(&text);
-    let mut scalar = Zeroizing::new([0; 32]);
-    let decoded = Base64UrlUnpadded::decode(line, &mut *scalar).map_err(|_| malformed())?;
-    if decoded.len() != 32 {
-        return Err(malformed());
+    parse_key(&text).ok_or_else(malformed)
+}
+
+/// Reads the private key in `path`, which may be sealed; nothing when there is none.
+pub(super) fn load_key_from(path: &Path, vault: &Vault) -> Result<Option<SigningKey>, StoreError> {
+    let Some(text) = vault.read(path)? else {
+        return Ok(None);
+    };
+    match parse_key(&text) {
+        Some(key) => Ok(Some(key)),
+        None => Err(KeyFileError::Malformed { path: path.into() }.into()),
     }
-    SigningKey::from_scalar(&Secret::new(*scalar)).ok_or_else(malformed)
+}
+
+fn parse_key(text: &[u8]) -> Option<SigningKey> {
+    let line = text.strip_suffix(b"\n").unwrap_or(text);
+    SigningKey::from_scalar(&parse_scalar(line)?)
+}
+
+/// Reads a private scalar in base64url.
+pub(super) fn parse_scalar(text: &[u8]) -> Option<Secret<32>> {
+    let mut scalar = Zeroizing::new([0; 32]);
+    let decoded = Base64UrlUnpadded::decode(text, &mut *scalar).ok()?;
+    (decoded.len() == 32).then(|| Secret::new(*scalar))
 }
 
 /// Makes a key and writes it to `path`, which must not exist.
@@ -88,6 +105,11 @@ pub fn load_key(path: &Path) -> Result<SigningKey, KeyFileError> {
 ///
 /// [`StoreError`]; no file is left behind then.
 pub fn create_key(path: &Path) -> Result<SigningKey, StoreError> {
+    create_key_in(path, &Vault::default())
+}
+
+/// Makes a key and writes it to `path`, which must not exist, sealed where there is a secret.
+pub(super) fn create_key_in(path: &Path, vault: &Vault) -> Result<SigningKey, StoreError> {
     if path.exists() {
         return Err(KeyFileError::Exists { path: path.into() }.into());
     }
@@ -95,6 +117,6 @@ pub fn create_key(path: &Path) -> Result<SigningKey, StoreError> {
     let scalar = key.to_scalar();
     let mut text = Zeroizing::new(Base64UrlUnpadded::encode_string(scalar.expose()));
     text.push('\n');
-    replace(path, text.as_bytes())?;
+    vault.write(path, text.as_bytes())?;
     Ok(key)
 }

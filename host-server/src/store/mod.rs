@@ -2,6 +2,7 @@
 
 mod file;
 mod invitations;
+mod issuers;
 mod key_file;
 mod keys;
 mod offline;
@@ -9,20 +10,24 @@ mod registry;
 mod revocations;
 mod succession;
 mod tickets;
+mod vault;
 
 use std::path::PathBuf;
 
 pub(crate) use file::{make_private_dir, replace, sync_folder};
 pub(crate) use invitations::Invitations;
+pub use issuers::{Issuers, MAX_RETIRED as MAX_RETIRED_ISSUERS, Retired};
 pub use key_file::{KeyFileError, create_key, load_key};
 use keys::open_or_create as open_or_create_key;
-pub use keys::{HubKeys, IDENTITY_NAME, ROOT_NAME};
+pub use keys::{HubKeys, IDENTITY_NAME, ROOT_NAME, kid, rotate_issuer};
+use moorline_core::token::TokenReason;
 pub(crate) use offline::{Bundle, OfflineStore, ReplyState};
 pub use registry::{Peer, PeerRole, Reach, Registry, RegistryError};
 pub(crate) use registry::{decode_key, encode_key};
 pub(crate) use revocations::Revocations;
 pub use succession::{MAX_EARLIER, Rotated, Succession, rotate};
-pub(crate) use tickets::Tickets;
+pub(crate) use tickets::{KEY_NAME as TICKET_KEY_NAME, Tickets};
+pub use vault::{SecretSource, Vault};
 
 /// Why something could not be stored or read back.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +58,27 @@ pub enum StoreError {
         path: PathBuf,
         /// Why.
         reason: String,
+    },
+    /// The issuer's keys are damaged.
+    #[error("{path}: not the issuer's keys")]
+    Issuers {
+        /// The file.
+        path: PathBuf,
+    },
+    /// No token can name this issuer.
+    #[error("no token can name this issuer: {0:?}")]
+    Issuer(TokenReason),
+    /// A file is sealed under another secret, or damaged.
+    #[error("{path}: sealed; the secret that is given does not open it, or none is")]
+    Sealed {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A secret that seals files could be guessed.
+    #[error("{path}: 32 random bytes at least are a secret, or a passphrase that is not empty")]
+    WeakSecret {
+        /// The file.
+        path: PathBuf,
     },
     /// The root key that was shown is another one.
     #[error("this is not the root key of this hub")]

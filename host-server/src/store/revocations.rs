@@ -122,7 +122,7 @@ impl Revocations {
             self.state.counter,
             &keys.issuer_kid(),
             &entries,
-            &keys.issuer,
+            keys.issuer(),
             &hedge,
             &mut out,
         );
@@ -132,17 +132,14 @@ impl Revocations {
 
 #[cfg(test)]
 mod tests {
-    use moorline_core::token::{TrustAnchor, TrustAnchors};
-
     use super::*;
+    use crate::store::Vault;
 
     #[test]
     fn the_list_survives_a_restart_and_its_counter_only_rises() {
         let folder = tempfile::tempdir().expect("a folder");
-        let keys = HubKeys::open(folder.path()).expect("keys");
-        let anchor = TrustAnchor::new("hub", &keys.issuer_kid(), *keys.issuer.public_key());
-        let mut anchors = TrustAnchors::new();
-        anchors.insert(anchor.expect("an anchor")).expect("room");
+        let keys = HubKeys::open(folder.path(), "hub", &Vault::default(), 0).expect("keys");
+        let anchors = &keys.anchors;
         let mut agent = moorline_core::revocation::Revocations::<1>::new();
 
         let mut revocations = Revocations::open(folder.path()).expect("there are none");
@@ -152,12 +149,12 @@ mod tests {
             let revoked = revocations.revoke_subject(&name, 2, 0, 100);
             revoked.expect("on the disk");
             let list = revocations.list("hub", &keys, 0).expect("a list");
-            agent.take(&list, &anchors).expect("a newer list");
+            agent.take(&list, anchors).expect("a newer list");
         }
         let revocations = Revocations::open(folder.path()).expect("it is written");
         let list = revocations.list("hub", &keys, 0).expect("a list");
         // The same list again is not newer.
-        assert!(agent.take(&list, &anchors).is_err());
+        assert!(agent.take(&list, anchors).is_err());
         // What has expired is left out.
         let later = revocations.list("hub", &keys, 100).expect("a list");
         assert!(later.len() < list.len());

@@ -8,7 +8,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use base64ct::{Base64UrlUnpadded, Encoding};
-use moorline_core::crypto::{PublicKey, Secret, SigningKey};
+use moorline_core::crypto::{PublicKey, SigningKey};
 use moorline_core::entropy::Entropy;
 use moorline_core::handshake::Earlier;
 use moorline_core::trust::{Rotation, STATEMENT_LEN, Signer};
@@ -16,10 +16,10 @@ use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, Zeroizing};
 
-use super::keys::{IDENTITY_NAME, read_root};
-use super::{
-    KeyFileError, StoreError, create_key, decode_key, encode_key, load_key, replace, sync_folder,
-};
+use super::issuers::Issuers;
+use super::key_file::{create_key_in, load_key_from, parse_scalar};
+use super::keys::{IDENTITY_NAME, check_root};
+use super::{KeyFileError, StoreError, Vault, decode_key, encode_key, sync_folder};
 use crate::entropy::SystemEntropy;
 
 /// How many keys before the current one vouch for it.
@@ -90,12 +90,7 @@ impl Drop for Entry {
 
 impl Entry {
     fn key(&self) -> Option<SigningKey> {
-        let mut scalar = Zeroizing::new([0; 32]);
-        let decoded = Base64UrlUnpadded::decode(&self.scalar, &mut *scalar).ok()?;
-        if decoded.len() != 32 {
-            return None;
-        }
-        SigningKey::from_scalar(&Secret::new(*scalar))
+        SigningKey::from_scalar(&parse_scalar(self.scalar.as_bytes())?)
     }
 
     /// Returns the entry of `key`, which says after `counter` statements that `next` follows it.
@@ -134,17 +129,19 @@ fn decoded(statement: &str) -> Option<[u8; STATEMENT_LEN]> {
 /// Held while the keys in a folder are read or changed.
 pub(super) struct Keys<'f> {
     folder: &'f Path,
+    vault: &'f Vault,
     _lock: File,
 }
 
 impl<'f> Keys<'f> {
     /// Waits until nobody else changes the keys in `folder`, and finishes or undoes what was interrupted.
-    pub(super) fn lock(folder: &'f Path) -> Result<Self, StoreError> {
+    pub(super) fn lock(folder: &'f Path, vault: &'f Vault) -> Result<Self, StoreError> {
         let path = folder.join(LOCK_NAME);
         let locked = File::create(&path)
             .and_then(|file| Ok(flock(&file, FlockOperation::LockExclusive).map(|()| file)?));
         let keys = Self {
             folder,
+            vault,
             _lock: locked.map_err(|error| StoreError::Io { path, error })?,
         };
         keys.recover()?;
@@ -155,13 +152,30 @@ impl<'f> Keys<'f> {
         self.folder.join(name)
     }
 
+    fn key(&self, name: &str) -> Result<SigningKey, StoreError> {
+        let path = self.path(name);
+        let key = load_key_from(&path, self.vault)?;
+        key.ok_or_else(|| StoreError::Io {
+            path,
+            error: std::io::ErrorKind::NotFound.into(),
+        })
+    }
+
+    /// Returns a counter above that of each statement of the root, about the hub's key or the issuer's.
+    pub(super) fn next_root_counter(&self, now: u64) -> Result<u32, StoreError> {
+        let of_hub = self.contents()?.map(|contents| contents.root_counter);
+        let of_issuer = Issuers::open(self.folder, self.vault, now)?.root_counter;
+        let last = of_hub.unwrap_or_default().max(of_issuer);
+        last.checked_add(1).ok_or(StoreError::NoStatement)
+    }
+
     fn recover(&self) -> Result<(), StoreError> {
         let next = self.path(NEXT_NAME);
         if !next.exists() {
             return Ok(());
         }
         let current = self.contents()?.map(|contents| contents.current);
-        if current == Some(encode_key(load_key(&next)?.public_key())) {
+        if current == Some(encode_key(self.key(NEXT_NAME)?.public_key())) {
             return self.promote();
         }
         std::fs::remove_file(&next).map_err(|error| StoreError::Io { path: next, error })
@@ -176,18 +190,15 @@ impl<'f> Keys<'f> {
 
     fn contents(&self) -> Result<Option<Contents>, StoreError> {
         let path = self.path(FILE_NAME);
-        match std::fs::read(&path).map(Zeroizing::new) {
-            Ok(bytes) => {
-                serde_json::from_slice(&bytes)
-                    .map(Some)
-                    .map_err(|error| StoreError::Succession {
-                        path,
-                        reason: error.to_string(),
-                    })
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(StoreError::Io { path, error }),
-        }
+        let Some(bytes) = self.vault.read(&path)? else {
+            return Ok(None);
+        };
+        serde_json::from_slice(&bytes)
+            .map(Some)
+            .map_err(|error| StoreError::Succession {
+                path,
+                reason: error.to_string(),
+            })
     }
 
     /// Reads what leads to `current`.
@@ -219,25 +230,27 @@ impl<'f> Keys<'f> {
 }
 
 /// Makes a new identity key for the hub in `folder`. The keys before vouch for it; or `root` does, which also says that the
-/// one before is not to be trusted again.
+/// one before is not to be trusted again. `now` is in seconds since 1970.
 ///
 /// # Errors
 ///
 /// [`StoreError`]; the hub's keys are as they were then.
-pub fn rotate(folder: &Path, root: Option<&SigningKey>) -> Result<Rotated, StoreError> {
-    let keys = Keys::lock(folder)?;
-    let before = load_key(&keys.path(IDENTITY_NAME))?;
+pub fn rotate(
+    folder: &Path,
+    vault: &Vault,
+    root: Option<&SigningKey>,
+    now: u64,
+) -> Result<Rotated, StoreError> {
+    let keys = Keys::lock(folder, vault)?;
+    let before = keys.key(IDENTITY_NAME)?;
     let mut contents = keys.contents()?.unwrap_or_default();
-    if let Some(root) = root
-        && *root.public_key() != read_root(folder)?
-    {
-        return Err(StoreError::NotTheRoot);
+    if let Some(root) = root {
+        check_root(folder, root)?;
     }
-    let next = create_key(&keys.path(NEXT_NAME))?;
+    let next = create_key_in(&keys.path(NEXT_NAME), vault)?;
     let named = *next.public_key();
     if let Some(root) = root {
-        let counter = contents.root_counter.checked_add(1);
-        contents.root_counter = counter.ok_or(StoreError::NoStatement)?;
+        contents.root_counter = keys.next_root_counter(now)?;
         let rotation = Rotation {
             signer: Signer::Root,
             counter: contents.root_counter,
@@ -264,7 +277,7 @@ pub fn rotate(folder: &Path, root: Option<&SigningKey>) -> Result<Rotated, Store
         path: keys.path(FILE_NAME),
         reason: error.to_string(),
     })?;
-    replace(&keys.path(FILE_NAME), &Zeroizing::new(bytes))?;
+    vault.write(&keys.path(FILE_NAME), &Zeroizing::new(bytes))?;
     keys.promote()?;
     Ok(Rotated {
         key: named,

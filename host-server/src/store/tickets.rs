@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use moorline_core::crypto::{AeadKey, Secret, Suite, expand_label, extract};
 use moorline_core::handshake::{MAX_TICKET_RECORD_LEN, TicketRecord};
@@ -20,7 +21,7 @@ use moorline_core::time::UnixMillis;
 use moorline_core::token::UnverifiedClaims;
 use zeroize::Zeroizing;
 
-use super::{StoreError, open_or_create_key, replace};
+use super::{StoreError, Vault, open_or_create_key, replace};
 use crate::entropy::random;
 
 /// The name of a ticket.
@@ -31,6 +32,9 @@ const VERSION: u8 = 1;
 const SALT_LEN: usize = 32;
 const HEADER_LEN: usize = MAGIC.len() + 1 + SALT_LEN;
 const TAG_LEN: usize = 16;
+
+/// The key's file.
+pub(crate) const KEY_NAME: &str = "tickets.key";
 
 const KIND_KEPT: u8 = 0;
 const KIND_GONE: u8 = 1;
@@ -45,6 +49,7 @@ const SLACK: usize = 1024;
 #[derive(Debug)]
 pub(crate) struct Tickets {
     path: PathBuf,
+    vault: Arc<Vault>,
     key: Secret<32>,
     max: usize,
     kept: HashMap<TicketId, Kept>,
@@ -83,8 +88,13 @@ impl Tickets {
     /// # Errors
     ///
     /// [`StoreError`] when the files cannot be read or written.
-    pub(crate) fn open(data_dir: &Path, max: usize, now: UnixMillis) -> Result<Self, StoreError> {
-        let key = open_or_create_key(&data_dir.join("tickets.key"))?.to_scalar();
+    pub(crate) fn open(
+        data_dir: &Path,
+        vault: &Arc<Vault>,
+        max: usize,
+        now: UnixMillis,
+    ) -> Result<Self, StoreError> {
+        let key = open_or_create_key(&data_dir.join(KEY_NAME), vault)?.to_scalar();
         let path = data_dir.join("tickets");
         let bytes = match std::fs::read(&path) {
             Ok(bytes) => bytes,
@@ -93,6 +103,7 @@ impl Tickets {
         };
         let mut tickets = Self {
             path,
+            vault: Arc::clone(vault),
             key,
             max,
             kept: HashMap::new(),
@@ -103,6 +114,20 @@ impl Tickets {
         tickets.read(bytes, now);
         tickets.write_anew()?;
         Ok(tickets)
+    }
+
+    /// Seals the tickets under a new key. A power cut between its two files costs each peer a signature, nothing else.
+    pub(crate) fn rotate_key(&mut self) -> Result<(), StoreError> {
+        let path = self.path.with_file_name(KEY_NAME);
+        // Until the tickets are written anew there is no file of them that the old key opens.
+        self.log = None;
+        let removed = std::fs::remove_file(&path);
+        removed.map_err(|error| StoreError::Io {
+            path: path.clone(),
+            error,
+        })?;
+        self.key = open_or_create_key(&path, &self.vault)?.to_scalar();
+        self.write_anew()
     }
 
     /// Returns the ticket called `id`.

@@ -21,11 +21,11 @@ use moorline_core::handshake::{
 };
 use moorline_core::limits::MAX_HANDSHAKE_LEN;
 use moorline_core::message::{
-    Alert, AlertCode, Envelope, FromAgent, Reply, Request, Response, Status, Value,
+    Alert, AlertCode, Envelope, FromAgent, FromHub, Reply, Request, Response, Status, Value,
 };
 use moorline_core::time::Now;
 use moorline_core::token::{AgentId, Claims, MAX_UNPACKED_LEN, Permissions, VerifiedClaims};
-use moorline_core::trust::{NoKeeper, TrustMemory};
+use moorline_core::trust::{IssuerKeys, NoKeeper, STATEMENT_LEN, TrustMemory};
 use moorline_core::wire::{Form, Limits, Refuse, SuiteList};
 use moorline_server::clock;
 use moorline_server::entropy::SystemEntropy;
@@ -169,24 +169,10 @@ fn serve<F: Framing, C: moorline_core::driver::Clock>(
             quality: clock.quality,
         }
     };
-    let anchors = peer.anchors();
+    let hub = &peer.credential.hub;
+    let mut anchors = peer.anchors();
+    let mut issuers = IssuerKeys::of(hub, &anchors, peer.credential.root_counter).expect("a key");
     let keys = [SigningKey::from_scalar(&peer.key.to_scalar()).expect("the same key")];
-    let responder = Responder {
-        keys: &keys,
-        anchors: &anchors,
-        audience: &peer.credential.hub,
-        suites: SuiteList::AES_FIRST,
-        limits: Limits {
-            mtu: 1500,
-            max_payload_len: 1000,
-            max_token_len: 1000,
-        },
-        respond_as: RespondAs::Agent(OwnToken {
-            id: AgentId::of(&peer.credential.hub, &peer.credential.name),
-            token,
-            group: peer.credential.group.as_deref(),
-        }),
-    };
     let mut channels = Channels::<8>::new();
     let answering = Answering {
         settings: Settings::default(),
@@ -200,8 +186,34 @@ fn serve<F: Framing, C: moorline_core::driver::Clock>(
     loop {
         let heard = link.poll(&mut machine, |event| match event {
             Event::Envelope(payload) => Some(payload.to_vec()),
+            Event::Application(message) => {
+                if let Ok(FromHub::Issuers { statements, .. }) = FromHub::decode(message) {
+                    for statement in statements.chunks(STATEMENT_LEN) {
+                        // What it knows already is said too.
+                        let _ = issuers.take(statement, trust.root());
+                    }
+                }
+                None
+            }
             _ => None,
         })?;
+        anchors = issuers.anchors(hub, &anchors);
+        let responder = Responder {
+            keys: &keys,
+            anchors: &anchors,
+            audience: hub,
+            suites: SuiteList::AES_FIRST,
+            limits: Limits {
+                mtu: 1500,
+                max_payload_len: 1000,
+                max_token_len: 1000,
+            },
+            respond_as: RespondAs::Agent(OwnToken {
+                id: AgentId::of(hub, &peer.credential.name),
+                token,
+                group: peer.credential.group.as_deref(),
+            }),
+        };
         let mut sends = Vec::new();
         let mut asked = None;
         if let Some(mut payload) = heard.flatten() {

@@ -9,7 +9,7 @@ use moorline_server::client::ClientError;
 
 use crate::agent::{Agent, Stream, Way};
 use crate::door::{ping, request, stranger};
-use crate::patience::{open, upgrade};
+use crate::patience::{hear_issuers, open, upgrade};
 use crate::routing::send;
 use crate::world::World;
 
@@ -95,7 +95,8 @@ fn a_peer_on_a_websocket_that_floods_pings_is_closed() {
         &mallory,
         opened,
         WebSocketClient::new(&mut incoming),
-        |_| {
+        |link| {
+            hear_issuers(link);
             // Pongs and a goodbye are all: the hub does not ask whether such a peer is still there.
             let answers = flood(&mut stream, PING);
             assert!(answers.iter().all(|byte| [0x8A, 0x88, 0].contains(byte)));
@@ -114,10 +115,16 @@ fn a_peer_on_bare_tcp_that_floods_garbage_is_closed() {
         let mut stream = stranger(world.tcp);
         let opened = Stream(stream.try_clone().expect("a socket"));
         let mut incoming = [0; 2048];
-        open(&mallory, opened, Delimited::new(&mut incoming[..]), |_| {
-            // The hub does not ask whether such a peer is still there.
-            assert_eq!(flood(&mut stream, unit), b"");
-        });
+        open(
+            &mallory,
+            opened,
+            Delimited::new(&mut incoming[..]),
+            |link| {
+                hear_issuers(link);
+                // The hub does not ask whether such a peer is still there.
+                assert_eq!(flood(&mut stream, unit), b"");
+            },
+        );
         ping(&alice);
     }
 }

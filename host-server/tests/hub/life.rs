@@ -44,7 +44,7 @@ fn a_restart_keeps_keys_and_peers() {
 fn secrets_are_for_their_owner_alone() {
     let world = World::start();
     world.agent("boiler");
-    for name in ["identity.key", "issuer.key", "peers.json"] {
+    for name in ["identity.key", "issuers.json", "peers.json"] {
         let path = world.folder.path().join(name);
         let mode = std::fs::metadata(&path).expect(name).permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "{name}");
@@ -67,25 +67,32 @@ fn damaged_or_open_files_stop_the_start_with_their_name() {
     world.agent("boiler");
     world.stop();
     let folder = world.folder.path();
-    let issuer = folder.join("issuer.key");
+    let identity = folder.join("identity.key");
     let peers = folder.join("peers.json");
 
-    std::fs::set_permissions(&issuer, PermissionsExt::from_mode(0o644)).expect("own file");
+    std::fs::set_permissions(&identity, PermissionsExt::from_mode(0o644)).expect("own file");
     let error = start_error(&world).to_string();
     assert!(
-        error.contains("issuer.key") && error.contains("chmod 600"),
+        error.contains("identity.key") && error.contains("chmod 600"),
         "{error}"
     );
-    std::fs::set_permissions(&issuer, PermissionsExt::from_mode(0o600)).expect("own file");
+    std::fs::set_permissions(&identity, PermissionsExt::from_mode(0o600)).expect("own file");
 
-    let good = std::fs::read(&issuer).expect("own file");
-    std::fs::write(&issuer, "not a key\n").expect("own file");
+    let good = std::fs::read(&identity).expect("own file");
+    std::fs::write(&identity, "not a key\n").expect("own file");
     let error = start_error(&world).to_string();
     assert!(
-        error.contains("issuer.key") && error.contains("not a private key"),
+        error.contains("identity.key") && error.contains("not a private key"),
         "{error}"
     );
-    std::fs::write(&issuer, good).expect("own file");
+    std::fs::write(&identity, good).expect("own file");
+
+    let issuers = folder.join("issuers.json");
+    let good = std::fs::read(&issuers).expect("own file");
+    std::fs::write(&issuers, &good[..good.len() - 9]).expect("own file");
+    let error = start_error(&world).to_string();
+    assert!(error.contains("issuers.json"), "{error}");
+    std::fs::write(&issuers, good).expect("own file");
 
     std::fs::write(&peers, "{\"boiler\": {}}").expect("own file");
     let error = start_error(&world).to_string();

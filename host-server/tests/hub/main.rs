@@ -6,6 +6,7 @@ mod command_line;
 mod documents;
 mod door;
 mod floods;
+mod keys;
 mod life;
 mod memory;
 mod offline;

@@ -421,6 +421,7 @@ fn told_raw(world: &World, peer: &Peer, messages: &[Vec<u8>]) -> Vec<Option<Offl
                 let heard = link.poll(&mut machine, |event| match event {
                     Event::Application(message) => Some(match FromHub::decode(message) {
                         Ok(FromHub::OfflineRefused { refusal, .. }) => Some(refusal),
+                        Ok(FromHub::Issuers { .. }) => return None,
                         _ => None,
                     }),
                     _ => None,

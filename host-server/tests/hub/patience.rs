@@ -3,13 +3,13 @@
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use moorline_core::connection::Settings;
+use moorline_core::connection::{Event, Settings};
 use moorline_core::crypto::EphemeralKey;
 use moorline_core::driver::Buffers;
 use moorline_core::driver::blocking::{Link, Machine, open_websocket};
 use moorline_core::framing::{Delimited, Framing, WebSocketClient};
 use moorline_core::handshake::{Initiator, Offer, Shown, Wanted};
-use moorline_core::message::ToHub;
+use moorline_core::message::{FromHub, ToHub};
 use moorline_core::token::MAX_UNPACKED_LEN;
 use moorline_core::trust::NoKeeper;
 use moorline_core::wire::{Form, SuiteList};
@@ -69,6 +69,23 @@ pub(crate) fn open<F: Framing>(
     )
     .expect("the hub lets it in");
     work(&mut link);
+}
+
+/// Hears what the hub says unasked when a link opens.
+pub(crate) fn hear_issuers<F: Framing>(link: &mut Link<'_, '_, Stream, F>) {
+    let (mut clock, mut entropy) = (clock::now, SystemEntropy);
+    let mut machine = Machine {
+        clock: &mut clock,
+        entropy: &mut entropy,
+        keeper: &mut NoKeeper,
+    };
+    let is_it = link.receive(&mut machine, |event| match event {
+        Event::Application(message) => {
+            matches!(FromHub::decode(message), Ok(FromHub::Issuers { .. }))
+        }
+        _ => false,
+    });
+    assert!(is_it.expect("the link stands"));
 }
 
 /// Opens a WebSocket.

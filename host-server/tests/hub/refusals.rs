@@ -8,7 +8,7 @@ use moorline_core::token::{
 use moorline_server::admin::{AdminAnswer, AdminRequest};
 use moorline_server::client::ClientError;
 use moorline_server::entropy::SystemEntropy;
-use moorline_server::store::{HubKeys, PeerRole, Reach};
+use moorline_server::store::{HubKeys, PeerRole, Reach, Vault};
 use moorline_server::{clock, entropy};
 
 use crate::agent::{Agent, Way};
@@ -122,8 +122,9 @@ fn a_hub_with_another_key_is_told_nothing() {
 
 /// Makes a token for `peer` with the hub's own issuer key, changed by `change`.
 fn forge(world: &World, peer: &Peer, change: impl FnOnce(&mut NewClaims<'_>)) -> String {
-    let keys = HubKeys::open(world.folder.path()).expect("the hub's keys");
-    forge_with(&keys.issuer, &keys.issuer_kid(), peer, change)
+    let keys = HubKeys::open(world.folder.path(), "moorline", &Vault::default(), 0)
+        .expect("the hub's keys");
+    forge_with(keys.issuer(), &keys.issuer_kid(), peer, change)
 }
 
 fn forge_with(
@@ -189,7 +190,8 @@ fn every_wrong_token_is_refused_in_the_same_way() {
         alice.credential.token = forge(&world, &alice, |new| change(new, now));
         assert!(refused_by_hub(&alice), "{name}");
     }
-    let keys = HubKeys::open(world.folder.path()).expect("the hub's keys");
+    let keys = HubKeys::open(world.folder.path(), "moorline", &Vault::default(), 0)
+        .expect("the hub's keys");
     let foreign = SigningKey::generate(&mut SystemEntropy).expect("random bytes");
     alice.credential.token = forge_with(&foreign, &keys.issuer_kid(), &alice, |_| {});
     assert!(

@@ -42,14 +42,17 @@ fn heard(world: &World, agent: &Peer, meanwhile: impl FnOnce()) -> Vec<u8> {
                 entropy: &mut entropy,
                 keeper: &mut NoKeeper,
             };
-            let said = link.receive(&mut machine, |event| match event {
-                Event::Application(message) => match FromHub::decode(message) {
-                    Ok(FromHub::Revoked { list }) => list.to_vec(),
+            while list.is_none() {
+                let said = link.receive(&mut machine, |event| match event {
+                    Event::Application(message) => match FromHub::decode(message) {
+                        Ok(FromHub::Revoked { list }) => Some(list.to_vec()),
+                        Ok(FromHub::Issuers { .. }) => None,
+                        other => panic!("{other:?}"),
+                    },
                     other => panic!("{other:?}"),
-                },
-                other => panic!("{other:?}"),
-            });
-            list = Some(said.expect("the link stands"));
+                });
+                list = said.expect("the link stands");
+            }
         },
     );
     list.expect("it was said")

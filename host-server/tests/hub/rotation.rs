@@ -1,6 +1,5 @@
 //! A hub that has another identity key than its peers were enrolled with.
 
-use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::Arc;
@@ -10,7 +9,7 @@ use moorline_core::crypto::SigningKey;
 use moorline_core::message::{Command as Asked, Status};
 use moorline_core::trust::TrustStore;
 use moorline_server::client::{Client, ClientError, Profile, ProfileError};
-use moorline_server::store::{HubKeys, MAX_EARLIER, ROOT_NAME, load_key, rotate};
+use moorline_server::store::{HubKeys, MAX_EARLIER, ROOT_NAME, Vault, load_key, rotate};
 
 use crate::agent::{Agent, Way};
 use crate::world::{Peer, World, private_folder};
@@ -27,7 +26,7 @@ fn restarted(mut world: World, change: impl FnOnce(&Path)) -> World {
 fn rotated(world: World, times: usize) -> World {
     restarted(world, |folder| {
         for _ in 0..times {
-            rotate(folder, None).expect("it rotates");
+            rotate(folder, &Vault::default(), None, 0).expect("it rotates");
         }
     })
 }
@@ -79,7 +78,7 @@ impl Home {
 }
 
 fn current(world: &World) -> moorline_core::crypto::PublicKey {
-    let keys = HubKeys::open(world.folder.path()).expect("keys");
+    let keys = HubKeys::open(world.folder.path(), "moorline", &Vault::default(), 0).expect("keys");
     *keys.identity_key()
 }
 
@@ -142,7 +141,7 @@ fn after_six_rotations_the_root_alone_brings_peers_back() {
     let world = restarted(world, |folder| {
         // It is kept elsewhere.
         std::fs::remove_file(folder.join(ROOT_NAME)).expect("it is there");
-        rotate(folder, Some(&root)).expect("it rotates");
+        rotate(folder, &Vault::default(), Some(&root), 0).expect("it rotates");
     });
     let _agent = Agent::start(boiler, Way::Tcp(world.tcp));
     home.pings(&url(&world)).expect("it follows");
@@ -173,7 +172,7 @@ fn a_hub_with_a_key_that_the_root_has_revoked_is_refused() {
     }
     let root = root(&world);
     let world = restarted(world, |folder| {
-        rotate(folder, Some(&root)).expect("it rotates");
+        rotate(folder, &Vault::default(), Some(&root), 0).expect("it rotates");
     });
     // Until it has heard the true hub it cannot know.
     let boiler = world.agent("boiler-2");
@@ -199,11 +198,16 @@ fn a_hub_with_a_key_that_the_root_has_revoked_is_refused() {
 /// Starts the thief's hub in a copy of its folder, with a key of its own.
 fn restarted_thief(stolen: &Arc<tempfile::TempDir>) -> World {
     let own = Arc::new(private_folder());
-    for name in ["identity.key", "issuer.key", "root.pub", "succession.json"] {
+    for name in [
+        "identity.key",
+        "issuers.json",
+        "root.pub",
+        "succession.json",
+    ] {
         let (from, to) = (stolen.path().join(name), own.path().join(name));
         std::fs::copy(from, to).expect("a copy");
     }
-    rotate(own.path(), None).expect("it rotates");
+    rotate(own.path(), &Vault::default(), None, 0).expect("it rotates");
     World::start_in(own, |_| {})
 }
 
@@ -258,14 +262,12 @@ fn an_operator_rotates_and_commands_go_on() {
     run(&["enroll", "commander", "alice", "--agent", "boiler"]);
     let shown = run(&["keys", "show"]);
     assert!(shown.contains("root.key lies beside it"), "{shown}");
-    let said = run(&["keys", "rotate"]);
-    assert!(said.contains("restart moorlined"), "{said}");
-    // The hub that runs has its key until it ends.
-    assert!(TcpStream::connect(world.tcp).is_ok());
-    run(&["agents"]);
-    let world = restarted(world, |_| {});
-    let url = url(&world);
     let _agent = Agent::start(boiler, Way::Tcp(world.tcp));
+    // The hub that runs has it at once, and no session ends.
+    let said = run(&["keys", "rotate"]);
+    assert!(said.contains("peers follow"), "{said}");
+    run(&["agents"]);
+    let url = url(&world);
     run(&["--hub", &url, "send", "boiler", "ping"]);
     let elsewhere = private_folder();
     let root = elsewhere.path().join("root.key");
@@ -274,21 +276,31 @@ fn an_operator_rotates_and_commands_go_on() {
     let root = root.display().to_string();
     let said = run(&["keys", "rotate", "--root", &root, "--json"]);
     assert!(said.contains("\"before_is_revoked\":true"), "{said}");
+    assert!(said.contains("\"in_use\":true"), "{said}");
     let shown = run(&["keys", "show"]);
     assert!(
         shown.contains("counter 1") && !shown.contains("beside it"),
         "{shown}"
     );
-    let world = restarted(world, |_| {});
+    let agents = run(&["agents"]);
+    assert!(agents.contains("boiler"), "{agents}");
+    // Without a hub that runs, its files are changed.
+    let mut world = world;
+    world.stop();
+    let said = run(&["keys", "rotate", "issuer"]);
+    assert!(said.contains("from its next start on"), "{said}");
+    let world = World::start_in(Arc::clone(&world.folder), |_| {});
     let agents = run(&["--hub", &self::url(&world), "agents"]);
     assert!(agents.contains("boiler"), "{agents}");
+    let alone = moorline(home.path(), &data, &["keys", "rotate", "tickets"]);
+    assert!(alone.status.success(), "the daemon seals them anew");
     // Where no hub was, none is made.
     let nowhere = private_folder();
     let looked = moorline(home.path(), nowhere.path(), &["keys", "show"]);
     assert_eq!(looked.status.code(), Some(2));
     assert!(!nowhere.path().join("identity.key").exists());
     // Another root key is none of this hub.
-    let other = data.join("issuer.key").display().to_string();
+    let other = data.join("tickets.key").display().to_string();
     let refused = moorline(home.path(), &data, &["keys", "rotate", "--root", &other]);
     assert_eq!(refused.status.code(), Some(2));
 }

@@ -7,7 +7,7 @@ use moorline_core::connection::{Context, Event, Settings};
 use moorline_core::crypto::EphemeralKey;
 use moorline_core::handshake::{Initiator, Offer, Shown, Wanted};
 use moorline_core::link::{InitiatorLink, MAX_SPLIT_LEN};
-use moorline_core::message::ToHub;
+use moorline_core::message::{FromHub, ToHub};
 use moorline_core::session::FrameAssembly;
 use moorline_core::token::MAX_UNPACKED_LEN;
 use moorline_core::trust::{NoKeeper, TrustStore};
@@ -178,11 +178,18 @@ impl RawLink<'_> {
     }
 }
 
-/// Opens a link of `ground` on a socket of its own.
+/// Opens a link of `ground` on a socket of its own, on which everything is heard that the hub says unasked.
 pub(crate) fn open<'k>(ground: &'k mut Ground<'_>, hub: SocketAddr) -> (RawLink<'k>, UdpSocket) {
     let socket = socket(hub);
     let (mut link, m1) = ground.begin(1_232);
     socket.send(&m1).expect("it is sent");
     link.finish(&socket);
+    let Seen::Application(said) = link.take(heard(&socket)).0 else {
+        panic!("the hub says which key of the issuer is next");
+    };
+    assert!(matches!(
+        FromHub::decode(&said),
+        Ok(FromHub::Issuers { .. })
+    ));
     (link, socket)
 }

@@ -152,6 +152,17 @@ def list_agents(after: bytes | None = None) -> bytes:
     return bytes([MESSAGE_VERSION]) + varint(0) + option(after)
 
 
+def is_issuers(data: bytes) -> bool:
+    """Whether a message of the hub is Issuers (§10.4), which has whole statements then."""
+    reader = _versioned(data)
+    if reader.varint() != 12:
+        return False
+    check(len(reader.bytes()) in range(0, 601, 150), "Length")
+    reader.truth()
+    reader.end()
+    return True
+
+
 def parse_hub_message(data: bytes) -> HubMessage:
     """A message of the hub (§10.4)."""
     reader = _versioned(data)

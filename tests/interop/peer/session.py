@@ -89,7 +89,7 @@ class Enrolled:
     """What a newcomer gets (§2.9)."""
 
     unpacked: bytes
-    issuer_key: bytes
+    issuer_keys: tuple[bytes, ...]
     group: str | None
 
 
@@ -438,11 +438,12 @@ class Session:
             check(terms is None or terms.permissions < 1 << len(PERMISSIONS), "Reserved")
             self.results[token_hash] = terms
         elif number == ENROLLED:
-            enrolled = Enrolled(reader.bytes(), reader.bytes(), reader.option(reader.text))
+            unpacked, issuers, group = reader.bytes(), reader.bytes(), reader.option(reader.text)
             reader.end()
             check(self.is_newcomer and not self.enrolled, "OutOfPlace")
-            check(len(enrolled.issuer_key) == 65, "Malformed")
-            self.enrolled = enrolled
+            check(len(issuers) in (65, 130, 195), "Malformed")
+            known = tuple(issuers[at : at + 65] for at in range(0, len(issuers), 65))
+            self.enrolled = Enrolled(unpacked, known, group)
         else:
             raise Refused("OutOfPlace" if number in (WELCOME, TOKEN_UPDATE) else "ControlNumber")
 

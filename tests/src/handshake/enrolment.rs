@@ -130,7 +130,7 @@ pub(super) fn give(pair: &mut Pair<'_>, token: UnpackedToken<'_>) -> Result<Mess
     let key = signing_key("issuer")?.public_key().to_bytes();
     let enrolled = Enrolled {
         token: token.as_bytes(),
-        issuer_key: &key,
+        issuer_keys: &key,
         group: None,
     };
     let mut out = [0; LINE_LEN];
@@ -421,7 +421,7 @@ fn newcomers_alone() -> Result<(), Failure> {
     let key = world.issuer.public_key().to_bytes();
     let enrolled = Enrolled {
         token: token.as_bytes(),
-        issuer_key: &key,
+        issuer_keys: &key,
         group: None,
     };
     let mut out = [0; LINE_LEN];

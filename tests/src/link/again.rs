@@ -55,7 +55,7 @@ fn enrolled() -> Result<(), Failure> {
     let key = signing_key("issuer")?.public_key().to_bytes();
     let says = Enrolled {
         token: token.as_bytes(),
-        issuer_key: &key,
+        issuer_keys: &key,
         group: None,
     };
     let mut out = [0; MAX_SPLIT_LEN + 128];

@@ -96,7 +96,7 @@ fn anchor(issuer: &str, kid: &str, name: &str) -> Result<TrustAnchor, Failure> {
 fn knowing_a() -> Result<IssuerKeys, Failure> {
     let mut anchors = TrustAnchors::new();
     sound(anchors.insert(anchor(HUB, "first", "a")?))?;
-    sound(IssuerKeys::of(HUB, &anchors).ok_or(()))
+    sound(IssuerKeys::of(HUB, &anchors, 0).ok_or(()))
 }
 
 fn take(keys: &mut IssuerKeys, statement: &[u8]) -> Result<Option<Reason>, Failure> {
@@ -278,8 +278,10 @@ fn anchors() -> Result<(), Failure> {
     for (kid, name) in [("k1", "w"), ("k2", "x"), ("k3", "y"), ("k4", "z")] {
         sound(base.insert(anchor(HUB, kid, name)?))?;
     }
-    let mut keys = sound(IssuerKeys::of(HUB, &base).ok_or(()))?;
+    let mut keys = sound(IssuerKeys::of(HUB, &base, 3).ok_or(()))?;
     ensure!(counts(&keys, &["x", "y", "z"])?);
+    // What the root said before the keys were given counts no more.
+    ensure!(take(&mut keys, &by_root(ROOT, 3, "a")?)? == Some(Reason::RotationOld));
     ensure!(take(&mut keys, &by_issuer("z", "b")?)?.is_none());
     let all = keys.anchors(HUB, &base);
     ensure!(all.iter().count() == 4);
@@ -289,7 +291,7 @@ fn anchors() -> Result<(), Failure> {
     ensure!(kept == Some(&key("z")?));
     let named = sound(TrustAnchor::following(HUB, key("b")?))?;
     ensure!(named.kid().len() == 11 && all.find(named.kid()) == Some(&named));
-    ensure!(IssuerKeys::of("nobody", &base).is_none());
+    ensure!(IssuerKeys::of("nobody", &base, 0).is_none());
     Ok(())
 }
 

@@ -3,11 +3,11 @@ use std::os::unix::fs::PermissionsExt;
 use moorline_core::trust::{Statement, TrustStore};
 
 use super::*;
-use crate::store::{HubKeys, ROOT_NAME};
+use crate::store::{HubKeys, ROOT_NAME, create_key, load_key};
 
 fn opened() -> (tempfile::TempDir, HubKeys) {
     let folder = tempfile::tempdir().expect("a folder");
-    let keys = HubKeys::open(folder.path()).expect("keys");
+    let keys = HubKeys::open(folder.path(), "hub", &Vault::default(), 0).expect("keys");
     (folder, keys)
 }
 
@@ -39,8 +39,8 @@ fn each_of_the_last_five_keys_leads_to_the_newest_and_an_older_one_does_not() {
     let (folder, keys) = opened();
     let mut stores = vec![trusting(&keys)];
     for number in 1..=MAX_EARLIER + 2 {
-        let rotated = rotate(folder.path(), None).expect("it rotates");
-        let keys = HubKeys::open(folder.path()).expect("keys");
+        let rotated = rotate(folder.path(), &Vault::default(), None, 0).expect("it rotates");
+        let keys = HubKeys::open(folder.path(), "hub", &Vault::default(), 0).expect("keys");
         assert_eq!(&rotated.key, keys.identity_key());
         assert_eq!(rotated.earlier, number.min(MAX_EARLIER));
         for (age, store) in stores.iter().rev().enumerate() {
@@ -55,16 +55,16 @@ fn the_root_leads_from_every_key_and_ends_the_one_before() {
     let (folder, keys) = opened();
     let first = trusting(&keys);
     for _ in 0..=MAX_EARLIER {
-        rotate(folder.path(), None).expect("it rotates");
+        rotate(folder.path(), &Vault::default(), None, 0).expect("it rotates");
     }
-    let keys = HubKeys::open(folder.path()).expect("keys");
+    let keys = HubKeys::open(folder.path(), "hub", &Vault::default(), 0).expect("keys");
     let mut last = trusting(&keys);
     assert!(!leads(&keys, &first));
     let root = load_key(&folder.path().join(ROOT_NAME)).expect("the root key");
     let before = *keys.identity_key();
-    let rotated = rotate(folder.path(), Some(&root)).expect("it rotates");
+    let rotated = rotate(folder.path(), &Vault::default(), Some(&root), 0).expect("it rotates");
     assert_eq!((rotated.before, rotated.earlier), (before, 0));
-    let keys = HubKeys::open(folder.path()).expect("keys");
+    let keys = HubKeys::open(folder.path(), "hub", &Vault::default(), 0).expect("keys");
     assert_eq!(keys.succession.root_counter, 1);
     assert!(leads(&keys, &first) && leads(&keys, &last));
     let word = keys.succession.by_root.expect("the root's word");
@@ -72,8 +72,8 @@ fn the_root_leads_from_every_key_and_ends_the_one_before() {
     last.take(&word).expect("it is newer");
     assert!(last.keys().eq([keys.identity_key()]));
     // The next rotation is the new key's again.
-    rotate(folder.path(), None).expect("it rotates");
-    let keys = HubKeys::open(folder.path()).expect("keys");
+    rotate(folder.path(), &Vault::default(), None, 0).expect("it rotates");
+    let keys = HubKeys::open(folder.path(), "hub", &Vault::default(), 0).expect("keys");
     assert!(leads(&keys, &last) && !leads(&keys, &first));
     assert_eq!(keys.succession.root_counter, 1);
 }
@@ -82,9 +82,9 @@ fn the_root_leads_from_every_key_and_ends_the_one_before() {
 fn another_root_key_changes_nothing() {
     let (folder, keys) = opened();
     let other = SigningKey::generate(&mut SystemEntropy).expect("a key");
-    let refused = rotate(folder.path(), Some(&other));
+    let refused = rotate(folder.path(), &Vault::default(), Some(&other), 0);
     assert!(matches!(refused, Err(StoreError::NotTheRoot)));
-    let again = HubKeys::open(folder.path()).expect("keys");
+    let again = HubKeys::open(folder.path(), "hub", &Vault::default(), 0).expect("keys");
     assert_eq!(again.identity_key(), keys.identity_key());
     assert!(!folder.path().join(NEXT_NAME).exists());
 }
@@ -93,7 +93,7 @@ fn another_root_key_changes_nothing() {
 fn the_root_key_may_be_taken_away_and_is_not_made_anew() {
     let (folder, keys) = opened();
     std::fs::remove_file(folder.path().join(ROOT_NAME)).expect("it is there");
-    let again = HubKeys::open(folder.path()).expect("keys");
+    let again = HubKeys::open(folder.path(), "hub", &Vault::default(), 0).expect("keys");
     assert_eq!(again.root, keys.root);
     assert!(!folder.path().join(ROOT_NAME).exists());
 }
@@ -107,16 +107,16 @@ fn a_rotation_that_was_interrupted_is_undone_or_finished() {
     );
     // The power went before the new key was named.
     create_key(&next).expect("a key");
-    let again = HubKeys::open(folder.path()).expect("keys");
+    let again = HubKeys::open(folder.path(), "hub", &Vault::default(), 0).expect("keys");
     assert_eq!(again.identity_key(), keys.identity_key());
     assert!(!next.exists());
     // It went before the new key was in its place.
     let before = std::fs::read(&identity).expect("a file");
-    let rotated = rotate(folder.path(), None).expect("it rotates");
+    let rotated = rotate(folder.path(), &Vault::default(), None, 0).expect("it rotates");
     std::fs::rename(&identity, &next).expect("renamed");
     std::fs::write(&identity, before).expect("written");
     std::fs::set_permissions(&identity, PermissionsExt::from_mode(0o600)).expect("own file");
-    let again = HubKeys::open(folder.path()).expect("keys");
+    let again = HubKeys::open(folder.path(), "hub", &Vault::default(), 0).expect("keys");
     assert_eq!(again.identity_key(), &rotated.key);
     assert!(!next.exists() && leads(&again, &trusting(&keys)));
 }
@@ -126,13 +126,13 @@ fn every_file_of_keys_is_private_and_what_leads_to_another_key_is_refused() {
     let (folder, _) = opened();
     let identity = folder.path().join(IDENTITY_NAME);
     let before = std::fs::read(&identity).expect("a file");
-    rotate(folder.path(), None).expect("it rotates");
+    rotate(folder.path(), &Vault::default(), None, 0).expect("it rotates");
     for name in [IDENTITY_NAME, FILE_NAME, ROOT_NAME, "root.pub"] {
         let path = folder.path().join(name);
         let mode = std::fs::metadata(&path).expect("a file").permissions();
         assert_eq!(mode.mode() & 0o777, 0o600, "{name}");
     }
     std::fs::write(&identity, before).expect("written");
-    let refused = HubKeys::open(folder.path());
+    let refused = HubKeys::open(folder.path(), "hub", &Vault::default(), 0);
     assert!(matches!(refused, Err(StoreError::Succession { .. })));
 }

@@ -42,7 +42,7 @@ fn record(number: u8, holder: &str, seconds: u64) -> TicketRecord {
 }
 
 fn open(folder: &Path, max: usize) -> Tickets {
-    Tickets::open(folder, max, NOW).expect("it opens")
+    Tickets::open(folder, &Arc::default(), max, NOW).expect("it opens")
 }
 
 #[test]
@@ -106,7 +106,7 @@ fn tickets_that_are_over_or_revoked_are_forgotten() {
     assert!(tickets.keep(record(3, "pump", 120)));
     drop(tickets);
     let later = NOW.plus(60_000);
-    let mut tickets = Tickets::open(folder.path(), 16, later).expect("it opens");
+    let mut tickets = Tickets::open(folder.path(), &Arc::default(), 16, later).expect("it opens");
     assert!(tickets.find(&[1; 16]).is_none());
     tickets.revoke("boiler");
     drop(tickets);
