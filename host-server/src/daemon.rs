@@ -1,5 +1,7 @@
 //! A daemon's life: start, serve, say goodbye.
 
+mod reload;
+
 use std::fs::File;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -10,11 +12,12 @@ use async_signal::{Signal, Signals};
 use futures_lite::{StreamExt, future};
 use moorline_core::crypto::{SelfTestError, self_test};
 use moorline_core::token::{TokenReason, TrustAnchor, TrustAnchorError, TrustAnchors};
+pub use reload::{Control, Reloaded};
 use rustix::fs::{FlockOperation, flock};
 use smol::net::unix::UnixListener;
 use smol::net::{TcpListener, UdpSocket};
 
-use crate::config::Config;
+use crate::config::{Config, Live};
 use crate::door::{Budget, serve_http, serve_tcp, serve_udp};
 use crate::hub::{Hub, HubHandle, Input};
 use crate::offline::Offline;
@@ -117,7 +120,8 @@ impl Daemon {
         let shared = Shared {
             invitations: Mutex::new(Invitations::open(&config.data_dir)?),
             revocations: Mutex::new(Revocations::open(&config.data_dir)?),
-            config,
+            name: config.name.clone(),
+            config: Live::new(config),
             keys,
             anchors,
             registry,
@@ -137,10 +141,16 @@ impl Daemon {
         })
     }
 
+    /// Returns what changes this daemon while it serves.
+    #[must_use]
+    pub fn control(&self) -> Control {
+        Control(Arc::clone(&self.shared))
+    }
+
     /// Returns where HTTP is served.
     #[must_use]
     pub fn http_address(&self) -> SocketAddr {
-        self.shared.config.listen
+        self.shared.config().listen
     }
 
     /// Returns where bare TCP is served.

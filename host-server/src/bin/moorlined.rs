@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use futures_lite::future;
-use moorline_server::config::{Config, ConfigError};
+use moorline_server::config::{Config, Mistakes};
 use moorline_server::daemon::{Daemon, StartError, block_on, stop_signal};
 use tracing_subscriber::EnvFilter;
 
@@ -58,7 +58,7 @@ enum Command {
 #[derive(Debug, thiserror::Error)]
 enum Failure {
     #[error(transparent)]
-    Config(#[from] ConfigError),
+    Config(#[from] Mistakes),
     #[error(transparent)]
     Start(#[from] StartError),
     #[error("cannot print the configuration: {0}")]

@@ -11,6 +11,8 @@ use moorline_core::message::{Alert, AlertCode, ENVELOPE_HEADER_LEN};
 use moorline_core::token::{AgentId, AgentScope, Permissions};
 pub(crate) use run::{Hex, Hub, HubHandle, may_command};
 
+use crate::config::Limits;
+
 /// Milliseconds after which peers of a hub that goes away are asked to come back.
 pub(crate) const RETRY_MILLIS: u32 = 2_000;
 
@@ -91,6 +93,8 @@ pub(crate) enum Input {
     ToAgents { message: Vec<u8> },
     /// Something is kept for this peer.
     Nudge(Nudged),
+    /// Other limits hold from now on.
+    Limits(Box<Limits>),
     /// The daemon goes away.
     Drain,
 }

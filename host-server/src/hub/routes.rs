@@ -61,6 +61,14 @@ impl Routes {
         }
     }
 
+    /// Has other limits hold from now on. A commander that has more routes than this keeps them, and gets no new one.
+    pub(super) fn set_limits(&mut self, max_per_commander: usize, idle_millis: u64) {
+        self.max_per_commander = max_per_commander;
+        self.idle_millis = idle_millis;
+        // When one is idle is another moment now: it is looked at once, and that says when to look again.
+        self.due = (!self.by_name.is_empty()).then_some(Instant(0));
+    }
+
     /// Returns the name under which `agent` hears the commander on `channel`; a new one is made if there is none.
     ///
     /// Nothing is returned when the commander has too many, or the system gives no random bytes.

@@ -152,6 +152,9 @@ impl Hub {
             Input::Application { session, message } => self.answer_peer(session, &message),
             Input::Revoked { name } => self.directory.end_peer(&name, AlertCode::Revoked),
             Input::ToAgents { message } => self.directory.tell_agents(&message),
+            Input::Limits(limits) => self
+                .routes
+                .set_limits(limits.channels, limits.channel_idle_millis),
             Input::Nudge(whom) => self.directory.nudge(&whom),
             Input::Drain => {}
         }

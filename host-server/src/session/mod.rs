@@ -136,7 +136,7 @@ struct Session<'s, T> {
 
 impl<'s, T: Transport> Session<'s, T> {
     fn new(shared: &'s Shared, transport: &'s mut T, peer: &'s str, place: &'s Place) -> Self {
-        let limits = &shared.config.limits;
+        let limits = place.limits();
         let (mtu, payload_len) = match T::FORM {
             Form::Stream => (STREAM_MTU, limits.payload_len),
             Form::Datagram => (DATAGRAM_MTU, limits.payload_len.min(MAX_PARTS_LEN)),
@@ -149,7 +149,7 @@ impl<'s, T: Transport> Session<'s, T> {
         let responder = Responder {
             keys: &shared.keys.identity,
             anchors: &shared.anchors,
-            audience: &shared.config.name,
+            audience: &shared.name,
             suites: SuiteList::AES_FIRST,
             respond_as: RespondAs::Hub(T::FORM, succession),
             limits: WireLimits {
