@@ -6,10 +6,8 @@ use std::fs::File;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, RwLock};
-use std::time::Duration;
 
-use async_signal::{Signal, Signals};
-use futures_lite::{StreamExt, future};
+use futures_lite::future;
 use moorline_core::crypto::{SelfTestError, self_test};
 use moorline_core::token::{TokenReason, TrustAnchor, TrustAnchorError, TrustAnchors};
 pub use reload::{Control, Reloaded};
@@ -26,9 +24,6 @@ use crate::store::{
     HubKeys, Invitations, Registry, Revocations, StoreError, Tickets, make_private_dir,
 };
 use crate::{admin, clock};
-
-/// How long sessions may take to say goodbye.
-const DRAIN: Duration = Duration::from_secs(3);
 
 /// Why a daemon does not start.
 #[derive(Debug, thiserror::Error)]
@@ -192,25 +187,21 @@ impl Daemon {
         doors.push(executor.spawn(async move { sweeping.offline.sweep().await }));
         stop.await;
         drop(doors);
-        handle.tell(Input::Drain).await;
-        hub.await;
-        self.shared.budget.wait_until_empty(DRAIN).await;
+        let drain = self.shared.config().drain.clone();
+        let patience = drain.patience();
+        let said = async {
+            handle.tell(Input::Drain(drain)).await;
+            hub.await;
+            self.shared.budget.wait_until_empty(patience).await;
+        };
+        // A hub that does not work any more says nothing.
+        future::or(said, async {
+            smol::Timer::after(patience).await;
+        })
+        .await;
         // A program that this process is about to start may hold the file too: closing it would not do.
         let _ = flock(&self.lock, FlockOperation::Unlock);
     }
-}
-
-/// Returns when the system asks the daemon to stop.
-///
-/// # Errors
-///
-/// When signals cannot be caught.
-pub fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
-    let mut signals = Signals::new([Signal::Term, Signal::Int])?;
-    Ok(async move {
-        let _ = signals.next().await;
-        tracing::info!("stopping");
-    })
 }
 
 /// Runs `main` on as many threads as the machine has cores.

@@ -16,6 +16,8 @@
 //! daemon      starts all of it and ends it
 //! client      a commander's side, for programs
 //! cli         a commander's side, for people
+//! service     the daemon as a program: its command line, signals, logs, and who watches over it
+//! manual      manual pages and completions of both programs
 //! ```
 //!
 //! Only `clock` reads a clock, only `session` sees both the protocol and a socket, and only `hub` touches routes.
@@ -34,8 +36,10 @@ mod gate;
 mod hub;
 mod issuer;
 mod line;
+mod manual;
 mod offline;
 mod renewals;
+pub mod service;
 mod session;
 mod shared;
 pub mod store;

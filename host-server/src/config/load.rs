@@ -255,6 +255,10 @@ mod tests {
                 "offline.bytes_per_agent",
             ),
             ("[offline]\nreply_seconds = 60", "offline.reply_seconds"),
+            ("log_filter = \"a=loud\"", "log_filter"),
+            ("[drain]\nretry_millis = 99", "drain.retry_millis"),
+            ("[drain]\nspread_millis = 600001", "drain.spread_millis"),
+            ("[drain]\npatience_millis = 60001", "drain.patience_millis"),
         ] {
             let error = parse(text).expect_err(text).to_string();
             assert!(error.starts_with(key), "{error}");

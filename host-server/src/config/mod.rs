@@ -1,21 +1,28 @@
 //! What an operator sets. Every key has a default; a file is not needed.
 
 mod address_or_off;
+mod drain;
 mod error;
 mod layers;
 mod limits;
 mod live;
 mod load;
+mod log;
+mod path_or_off;
+mod secret;
 mod variables;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+pub use drain::Drain;
 use error::require;
 pub use error::{ConfigError, Mistakes};
 pub use limits::{Limits, OfflineLimits};
 pub(crate) use live::Live;
 pub use load::Sources;
+pub use log::LogFormat;
+pub use secret::Secret;
 use serde::{Deserialize, Serialize};
 
 /// A whole and valid configuration.
@@ -34,6 +41,18 @@ pub struct Config {
     /// Where datagrams are taken, over UDP; `"off"` for nowhere.
     #[serde(with = "address_or_off")]
     pub listen_udp: Option<SocketAddr>,
+    /// Which lines the log has, as `RUST_LOG` says it, which wins.
+    pub log_filter: String,
+    /// How lines of the log are written.
+    pub log_format: LogFormat,
+    /// The file that the log is added to; `"off"` for standard error.
+    #[serde(with = "path_or_off")]
+    pub log_file: Option<PathBuf>,
+    /// The file that says which process serves; `"off"` for none.
+    #[serde(with = "path_or_off")]
+    pub pid_file: Option<PathBuf>,
+    /// How the daemon ends.
+    pub drain: Drain,
     /// What is bounded.
     pub limits: Limits,
     /// What is kept for who is away.
@@ -48,6 +67,11 @@ impl Default for Config {
             listen: SocketAddr::from(([127, 0, 0, 1], 7443)),
             listen_tcp: Some(SocketAddr::from(([127, 0, 0, 1], 7444))),
             listen_udp: None,
+            log_filter: "info".into(),
+            log_format: LogFormat::Text,
+            log_file: None,
+            pid_file: None,
+            drain: Drain::default(),
             limits: Limits::default(),
             offline: OfflineLimits::default(),
         }
@@ -70,6 +94,8 @@ impl Config {
         );
         let mut mistakes = Vec::new();
         mistakes.extend(name.err());
+        mistakes.extend(log::check_filter(&self.log_filter).err());
+        mistakes.extend(self.drain.mistakes());
         mistakes.extend(self.limits.mistakes());
         mistakes.extend(self.offline.mistakes());
         mistakes

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use futures_lite::future;
+
 use crate::config::Config;
 use crate::hub::Input;
 use crate::shared::Shared;
@@ -18,6 +20,15 @@ pub struct Reloaded {
 }
 
 impl Control {
+    /// Returns when the hub's task has answered; a hub that is stuck, or gone, never does.
+    pub async fn hear_hub(&self) {
+        let (answer, answered) = async_channel::bounded(1);
+        self.0.hub.tell(Input::Ping(answer)).await;
+        if answered.recv().await.is_err() {
+            future::pending::<()>().await;
+        }
+    }
+
     /// Has `config`, which is valid, hold from now on. No session ends: who is here keeps the limits it came with. What
     /// is settled at the start stays, and is named.
     pub async fn reload(&self, mut config: Config) -> Reloaded {
@@ -55,6 +66,14 @@ fn keep_settled(old: &Config, new: &mut Config) -> Vec<&'static str> {
         &mut new.listen_udp,
         &mut waiting,
     );
+    keep("log_file", &old.log_file, &mut new.log_file, &mut waiting);
+    keep(
+        "log_format",
+        &old.log_format,
+        &mut new.log_format,
+        &mut waiting,
+    );
+    keep("pid_file", &old.pid_file, &mut new.pid_file, &mut waiting);
     waiting
 }
 

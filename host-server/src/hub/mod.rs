@@ -11,10 +11,7 @@ use moorline_core::message::{Alert, AlertCode, ENVELOPE_HEADER_LEN};
 use moorline_core::token::{AgentId, AgentScope, Permissions};
 pub(crate) use run::{Hex, Hub, HubHandle, may_command};
 
-use crate::config::Limits;
-
-/// Milliseconds after which peers of a hub that goes away are asked to come back.
-pub(crate) const RETRY_MILLIS: u32 = 2_000;
+use crate::config::{Drain, Limits};
 
 /// What names a session inside the hub.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -95,8 +92,10 @@ pub(crate) enum Input {
     Nudge(Nudged),
     /// Other limits hold from now on.
     Limits(Box<Limits>),
-    /// The daemon goes away.
-    Drain,
+    /// Somebody asks whether the hub still works; it says so.
+    Ping(async_channel::Sender<()>),
+    /// The daemon goes away, and peers are told so in this way.
+    Drain(Drain),
 }
 
 /// For whom something is kept.

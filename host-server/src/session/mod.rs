@@ -21,7 +21,7 @@ use crate::clock;
 use crate::door::Place;
 use crate::entropy::SystemEntropy;
 use crate::gate::Door;
-use crate::hub::{Identity, Input, Output, RETRY_MILLIS, SessionKey};
+use crate::hub::{Identity, Input, Output, SessionKey};
 use crate::line::{DATAGRAM_MTU, HubLine, Parts, own_len, sealed_len};
 use crate::offline::{Desk, Said};
 use crate::renewals::{self, FirstToken, Renewals};
@@ -278,8 +278,9 @@ impl<'s, T: Transport> Session<'s, T> {
             write(self.transport, bytes).await?;
         }
         if !has_hub {
+            let hint = self.shared.config().drain.hint();
             return self
-                .handle_output(Output::Close(AlertCode::GoingAway, RETRY_MILLIS))
+                .handle_output(Output::Close(AlertCode::GoingAway, hint))
                 .await
                 .map(drop);
         }

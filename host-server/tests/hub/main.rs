@@ -16,6 +16,7 @@ mod renewal;
 mod revocation;
 mod rotation;
 mod routing;
+mod service;
 mod tickets;
 mod udp;
 mod udp_link;
