@@ -10,6 +10,7 @@ mod life;
 mod memory;
 mod offline;
 mod offline_agent;
+mod packaging;
 mod patience;
 mod refusals;
 mod renewal;
