@@ -14,6 +14,7 @@ pub struct Control(pub(super) Arc<Shared>);
 
 /// What became of another configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use]
 pub struct Reloaded {
     /// The keys whose new values wait for the next start.
     pub waiting: Vec<&'static str>,

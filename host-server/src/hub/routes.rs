@@ -226,6 +226,24 @@ mod tests {
     }
 
     #[test]
+    fn other_limits_hold_from_then_on() {
+        let mut routes = routes();
+        let first = ask(&mut routes, ALICE, 1, BOILER, 0).expect("a name");
+        assert!(ask(&mut routes, ALICE, 2, BOILER, 0).is_some());
+        routes.set_limits(1, 50);
+        assert_eq!(ask(&mut routes, ALICE, 1, BOILER, 20), Some(first));
+        assert!(ask(&mut routes, ALICE, 3, BOILER, 20).is_none());
+        // What is idle for as long as it may be now goes at once, and the rest in its time.
+        assert_eq!(routes.deadline(), Some(Instant(0)));
+        routes.expire(Instant(50));
+        assert_eq!(routes.deadline(), Some(Instant(70)));
+        assert_eq!(ask(&mut routes, ALICE, 1, BOILER, 50), Some(first));
+        assert!(ask(&mut routes, ALICE, 2, BOILER, 50).is_none());
+        routes.set_limits(2, 50);
+        assert!(ask(&mut routes, ALICE, 2, BOILER, 50).is_some());
+    }
+
+    #[test]
     fn channels_to_an_agent_that_leaves_are_told() {
         let mut routes = routes();
         ask(&mut routes, ALICE, 1, BOILER, 0).expect("a name");

@@ -38,7 +38,7 @@ pub struct Arguments {
     overlay: Vec<PathBuf>,
     /// Where keys and the registry are kept, in place of the configuration's.
     #[arg(long, global = true, value_name = "FOLDER")]
-    data_dir: Option<PathBuf>,
+    data_dir: Option<String>,
     /// Where HTTP with the WebSocket is served, in place of the configuration's.
     #[arg(long, value_name = "ADDRESS:PORT", global = true)]
     listen: Option<SocketAddr>,
@@ -53,10 +53,10 @@ pub struct Arguments {
     log_format: Option<LogFormat>,
     /// The file that the log is added to, in place of the configuration's.
     #[arg(long, value_name = "FILE", global = true)]
-    log_file: Option<PathBuf>,
+    log_file: Option<String>,
     /// The file that says which process serves, in place of the configuration's.
     #[arg(long, value_name = "FILE", global = true)]
-    pid_file: Option<PathBuf>,
+    pid_file: Option<String>,
     /// Returns when the daemon serves, and leaves it in the background; it needs a log file.
     #[arg(long, global = true)]
     background: bool,
@@ -89,25 +89,24 @@ impl Arguments {
 
     /// Returns where the configuration comes from: these arguments, and the environment of this process.
     pub(super) fn sources(&self) -> Sources {
-        let mut options = Vec::new();
-        let mut option = |option, key, value: Option<OsString>| {
-            // A path that is not text names nothing that TOML could name.
-            let value = value.map(|value| Value::String(value.to_string_lossy().into_owned()));
-            options.extend(value.map(|value| (option, key, value)));
-        };
-        let path = |path: &Option<PathBuf>| path.clone().map(OsString::from);
-        let address = |address: Option<SocketAddr>| Some(address?.to_string().into());
-        option("--data-dir", "data_dir", path(&self.data_dir));
-        option("--listen", "listen", address(self.listen));
-        option("--listen-tcp", "listen_tcp", address(self.listen_tcp));
-        option("--listen-udp", "listen_udp", address(self.listen_udp));
-        option("--log-file", "log_file", path(&self.log_file));
-        option("--pid-file", "pid_file", path(&self.pid_file));
+        let address = |address: Option<SocketAddr>| Some(address?.to_string());
         let format = self
             .log_format
             .and_then(|format| format.to_possible_value());
-        let format = format.map(|format| format.get_name().into());
-        option("--log-format", "log_format", format);
+        let format = format.map(|format| format.get_name().to_owned());
+        let options = [
+            ("--data-dir", "data_dir", self.data_dir.clone()),
+            ("--listen", "listen", address(self.listen)),
+            ("--listen-tcp", "listen_tcp", address(self.listen_tcp)),
+            ("--listen-udp", "listen_udp", address(self.listen_udp)),
+            ("--log-file", "log_file", self.log_file.clone()),
+            ("--log-format", "log_format", format),
+            ("--pid-file", "pid_file", self.pid_file.clone()),
+        ];
+        let options = options.into_iter();
+        let options = options
+            .filter_map(|(option, key, value)| Some((option, key, Value::String(value?))))
+            .collect();
         Sources {
             file: self.config.clone(),
             environment: self.environment.clone(),

@@ -90,9 +90,13 @@ fn start_and_wait(path: &PathBuf) -> Result<(), Failure> {
             let said = said.trim_end().to_owned();
             match code {
                 Some(code @ 1..) => Err(Failure::InBackground { said, code }),
-                _ => Err(Failure::Usage("the daemon ended before it served")),
+                _ => Err(unheard("the daemon ended before it served")),
             }
         }
-        Err(_) => Err(Failure::Usage("nothing is heard of the daemon")),
+        Err(_) => Err(unheard("nothing is heard of the daemon")),
     }
+}
+
+fn unheard(what: &'static str) -> Failure {
+    Failure::Background(std::io::Error::other(what))
 }

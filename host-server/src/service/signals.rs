@@ -32,7 +32,7 @@ impl Attendant {
     ) {
         while let Some(signal) = self.0.next().await {
             match signal {
-                Ok(Signal::Hup) => {
+                Ok(Signal::Hup) if !stop.is_closed() => {
                     let _ = reload.try_send(());
                 }
                 Ok(Signal::Term | Signal::Int) if stop.close() => {
@@ -100,7 +100,10 @@ mod tests {
             assert!(!stopped.is_closed());
             send(Signal::TERM);
             assert!(stopped.recv().await.is_err());
+            send(Signal::HUP);
             send(Signal::INT);
+            // The last one to reload was heard by a daemon that ends.
+            assert!(reloads.recv().await.is_err());
         };
         future::block_on(future::zip(attendant.attend(stop, reload), sender));
     }
