@@ -10,9 +10,11 @@ use moorline_core::driver::DriverError;
 use moorline_core::message::AlertCode;
 use moorline_server::clock;
 use moorline_server::daemon::{Daemon, StartError};
+use moorline_server::store::Reach;
 
 use crate::agent::{Agent, Way};
-use crate::world::{Peer, World, config};
+use crate::routing::send;
+use crate::world::{ALL, Peer, World, config};
 
 #[test]
 fn a_hub_that_stops_says_a_sealed_goodbye_and_when_to_come_back() {
@@ -80,6 +82,26 @@ fn another_configuration_holds_at_once_and_ends_no_session() {
         client.agents().await.expect("it goes on").len()
     });
     assert_eq!(worked.expect("it connects"), 1);
+}
+
+#[test]
+fn channels_have_other_limits_from_a_reload_on() {
+    let world = World::start();
+    let names = ["boiler", "pump", "valve"];
+    let _agents = names.map(|name| Agent::start(world.agent(name), Way::Tcp(world.tcp)));
+    let reach = Reach::Agents(names.map(String::from).to_vec());
+    let alice = world.commander_with("alice", reach, ALL);
+    let worked = alice.connected(async |client| {
+        let mut reached = Vec::new();
+        for (name, channels) in names.into_iter().zip([1, 1, 2]) {
+            let reloaded = world.reload(|config| config.limits.channels = channels);
+            assert!(reloaded.waiting.is_empty());
+            let sent = send(client, name, "ping", &[]).await;
+            reached.push(sent.is_ok());
+        }
+        reached
+    });
+    assert_eq!(worked.expect("it connects"), [true, false, true]);
 }
 
 #[test]
