@@ -1,19 +1,20 @@
 //! A daemon's life: start, serve, say goodbye.
 
+mod reload;
+
 use std::fs::File;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, RwLock};
-use std::time::Duration;
 
-use async_signal::{Signal, Signals};
-use futures_lite::{StreamExt, future};
+use futures_lite::future;
 use moorline_core::crypto::{SelfTestError, self_test};
+pub use reload::{Control, Reloaded};
 use rustix::fs::{FlockOperation, flock};
 use smol::net::unix::UnixListener;
 use smol::net::{TcpListener, UdpSocket};
 
-use crate::config::Config;
+use crate::config::{Config, Live};
 use crate::door::{Budget, serve_http, serve_tcp, serve_udp};
 use crate::hub::{Hub, HubHandle, Input};
 use crate::keyring::{Keyring, LockError, lock_memory};
@@ -23,9 +24,6 @@ use crate::store::{
     Invitations, Registry, Revocations, StoreError, Tickets, Vault, make_private_dir,
 };
 use crate::{admin, clock};
-
-/// How long sessions may take to say goodbye.
-const DRAIN: Duration = Duration::from_secs(3);
 
 /// Why a daemon does not start.
 #[derive(Debug, thiserror::Error)]
@@ -112,7 +110,8 @@ impl Daemon {
         let shared = Shared {
             invitations: Mutex::new(Invitations::open(&config.data_dir, &vault)?),
             revocations: Mutex::new(Revocations::open(&config.data_dir)?),
-            config,
+            name: config.name.clone(),
+            config: Live::new(config),
             keyring,
             registry,
             tickets: Mutex::new(tickets),
@@ -131,10 +130,16 @@ impl Daemon {
         })
     }
 
+    /// Returns what changes this daemon while it serves.
+    #[must_use]
+    pub fn control(&self) -> Control {
+        Control(Arc::clone(&self.shared))
+    }
+
     /// Returns where HTTP is served.
     #[must_use]
     pub fn http_address(&self) -> SocketAddr {
-        self.shared.config.listen
+        self.shared.config().listen
     }
 
     /// Returns where bare TCP is served.
@@ -178,25 +183,21 @@ impl Daemon {
         doors.push(executor.spawn(async move { keeping.keep_keys().await }));
         stop.await;
         drop(doors);
-        handle.tell(Input::Drain).await;
-        hub.await;
-        self.shared.budget.wait_until_empty(DRAIN).await;
+        let drain = self.shared.config().drain.clone();
+        let patience = drain.patience();
+        let said = async {
+            handle.tell(Input::Drain(drain)).await;
+            hub.await;
+            self.shared.budget.wait_until_empty(patience).await;
+        };
+        // A hub that does not work any more says nothing.
+        future::or(said, async {
+            smol::Timer::after(patience).await;
+        })
+        .await;
         // A program that this process is about to start may hold the file too: closing it would not do.
         let _ = flock(&self.lock, FlockOperation::Unlock);
     }
-}
-
-/// Returns when the system asks the daemon to stop.
-///
-/// # Errors
-///
-/// When signals cannot be caught.
-pub fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
-    let mut signals = Signals::new([Signal::Term, Signal::Int])?;
-    Ok(async move {
-        let _ = signals.next().await;
-        tracing::info!("stopping");
-    })
 }
 
 /// Runs `main` on as many threads as the machine has cores.

@@ -17,6 +17,8 @@
 //! daemon      starts all of it and ends it
 //! client      a commander's side, for programs
 //! cli         a commander's side, for people
+//! service     the daemon as a program: its command line, signals, logs, and who watches over it
+//! manual      manual pages and completions of both programs
 //! ```
 //!
 //! Only `clock` reads a clock, only `session` sees both the protocol and a socket, and only `hub` touches routes.
@@ -36,8 +38,10 @@ mod hub;
 mod issuer;
 pub mod keyring;
 mod line;
+mod manual;
 mod offline;
 mod renewals;
+pub mod service;
 mod session;
 mod shared;
 pub mod store;

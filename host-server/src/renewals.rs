@@ -117,7 +117,7 @@ impl Renewals {
                 .check_key(&self.name, &peer.key)
                 .map_err(|error| error.to_string())?;
         }
-        let config = &shared.config;
+        let config = shared.config();
         let issued = issue(
             &config.name,
             &shared.keys(),
@@ -148,7 +148,7 @@ pub(crate) fn first_token(shared: &Shared, name: &str) -> Result<FirstToken, Str
         .unwrap_or_else(PoisonError::into_inner);
     let peer = registry.find(name).filter(|peer| !peer.revoked);
     let peer = peer.ok_or("the peer is shut out")?;
-    let config = &shared.config;
+    let config = shared.config();
     let issued = issue(&config.name, &shared.keys(), &config.limits, name, peer, 0)?;
     Ok(FirstToken {
         token: issued.unpacked,

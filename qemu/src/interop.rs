@@ -25,7 +25,7 @@ pub fn run() -> Result<Tally, Error> {
         .args(["-B", "-W", "error"])
         .arg(folder().join("run.py"))
         .env(
-            "MOORLINED_PROGRAM",
+            "MOORLINE_HUB_PROGRAM",
             build_program("moorline-server", "moorlined")?,
         )
         .env(

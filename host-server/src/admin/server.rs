@@ -136,7 +136,7 @@ async fn handle(request: AdminRequest, shared: &Shared) -> AdminAnswer {
         AdminRequest::Revoke { name } => match revoke(&name, shared) {
             Ok(true) => {
                 tracing::info!(name, "revoked");
-                let id = AgentId::of(&shared.config.name, &name);
+                let id = AgentId::of(&shared.name, &name);
                 shared.offline.revoke(name.clone(), id).await;
                 shared.hub.tell(Input::Revoked { name }).await;
                 if let Some(message) = shared.revoked_message() {
@@ -155,7 +155,7 @@ fn enrol(name: &str, mut peer: Peer, shared: &Shared) -> Result<Credential, Stri
     let key = decode_key(&peer.key).ok_or("the public key is not a point on P-256")?;
     peer.key = encode_key(&key);
     check_role(&mut peer)?;
-    let (config, keys) = (&shared.config, shared.keys());
+    let (config, keys) = (shared.config(), shared.keys());
     let issued = issue(&config.name, &keys, &config.limits, name, &peer, 0)?;
     let (role, group) = (peer.role, peer.group.clone());
     let mut registry = shared
@@ -194,7 +194,7 @@ fn invite(
         return Err("a code is good for a minute at least and a day at most".into());
     }
     check_role(&mut peer)?;
-    let (config, keys) = (&shared.config, shared.keys());
+    let (config, keys) = (shared.config(), shared.keys());
     // Any key shows whether a token can say the rest.
     peer.key = encode_key(keys.issuer().public_key());
     issue(&config.name, &keys, &config.limits, name, &peer, 0)?;

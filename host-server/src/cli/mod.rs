@@ -19,7 +19,7 @@ mod session;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 pub use enroll::EnrollArguments;
 pub use follow::{LogsArguments, WatchArguments};
 pub use join::JoinArguments;
@@ -33,6 +33,7 @@ pub use send::SendArguments;
 
 use crate::admin::AdminError;
 use crate::client::{ClientError, Profile, ProfileError};
+use crate::manual::{CompletionsArguments, ManArguments};
 use crate::store::{StoreError, encode_key};
 
 /// Commands devices over a Moorline hub.
@@ -81,6 +82,10 @@ enum Command {
     Logs(LogsArguments),
     /// Fetches the replies to commands that were left for agents with `send --offline`.
     Replies(RepliesArguments),
+    /// Prints what completes the command line in a shell.
+    Completions(CompletionsArguments),
+    /// Writes the manual pages into a folder.
+    Man(ManArguments),
 }
 
 /// Whom to shut out.
@@ -191,6 +196,8 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Watch(watch) => watch.run(&profile, json),
         Command::Logs(logs) => logs.run(&profile, json),
         Command::Replies(replies) => replies.run(&profile, json),
+        Command::Completions(completions) => Ok(completions.run(Arguments::command())?),
+        Command::Man(man) => Ok(man.run(Arguments::command())?),
     }
 }
 

@@ -16,13 +16,13 @@ use moorline_core::time::Instant;
 use super::journal::Journal;
 use super::meter::Meter;
 use crate::clock;
-use crate::config::Limits;
+use crate::config::{Limits, Live};
 
 /// Gives out places.
 #[derive(Debug)]
 pub(crate) struct Budget {
     state: Arc<Mutex<State>>,
-    limits: Limits,
+    limits: Live<Limits>,
     journal: Journal,
 }
 
@@ -48,6 +48,7 @@ pub(crate) struct Place {
     number: u64,
     network: IpAddr,
     deadline: Instant,
+    limits: Arc<Limits>,
     gives_way: async_channel::Receiver<()>,
     meter: Arc<Meter>,
 }
@@ -65,15 +66,20 @@ impl Budget {
     pub(crate) fn new(limits: Limits) -> Self {
         Self {
             state: Arc::default(),
-            limits,
+            limits: Live::new(limits),
             journal: Journal::default(),
         }
+    }
+
+    /// Has `limits` hold from now on. Who has a place keeps it, and its time.
+    pub(crate) fn set_limits(&self, limits: Limits) {
+        self.limits.replace(limits);
     }
 
     /// Returns a place for a stranger from `address`. Another stranger gives way for it if need be; there is nothing
     /// when peers have all the places.
     pub(crate) fn enter(&self, address: IpAddr) -> Option<Place> {
-        let limits = &self.limits;
+        let limits = self.limits.now();
         let network = network(address);
         let mut state = lock(&self.state);
         if state.peers >= limits.connections {
@@ -106,13 +112,14 @@ impl Budget {
             deadline: clock::instant().plus(limits.handshake_millis),
             gives_way,
             meter: Arc::new(Meter::of_a_stranger(limits.payload_len)),
+            limits,
         })
     }
 
     /// Returns whether strangers, or those of `address` alone, have half of their places or more. On datagrams nothing
     /// is kept of one more then until it has proved its address.
     pub(crate) fn is_under_load(&self, address: IpAddr) -> bool {
-        let limits = &self.limits;
+        let limits = self.limits.now();
         let network = network(address);
         let state = lock(&self.state);
         let own = state
@@ -173,6 +180,11 @@ impl Place {
     /// Returns whether the peer is authenticated.
     pub(crate) fn is_settled(&self) -> bool {
         self.meter.is_settled()
+    }
+
+    /// Returns the limits that this connection began with and keeps.
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.limits
     }
 
     /// Returns what counts as the peer's address.
@@ -306,6 +318,23 @@ mod tests {
         let others = ["10.0.0.2", "10.0.0.3", "10.0.0.4"];
         let _others = others.map(|address| enter(&budget, address).expect("a place"));
         assert!(load("10.0.0.1") && load("10.0.0.9"));
+    }
+
+    #[test]
+    fn new_limits_hold_for_who_comes_and_not_for_who_is_here() {
+        let budget = budget(10, 8, 8);
+        let first = enter(&budget, "10.0.0.1").expect("a place");
+        let second = enter(&budget, "10.0.0.2").expect("a place");
+        budget.set_limits(Limits {
+            handshakes: 2,
+            payload_len: 512,
+            ..Limits::default()
+        });
+        let third = enter(&budget, "10.0.0.3").expect("a place");
+        assert_eq!(sent_away(&first), Some(SentAway::GivesWay));
+        assert_eq!(sent_away(&second), None);
+        assert_eq!(second.limits().payload_len, 4_096);
+        assert_eq!(third.limits().payload_len, 512);
     }
 
     #[test]

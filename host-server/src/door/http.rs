@@ -106,7 +106,7 @@ async fn serve_websocket(upgraded: Upgraded, guest: &Guest, shared: &Shared) {
         tracing::error!("an upgraded connection is not of the type that was served");
         return;
     };
-    let max_len = max_message_len(shared.config.limits.payload_len);
+    let max_len = max_message_len(guest.place.limits().payload_len);
     let config = WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER_LEN)
         .write_buffer_size(0)

@@ -16,10 +16,10 @@ pub(crate) async fn serve_tcp(
     shared: Arc<Shared>,
     executor: Arc<smol::Executor<'static>>,
 ) {
-    let len = max_message_len(shared.config.limits.payload_len);
     let serve_one = |guest: Guest| {
         let shared = Arc::clone(&shared);
         async move {
+            let len = max_message_len(guest.place.limits().payload_len);
             let transport = BareStream::new(guest.metered(), len);
             let peer = format!("tcp {}", guest.address);
             serve(&shared, transport, &peer, &guest.place).await;

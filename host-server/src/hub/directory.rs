@@ -101,11 +101,11 @@ impl Directory {
         }
     }
 
-    /// Ends every session.
-    pub(super) fn end_all(&mut self, alert: AlertCode, argument: u32) {
+    /// Ends every session, each with an argument of its own.
+    pub(super) fn end_all(&mut self, alert: AlertCode, argument: impl Fn() -> u32) {
         let all: Vec<SessionKey> = self.sessions.keys().copied().collect();
         for session in all {
-            self.end(session, alert, argument);
+            self.end(session, alert, argument());
         }
     }
 

@@ -11,8 +11,7 @@ use moorline_core::message::{Alert, AlertCode, ENVELOPE_HEADER_LEN};
 use moorline_core::token::{AgentId, AgentScope, Permissions};
 pub(crate) use run::{Hex, Hub, HubHandle, may_command};
 
-/// Milliseconds after which peers of a hub that goes away are asked to come back.
-pub(crate) const RETRY_MILLIS: u32 = 2_000;
+use crate::config::{Drain, Limits};
 
 /// What names a session inside the hub.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -91,12 +90,16 @@ pub(crate) enum Input {
     ToAgents { message: Vec<u8> },
     /// All peers are to hear this.
     ToAll { message: Vec<u8> },
-    /// All sessions are to end, with this alert and its argument.
-    EndAll(AlertCode, u32),
+    /// All sessions are to end; their peers may come back.
+    EndAll(Drain),
     /// Something is kept for this peer.
     Nudge(Nudged),
-    /// The daemon goes away.
-    Drain,
+    /// Other limits hold from now on.
+    Limits(Box<Limits>),
+    /// Somebody asks whether the hub still works; it says so.
+    Ping(async_channel::Sender<()>),
+    /// The daemon goes away, and peers are told so in this way.
+    Drain(Drain),
 }
 
 /// For whom something is kept.

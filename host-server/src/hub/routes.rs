@@ -61,6 +61,14 @@ impl Routes {
         }
     }
 
+    /// Has other limits hold from now on. A commander that has more routes than this keeps them, and gets no new one.
+    pub(super) fn set_limits(&mut self, max_per_commander: usize, idle_millis: u64) {
+        self.max_per_commander = max_per_commander;
+        self.idle_millis = idle_millis;
+        // When one is idle is another moment now: it is looked at once, and that says when to look again.
+        self.due = (!self.by_name.is_empty()).then_some(Instant(0));
+    }
+
     /// Returns the name under which `agent` hears the commander on `channel`; a new one is made if there is none.
     ///
     /// Nothing is returned when the commander has too many, or the system gives no random bytes.
@@ -215,6 +223,24 @@ mod tests {
         assert!(ask(&mut routes, BOB, 1, BOILER, 0).is_some());
         routes.expire(Instant(100));
         assert!(ask(&mut routes, ALICE, 3, BOILER, 100).is_some());
+    }
+
+    #[test]
+    fn other_limits_hold_from_then_on() {
+        let mut routes = routes();
+        let first = ask(&mut routes, ALICE, 1, BOILER, 0).expect("a name");
+        assert!(ask(&mut routes, ALICE, 2, BOILER, 0).is_some());
+        routes.set_limits(1, 50);
+        assert_eq!(ask(&mut routes, ALICE, 1, BOILER, 20), Some(first));
+        assert!(ask(&mut routes, ALICE, 3, BOILER, 20).is_none());
+        // What is idle for as long as it may be now goes at once, and the rest in its time.
+        assert_eq!(routes.deadline(), Some(Instant(0)));
+        routes.expire(Instant(50));
+        assert_eq!(routes.deadline(), Some(Instant(70)));
+        assert_eq!(ask(&mut routes, ALICE, 1, BOILER, 50), Some(first));
+        assert!(ask(&mut routes, ALICE, 2, BOILER, 50).is_none());
+        routes.set_limits(2, 50);
+        assert!(ask(&mut routes, ALICE, 2, BOILER, 50).is_some());
     }
 
     #[test]

@@ -10,7 +10,7 @@ use moorline_core::token::{AgentId, Permissions};
 
 use super::directory::Directory;
 use super::routes::{Cut, Routes};
-use super::{Identity, Input, Output, RETRY_MILLIS, SessionKey};
+use super::{Identity, Input, Output, SessionKey};
 use crate::clock;
 use crate::config::Limits;
 use crate::store::Registry;
@@ -74,9 +74,10 @@ impl Hub {
             match input {
                 Err(_) => return,
                 Ok(None) => self.routes.expire(clock::instant()),
-                Ok(Some(Input::Drain)) => {
+                Ok(Some(Input::Drain(drain))) => {
                     tracing::info!(sessions = self.directory.len(), "saying goodbye");
-                    self.directory.end_all(AlertCode::GoingAway, RETRY_MILLIS);
+                    self.directory
+                        .end_all(AlertCode::GoingAway, || drain.hint());
                     return;
                 }
                 Ok(Some(input)) => self.handle(input),
@@ -153,9 +154,18 @@ impl Hub {
             Input::Revoked { name } => self.directory.end_peer(&name, AlertCode::Revoked),
             Input::ToAgents { message } => self.directory.tell_agents(&message),
             Input::ToAll { message } => self.directory.tell_all(&message),
-            Input::EndAll(alert, argument) => self.directory.end_all(alert, argument),
+            Input::EndAll(drain) => {
+                self.directory
+                    .end_all(AlertCode::GoingAway, || drain.hint());
+            }
+            Input::Limits(limits) => self
+                .routes
+                .set_limits(limits.channels, limits.channel_idle_millis),
             Input::Nudge(whom) => self.directory.nudge(&whom),
-            Input::Drain => {}
+            Input::Ping(answer) => {
+                let _ = answer.try_send(());
+            }
+            Input::Drain(_) => {}
         }
     }
 

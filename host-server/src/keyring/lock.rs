@@ -4,7 +4,7 @@ use rustix::io::Errno;
 use rustix::mm::{MlockAllFlags, mlockall};
 use rustix::process::{DumpableBehavior, Resource, getrlimit, set_dumpable_behavior};
 
-use super::LockMemory;
+use crate::config::LockMemory;
 
 /// Why memory is not locked.
 #[derive(Debug, thiserror::Error)]

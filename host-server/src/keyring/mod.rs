@@ -5,7 +5,6 @@
 //! them, since it says that tokens may be forged.
 
 mod lock;
-mod settings;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -14,13 +13,12 @@ use std::time::{Duration, UNIX_EPOCH};
 use clap::ValueEnum;
 pub use lock::LockError;
 pub(crate) use lock::lock_memory;
-use moorline_core::message::{AlertCode, FromHub};
+use moorline_core::message::FromHub;
 use moorline_core::trust::{KeyName, MAX_ISSUER_STATEMENTS, STATEMENT_LEN};
 use serde::{Deserialize, Serialize};
-pub use settings::{KeySettings, LockMemory};
 
 use crate::clock;
-use crate::hub::{Input, RETRY_MILLIS};
+use crate::hub::Input;
 use crate::shared::Shared;
 use crate::store::{
     HubKeys, IDENTITY_NAME, StoreError, TICKET_KEY_NAME, Vault, rotate, rotate_issuer,
@@ -116,8 +114,9 @@ impl Shared {
         tracing::info!(kid = keys.issuer_kid(), "the issuer signs with another key");
         if keys.anchors.find(&before.issuer_kid()).is_none() {
             tracing::warn!("the root has ended the issuer's keys: all sessions end");
-            let end = Input::EndAll(AlertCode::GoingAway, RETRY_MILLIS);
-            self.hub.tell(end).await;
+            self.hub
+                .tell(Input::EndAll(self.config().drain.clone()))
+                .await;
         } else if let Some(message) = self.issuers_message(None) {
             self.hub.tell(Input::ToAll { message }).await;
         }
@@ -169,7 +168,7 @@ impl Shared {
     /// Rotates keys when they are due, for ever.
     pub(crate) async fn keep_keys(&self) {
         loop {
-            let settings = &self.config.keys;
+            let settings = self.config().keys.clone();
             let now = clock::now().unix.secs();
             let mut wait = PAUSE;
             for (which, seconds) in [

@@ -41,6 +41,11 @@ impl Offline {
         })
     }
 
+    /// Has `limits` hold from now on. What is kept already stays.
+    pub(crate) async fn set_limits(&self, limits: OfflineLimits) {
+        self.store.lock().await.set_limits(limits);
+    }
+
     /// Forgets what the peer `name`, who is shut out, gave and is to have; `agent` is the id of an agent of this name.
     pub(crate) async fn revoke(&self, name: String, agent: AgentId) {
         self.change(move |store| store.revoke(&name, agent)).await;

@@ -22,7 +22,7 @@ use crate::clock;
 use crate::door::Place;
 use crate::entropy::SystemEntropy;
 use crate::gate::Door;
-use crate::hub::{Identity, Input, Output, RETRY_MILLIS, SessionKey};
+use crate::hub::{Identity, Input, Output, SessionKey};
 use crate::line::{DATAGRAM_MTU, HubLine, Parts, own_len, sealed_len};
 use crate::offline::{Desk, Said};
 use crate::renewals::{self, FirstToken, Renewals};
@@ -140,7 +140,7 @@ struct Session<'s, T> {
 
 impl<'s, T: Transport> Session<'s, T> {
     fn new(shared: &'s Shared, transport: &'s mut T, peer: &'s str, place: &'s Place) -> Self {
-        let limits = &shared.config.limits;
+        let limits = place.limits();
         let payload_len = match T::FORM {
             Form::Stream => limits.payload_len,
             Form::Datagram => limits.payload_len.min(MAX_PARTS_LEN),
@@ -276,8 +276,9 @@ impl<'s, T: Transport> Session<'s, T> {
             write(self.transport, bytes).await?;
         }
         if !has_hub {
+            let hint = self.shared.config().drain.hint();
             return self
-                .handle_output(Output::Close(AlertCode::GoingAway, RETRY_MILLIS))
+                .handle_output(Output::Close(AlertCode::GoingAway, hint))
                 .await
                 .map(drop);
         }
@@ -666,7 +667,7 @@ fn responder<'k>(
     Responder {
         keys: &keys.identity,
         anchors: &keys.anchors,
-        audience: &shared.config.name,
+        audience: &shared.name,
         suites: SuiteList::AES_FIRST,
         respond_as: RespondAs::Hub(form, succession),
         limits: WireLimits {

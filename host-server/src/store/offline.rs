@@ -237,6 +237,11 @@ impl OfflineStore {
         Ok(Some(commander))
     }
 
+    /// Has `limits` hold from now on. What is kept already stays.
+    pub(crate) fn set_limits(&mut self, limits: OfflineLimits) {
+        self.limits = limits;
+    }
+
     /// Returns what became of the command `name` of `commander`.
     pub(crate) fn reply(&self, commander: &str, name: &FrameName, now: UnixMillis) -> ReplyState {
         let entry = self.place(name).and_then(|place| self.entries.get(&place));

@@ -167,6 +167,16 @@ impl Tickets {
         true
     }
 
+    /// Has at most `max` be kept from now on; the oldest go when there are more.
+    pub(crate) fn set_max(&mut self, max: usize) {
+        self.max = max;
+        while self.kept.len() > self.max
+            && let Some(oldest) = self.by_age.values().next().copied()
+        {
+            self.redeem(&oldest);
+        }
+    }
+
     /// Forgets all tickets of `holder`.
     pub(crate) fn revoke(&mut self, holder: &str) {
         let of_holder = self.kept.iter().filter(|(_, kept)| kept.holder == holder);

@@ -20,7 +20,7 @@ use crate::agent::{Agent, Way};
 use crate::offline_agent::{AwayAgent, Memory, Told};
 use crate::world::{Peer, World, encode, private_folder};
 
-fn moorline(home: &Path, data_dir: &Path, arguments: &[&str]) -> Output {
+pub(crate) fn moorline(home: &Path, data_dir: &Path, arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_moorline"))
         .arg("--home")
         .arg(home)
@@ -30,7 +30,7 @@ fn moorline(home: &Path, data_dir: &Path, arguments: &[&str]) -> Output {
         .expect("the program runs")
 }
 
-fn json(output: &Output) -> Value {
+pub(crate) fn json(output: &Output) -> Value {
     assert!(
         output.status.success(),
         "{}",
@@ -39,7 +39,7 @@ fn json(output: &Output) -> Value {
     serde_json::from_slice(&output.stdout).expect("it is JSON")
 }
 
-fn stderr(output: &Output) -> String {
+pub(crate) fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
@@ -265,7 +265,7 @@ impl Drop for Program {
     }
 }
 
-fn moorlined(arguments: &[&str]) -> Command {
+pub(crate) fn moorlined(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_moorlined"));
     command
         .args(arguments)
@@ -382,34 +382,6 @@ fn what_was_kept_is_there_after_the_daemon_was_killed() {
     assert_eq!(replies[0]["reply"]["fields"]["text"], "echo kept");
 }
 
-#[test]
-fn check_config_runs_what_the_daemon_runs() {
-    let folder = private_folder();
-    let path = folder.path().join("moorlined.toml");
-    let check = |text: &str| {
-        std::fs::write(&path, text).expect("a file");
-        let path = path.to_str().expect("a path");
-        moorlined(&["check-config", "--config", path])
-            .output()
-            .expect("the program runs")
-    };
-    let good = check("name = \"site-7\"\n[limits]\nconnections = 9\n");
-    assert!(good.status.success(), "{}", stderr(&good));
-    let text = String::from_utf8_lossy(&good.stdout).into_owned();
-    assert!(
-        text.contains("name = \"site-7\"") && text.contains("connections = 9"),
-        "{text}"
-    );
-    let bad = check("[limits]\nconnection = 9\n");
-    assert_eq!(bad.status.code(), Some(2));
-    assert!(
-        stderr(&bad).contains("connection") && stderr(&bad).contains("line 2"),
-        "{}",
-        stderr(&bad)
-    );
-}
-
-/// Returns the credential in the folder `home`.
 fn credential(home: &Path) -> Credential {
     let bytes = std::fs::read(home.join("credential.json")).expect("it is enrolled");
     serde_json::from_slice(&bytes).expect("a credential")

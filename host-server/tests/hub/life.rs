@@ -1,5 +1,6 @@
 //! Start, restart and end.
 
+use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 
@@ -7,10 +8,13 @@ use futures_lite::future;
 use moorline_core::connection::Closure;
 use moorline_core::driver::DriverError;
 use moorline_core::message::AlertCode;
+use moorline_server::clock;
 use moorline_server::daemon::{Daemon, StartError};
+use moorline_server::store::Reach;
 
 use crate::agent::{Agent, Way};
-use crate::world::{World, config};
+use crate::routing::send;
+use crate::world::{ALL, Peer, World, config};
 
 #[test]
 fn a_hub_that_stops_says_a_sealed_goodbye_and_when_to_come_back() {
@@ -27,6 +31,77 @@ fn a_hub_that_stops_says_a_sealed_goodbye_and_when_to_come_back() {
             other => panic!("{other:?}"),
         }
     }
+}
+
+#[test]
+fn each_peer_is_asked_back_at_a_moment_of_its_own_inside_the_window() {
+    let mut world = World::start_with(|config| {
+        config.drain.retry_millis = 1_000;
+        config.drain.spread_millis = 100_000;
+    });
+    let agents: Vec<Agent> = (0..6)
+        .map(|number| {
+            let peer = world.agent(&format!("boiler-{number}"));
+            Agent::start(peer, Way::Tcp(world.tcp))
+        })
+        .collect();
+    world.stop();
+    let hints = agents.into_iter().map(|agent| match agent.end() {
+        DriverError::Closed(Closure::ByPeer(alert)) => alert.argument,
+        other => panic!("{other:?}"),
+    });
+    let hints: BTreeSet<u32> = hints.collect();
+    assert!(hints.len() > 1, "{hints:?}");
+    assert!(
+        hints.iter().all(|hint| (1_000..=101_000).contains(hint)),
+        "{hints:?}"
+    );
+}
+
+#[test]
+fn another_configuration_holds_at_once_and_ends_no_session() {
+    let world = World::start();
+    let _agent = Agent::start(world.agent("boiler"), Way::WebSocket(world.http));
+    let alice = world.commander("alice", "boiler");
+    let left = |peer: &Peer| peer.credential.expires_at - clock::now().unix.secs();
+    assert!(left(&alice) > 3_000);
+    let worked = alice.connected(async |client| {
+        let reloaded = world.reload(|config| {
+            config.name = "other".into();
+            config.listen_udp = None;
+            config.limits.commander_token_seconds = 120;
+            config.limits.connections = 2;
+        });
+        assert_eq!(reloaded.waiting, ["name", "listen_udp"]);
+        let bob = world.commander("bob", "boiler");
+        assert!(left(&bob) <= 120, "{}", left(&bob));
+        assert_eq!(bob.credential.hub, "moorline");
+        // The agent and alice have all the places.
+        assert!(bob.connected(async |_| ()).is_err());
+        // Their sessions are of before, and the hub serves them.
+        client.agents().await.expect("it goes on").len()
+    });
+    assert_eq!(worked.expect("it connects"), 1);
+}
+
+#[test]
+fn channels_have_other_limits_from_a_reload_on() {
+    let world = World::start();
+    let names = ["boiler", "pump", "valve"];
+    let _agents = names.map(|name| Agent::start(world.agent(name), Way::Tcp(world.tcp)));
+    let reach = Reach::Agents(names.map(String::from).to_vec());
+    let alice = world.commander_with("alice", reach, ALL);
+    let worked = alice.connected(async |client| {
+        let mut reached = Vec::new();
+        for (name, channels) in names.into_iter().zip([1, 1, 2]) {
+            let reloaded = world.reload(|config| config.limits.channels = channels);
+            assert!(reloaded.waiting.is_empty());
+            let sent = send(client, name, "ping", &[]).await;
+            reached.push(sent.is_ok());
+        }
+        reached
+    });
+    assert_eq!(worked.expect("it connects"), [true, false, true]);
 }
 
 #[test]

@@ -324,6 +324,24 @@ fn every_refusal_has_its_name_and_leaves_nothing_in_the_ledger() {
 }
 
 #[test]
+fn other_quotas_hold_from_a_reload_on() {
+    let world = World::start();
+    let agent = Arc::new(world.agent("boiler"));
+    let alice = Alice::new(world.commander("alice", "boiler"));
+    publish(&world, &agent, &Arc::new(Mutex::new(Memory::default())));
+    alice.leave(&world, "one", |_| {}).expect("kept");
+    let reloaded = world.reload(|config| config.offline.commands_per_commander = 1);
+    assert!(reloaded.waiting.is_empty());
+    assert_eq!(
+        not_kept(alice.leave(&world, "two", |_| {})),
+        OfflineRefusal::Full
+    );
+    let reloaded = world.reload(|config| config.offline.commands_per_commander = 2);
+    assert!(reloaded.waiting.is_empty());
+    alice.leave(&world, "two", |_| {}).expect("kept");
+}
+
+#[test]
 fn a_command_that_has_lost_its_meaning_is_not_delivered() {
     let world = World::start();
     let agent = Arc::new(world.agent("boiler"));

@@ -78,3 +78,16 @@ fn a_hub_that_keeps_no_tickets_gives_none() {
     let (_, ticket) = come_back(&alice, &url, None).expect("it connects");
     assert!(ticket.is_none());
 }
+
+#[test]
+fn tickets_that_a_reload_leaves_no_room_for_are_of_no_use() {
+    let world = World::start();
+    let alice = world.commander("alice", "boiler");
+    let url = format!("ws://{}/ws", world.http);
+    let (_, ticket) = come_back(&alice, &url, None).expect("it connects");
+    assert!(ticket.is_some());
+    let reloaded = world.reload(|config| config.limits.tickets = 0);
+    assert!(reloaded.waiting.is_empty());
+    let (resumed, next) = come_back(&alice, &url, ticket.as_ref()).expect("in full");
+    assert!(!resumed && next.is_none());
+}

@@ -13,7 +13,7 @@ use moorline_core::trust::TrustStore;
 use moorline_server::admin::{AdminAnswer, AdminRequest, Credential, ask};
 use moorline_server::client::{Client, ClientError, Commander};
 use moorline_server::config::Config;
-use moorline_server::daemon::{Daemon, block_on};
+use moorline_server::daemon::{Control, Daemon, Reloaded, block_on};
 use moorline_server::entropy::SystemEntropy;
 use moorline_server::store::{PeerRole, Reach};
 use tempfile::TempDir;
@@ -27,6 +27,7 @@ pub(crate) struct World {
     pub(crate) http: SocketAddr,
     pub(crate) tcp: SocketAddr,
     pub(crate) udp: SocketAddr,
+    pub(crate) control: Control,
     stop: Option<async_channel::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -55,7 +56,7 @@ impl World {
                     let tcp = daemon.tcp_address().expect("it serves TCP");
                     let udp = daemon.udp_address().expect("it takes datagrams");
                     ready
-                        .send((daemon.http_address(), tcp, udp))
+                        .send((daemon.http_address(), tcp, udp, daemon.control()))
                         .expect("the test waits");
                     let stop = async {
                         let _ = stopped.recv().await;
@@ -64,12 +65,13 @@ impl World {
                 });
             });
         });
-        let (http, tcp, udp) = addresses.recv().expect("the hub starts");
+        let (http, tcp, udp, control) = addresses.recv().expect("the hub starts");
         Self {
             folder,
             http,
             tcp,
             udp,
+            control,
             stop: Some(stop),
             thread: Some(thread),
         }
@@ -78,6 +80,13 @@ impl World {
     /// Returns the hub's address for a commander that speaks in datagrams.
     pub(crate) fn udp_url(&self) -> String {
         format!("udp://{}", self.udp)
+    }
+
+    /// Has the hub go on with a changed configuration, as SIGHUP does.
+    pub(crate) fn reload(&self, change: impl FnOnce(&mut Config)) -> Reloaded {
+        let mut config = config(self.folder.path());
+        change(&mut config);
+        future::block_on(self.control.reload(config))
     }
 
     /// Stops the hub as SIGTERM does, and waits until it has said goodbye.

@@ -39,7 +39,7 @@ class Hub:
         self._start()
 
     def _start(self) -> None:
-        daemon = program("MOORLINED_PROGRAM")
+        daemon = program("MOORLINE_HUB_PROGRAM")
         self._daemon = subprocess.Popen(
             [
                 daemon,

@@ -53,7 +53,7 @@ pub(crate) async fn serve_udp(
     };
     let door = Door {
         socket,
-        table: Table::new(shared.config.limits.connections),
+        table: Table::default(),
         shared,
         executor,
         cookies,
@@ -131,7 +131,8 @@ impl Door {
     /// Gives a stranger a place and a task of its own, and M1 to it.
     fn let_in(&mut self, m1: &[u8], caller: Caller) {
         let Caller { address, .. } = caller;
-        if self.table.is_full() {
+        let most = self.shared.config().limits.connections;
+        if self.table.has(most) {
             self.shared.budget.note(&caller, &"all places are taken");
             return;
         }

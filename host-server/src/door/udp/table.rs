@@ -19,10 +19,9 @@ pub(super) struct Caller {
 }
 
 /// All peers on datagrams.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Table {
     state: Arc<Mutex<State>>,
-    capacity: usize,
 }
 
 #[derive(Debug, Default)]
@@ -49,16 +48,9 @@ impl fmt::Display for Caller {
 }
 
 impl Table {
-    /// Returns a table with room for `capacity` peers.
-    pub(super) fn new(capacity: usize) -> Self {
-        Self {
-            state: Arc::default(),
-            capacity,
-        }
-    }
-
-    pub(super) fn is_full(&self) -> bool {
-        lock(&self.state).callers.len() >= self.capacity
+    /// Returns whether there are `most` peers, or more.
+    pub(super) fn has(&self, most: usize) -> bool {
+        lock(&self.state).callers.len() >= most
     }
 
     /// Enters a peer that `caller` has begun. Its bytes are counted by `meter`.
@@ -157,7 +149,7 @@ mod tests {
 
     #[test]
     fn a_datagram_reaches_the_peer_of_its_id_at_its_address_and_nobody_else() {
-        let table = Table::new(4);
+        let table = Table::default();
         let (mut first, mut second) = (enter(&table, caller(1, 7)), enter(&table, caller(2, 7)));
         first.answer_to(40);
         second.answer_to(50);
@@ -173,7 +165,7 @@ mod tests {
 
     #[test]
     fn an_id_that_is_taken_stays_with_who_has_it() {
-        let table = Table::new(4);
+        let table = Table::default();
         let (mut first, mut second) = (enter(&table, caller(1, 7)), enter(&table, caller(1, 8)));
         first.answer_to(40);
         second.answer_to(40);
@@ -184,12 +176,12 @@ mod tests {
 
     #[test]
     fn a_peer_that_is_gone_leaves_nothing_behind() {
-        let table = Table::new(1);
+        let table = Table::default();
         let mut entry = enter(&table, caller(1, 7));
         entry.answer_to(40);
-        assert!(table.is_full());
+        assert!(table.has(1));
         drop(entry);
-        assert!(!table.is_full());
+        assert!(!table.has(1));
         let state = super::lock(&table.state);
         assert!(state.callers.is_empty() && state.peers.is_empty());
     }

@@ -98,6 +98,26 @@ fn the_oldest_goes_when_there_are_too_many_of_all_or_of_one_holder() {
 }
 
 #[test]
+fn the_oldest_go_when_fewer_are_to_be_kept() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut tickets = open(folder.path(), 6);
+    for number in 0..5 {
+        assert!(tickets.keep(record(number, &format!("pump-{number}"), 60)));
+    }
+    let kept = |tickets: &Tickets| {
+        let good = (0..9).filter(|number| tickets.find(&[*number; 16]).is_some());
+        good.collect::<Vec<u8>>()
+    };
+    tickets.set_max(2);
+    assert_eq!(kept(&tickets), [3, 4]);
+    assert!(tickets.keep(record(5, "pump-5", 60)));
+    assert_eq!(kept(&tickets), [4, 5]);
+    drop(tickets);
+    // They do not come back with a restart.
+    assert_eq!(kept(&open(folder.path(), 6)), [4, 5]);
+}
+
+#[test]
 fn tickets_that_are_over_or_revoked_are_forgotten() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut tickets = open(folder.path(), 16);

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::{ConfigError, Limits, between, require};
+use super::error::{between, require};
+use super::{ConfigError, Limits, path_or_off};
 use crate::store::SecretSource;
 
 /// The name of the secret among a service manager's credentials.
@@ -20,11 +21,11 @@ pub struct KeySettings {
     pub issuer_seconds: u64,
     /// Seconds after which the key is replaced that tickets are sealed under; 0 for never.
     pub ticket_seconds: u64,
-    /// A file with 32 random bytes at least, under which secrets are sealed on the disk.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// A file with 32 random bytes at least, under which secrets are sealed on the disk; `"off"` for none.
+    #[serde(with = "path_or_off")]
     pub secret_file: Option<PathBuf>,
-    /// A file with a passphrase, in the place of `secret_file`.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// A file with a passphrase, in the place of `secret_file`; `"off"` for none.
+    #[serde(with = "path_or_off")]
     pub passphrase_file: Option<PathBuf>,
     /// Whether the daemon's memory is kept from the disk.
     pub lock_memory: LockMemory,
@@ -56,10 +57,10 @@ impl Default for KeySettings {
 }
 
 impl KeySettings {
-    /// Checks the values; no token may outlive the time for which its key signs.
-    pub(crate) fn check(&self, limits: &Limits) -> Result<(), ConfigError> {
+    /// Returns what is out of range; no token may outlive the time for which its key signs.
+    pub(super) fn mistakes(&self, limits: &Limits) -> Vec<ConfigError> {
         let year = 366 * 86_400;
-        for (key, value, least) in [
+        let spans = [
             ("keys.identity_seconds", self.identity_seconds, 3_600),
             (
                 "keys.issuer_seconds",
@@ -67,16 +68,17 @@ impl KeySettings {
                 limits.agent_token_seconds,
             ),
             ("keys.ticket_seconds", self.ticket_seconds, 3_600),
-        ] {
-            if value != 0 {
-                between(key, value, least, year)?;
-            }
-        }
-        require(
+        ];
+        let spans = spans
+            .into_iter()
+            .filter(|(_, value, _)| *value != 0)
+            .filter_map(|(key, value, least)| between(key, value, least, year).err());
+        let both = require(
             "keys.passphrase_file",
             self.secret_file.is_none() || self.passphrase_file.is_none(),
             "there is a `secret_file`; one of the two seals the keys",
-        )
+        );
+        spans.chain(both.err()).collect()
     }
 
     /// Returns where the secret is that seals keys on the disk: what is said here, or else what a service manager gives.
@@ -91,6 +93,48 @@ impl KeySettings {
         match self.secret_file.clone().or(given) {
             Some(path) => SecretSource::File(path),
             None => SecretSource::None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wrong(settings: &KeySettings) -> Vec<String> {
+        let mistakes = settings.mistakes(&Limits::default()).into_iter();
+        mistakes.map(|mistake| mistake.to_string()).collect()
+    }
+
+    #[test]
+    fn spans_are_in_range_or_zero_and_no_token_outlives_its_keys_time() {
+        let fine = KeySettings::default();
+        assert_eq!(wrong(&fine), [""; 0]);
+        let never = KeySettings {
+            identity_seconds: 0,
+            issuer_seconds: 0,
+            ticket_seconds: 0,
+            ..fine.clone()
+        };
+        assert_eq!(wrong(&never), [""; 0]);
+        let short = KeySettings {
+            identity_seconds: 3_599,
+            issuer_seconds: 86_399,
+            ticket_seconds: 1,
+            secret_file: Some("a".into()),
+            passphrase_file: Some("b".into()),
+            ..fine
+        };
+        let keys = [
+            "identity_seconds",
+            "issuer_seconds",
+            "ticket_seconds",
+            "passphrase_file",
+        ];
+        let mistakes = wrong(&short);
+        assert_eq!(mistakes.len(), keys.len());
+        for (mistake, key) in mistakes.iter().zip(keys) {
+            assert!(mistake.starts_with(&format!("keys.{key}: ")), "{mistake}");
         }
     }
 }
