@@ -1,5 +1,7 @@
 //! What an issuer has revoked, for machines that cannot ask it (PROTOCOL.md §7.4).
 
+use core::cmp::Ordering;
+
 use heapless::Vec;
 
 use crate::crypto::{Hash, SIGNATURE_LEN, Signature, SigningKey};
@@ -179,6 +181,19 @@ impl RevokeList {
         Ok(list)
     }
 
+    /// Returns the place of its key among `anchors`, and that key's issuer.
+    fn anchor<'a>(&self, anchors: &'a TrustAnchors) -> Option<(usize, &'a str)> {
+        let mut places = anchors.iter().enumerate();
+        let (place, anchor) = places.find(|(_, anchor)| anchor.key().hash() == self.issuer)?;
+        Some((place, anchor.issuer()))
+    }
+
+    /// Compares the keys of this list and `other` by their age; nothing when they are not of one issuer.
+    fn precedence(&self, other: &Self, anchors: &TrustAnchors) -> Option<Ordering> {
+        let ((place, issuer), (others, other)) = (self.anchor(anchors)?, other.anchor(anchors)?);
+        (issuer == other).then(|| place.cmp(&others))
+    }
+
     /// Returns whether it names the holder of a session.
     #[must_use]
     pub fn names(&self, holder: &Holder) -> bool {
@@ -197,24 +212,26 @@ impl<const N: usize> Revocations<N> {
         Self(Vec::new())
     }
 
-    /// Takes a list in, which replaces an older one of the same issuer's key.
+    /// Takes a list in, which replaces an older one of the same issuer: under the same key, or under one that stands before
+    /// it in `anchors`. Lists of keys that are not there any more go.
     ///
     /// # Errors
     ///
-    /// As [`RevokeList::check`]; [`Reason::RevocationOld`] when its counter is not above that of the list that is
-    /// here; [`Reason::NoRoom`].
+    /// As [`RevokeList::check`]; [`Reason::RevocationOld`] when there is one under a newer key, or under the same one and its
+    /// counter is not above that one's; [`Reason::NoRoom`].
     pub fn take(&mut self, bytes: &[u8], anchors: &TrustAnchors) -> Result<&RevokeList, Reason> {
-        let of = |list: &RevokeList| self.0.iter().position(|own| own.issuer == list.issuer);
         let is_old = |list: &RevokeList| {
-            let own = of(list).and_then(|place| self.0.get(place));
-            own.is_some_and(|own| list.counter <= own.counter)
+            self.0
+                .iter()
+                .any(|own| match list.precedence(own, anchors) {
+                    Some(Ordering::Less) => true,
+                    Some(Ordering::Equal) => list.counter <= own.counter,
+                    Some(Ordering::Greater) | None => false,
+                })
         };
         let list = RevokeList::check_newer(bytes, anchors, is_old)?;
-        if let Some(place) = of(&list) {
-            let own = self.0.get_mut(place).ok_or(Reason::NoRoom)?;
-            *own = list;
-            return Ok(own);
-        }
+        self.0
+            .retain(|own| own.anchor(anchors).is_some() && list.precedence(own, anchors).is_none());
         self.0.push(list).map_err(|_| Reason::NoRoom)?;
         self.0.last().ok_or(Reason::NoRoom)
     }

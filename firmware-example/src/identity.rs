@@ -10,7 +10,7 @@ use moorline_core::token::{
     AgentId, Claims, MAX_UNPACKED_LEN, Permissions, TokenReason, TrustAnchors, UnpackedToken,
     UnverifiedClaims,
 };
-use moorline_core::trust::{TrustMemory, TrustStore};
+use moorline_core::trust::{IssuerKeys, TrustMemory, TrustStore};
 use moorline_core::wire::{Form, Limits, M1_LEN, M2_LEN, M3_MIN_LEN, M4_LEN, SuiteList};
 
 use crate::board::{Entropy, EntropyError};
@@ -95,32 +95,44 @@ impl Identity {
         self.followed.take_from(followed);
     }
 
-    /// Returns the issuers that count.
+    /// Returns the issuers that the device was provisioned with.
     pub fn anchors(&self) -> &TrustAnchors {
         &self.provision.site().anchors
     }
 
-    /// Returns what a token that follows must say.
-    pub fn own(&self) -> Own<'_> {
+    /// Returns the audience that tokens of the site name: the hub's name.
+    pub fn audience(&self) -> &str {
+        self.provision.site().audience
+    }
+
+    /// Returns the keys of the issuer that bears the hub's name, as the device was provisioned with them.
+    pub fn issuer_keys(&self) -> Option<IssuerKeys> {
+        let root_counter = self.provision.trust().root_counter();
+        IssuerKeys::of(self.audience(), self.anchors(), root_counter)
+    }
+
+    /// Returns what a token that follows must say; `anchors` are the issuers that count.
+    pub fn own<'i>(&'i self, anchors: &'i TrustAnchors) -> Own<'i> {
         Own {
             claims: &self.claims,
-            anchors: self.anchors(),
-            audience: self.provision.site().audience,
+            anchors,
+            audience: self.audience(),
         }
     }
 
     /// Returns the device's side of a channel that takes payloads of `max_payload_len` bytes. It shows `token`, and proves
-    /// `key`, which that names.
+    /// `key`, which that names; `anchors` are the issuers that count.
     pub fn responder<'i>(
         &'i self,
         key: &'i SigningKey,
         token: UnpackedToken<'i>,
+        anchors: &'i TrustAnchors,
         max_payload_len: u16,
     ) -> Responder<'i> {
         let site = self.provision.site();
         Responder {
             keys: core::slice::from_ref(key),
-            anchors: &site.anchors,
+            anchors,
             audience: site.audience,
             suites: SuiteList::CHACHA_FIRST,
             limits: Limits {
@@ -136,14 +148,18 @@ impl Identity {
         }
     }
 
-    /// Returns the device, with `key`, as commanders see it that leave commands for it while it is away. Their tokens say
-    /// what they may do.
-    pub fn offline_agent<'i>(&'i self, key: &'i SigningKey) -> OfflineAgent<'i> {
+    /// Returns the device, with `key`, as commanders see it that leave commands for it while it is away. Their tokens, of the
+    /// issuers among `anchors`, say what they may do.
+    pub fn offline_agent<'i>(
+        &'i self,
+        key: &'i SigningKey,
+        anchors: &'i TrustAnchors,
+    ) -> OfflineAgent<'i> {
         let site = self.provision.site();
         OfflineAgent {
             id: self.id,
             key,
-            anchors: &site.anchors,
+            anchors,
             audience: site.audience,
             group: site.group,
             allows: Permissions::from_pattern("agent.command.*").unwrap_or(Permissions::NONE),

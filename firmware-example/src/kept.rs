@@ -13,6 +13,7 @@
 //! | 18, 19 | the key that took the place of the provisioned one, and its first token; wiped | when a key is proved |
 //! | 20, 21 | the next key, and its token; wiped | four times while a key follows another |
 //! | 22, 23 | which keys are the hub's, once they have changed | when the hub proves another key |
+//! | 24, 25 | which keys are the issuer's, once they have changed | when the hub shows that another follows: once a day |
 //!
 //! Every value begins with a name of the provisioning image: a device that is provisioned anew begins anew. What is damaged
 //! counts as not there, and the log says so: the ticket, the token and the settings have others behind them, the hub says the
@@ -31,8 +32,10 @@ use moorline_core::offline::{
 use moorline_core::revocation::MAX_REVOKE_LIST_LEN;
 use moorline_core::storage::{Record, Region, ReservedCounter, StorageError};
 use moorline_core::time::UnixMillis;
-use moorline_core::token::{MAX_KID_LEN, MAX_UNPACKED_LEN};
-use moorline_core::trust::{TRUST_STORE_LEN, TrustKeeper, TrustMemory, TrustStore};
+use moorline_core::token::{MAX_KID_LEN, MAX_UNPACKED_LEN, TrustAnchor, TrustAnchors};
+use moorline_core::trust::{
+    ISSUER_KEYS_LEN, IssuerKeys, TRUST_STORE_LEN, TrustKeeper, TrustMemory, TrustStore,
+};
 use zeroize::Zeroizing;
 
 use crate::board::{Flash, SECTOR_LEN};
@@ -75,6 +78,7 @@ pub struct Kept {
     key: Record<Flash, { NAME_LEN + OWN_KEY_LEN }>,
     next: Record<Flash, { NAME_LEN + NEXT_KEY_LEN }>,
     trust: Record<Flash, { NAME_LEN + TRUST_STORE_LEN }>,
+    issuers: Record<Flash, { NAME_LEN + ISSUER_KEYS_LEN }>,
     /// The name of the prekeys: of the image, and of the key that signed them.
     key_name: [u8; NAME_LEN],
     /// The time floor as it was written last.
@@ -127,6 +131,7 @@ impl Kept {
             key: Record::wiping(&flash, sectors(18), 10)?,
             next: Record::wiping(&flash, sectors(20), 11)?,
             trust: Record::new(&flash, sectors(22), 12)?,
+            issuers: Record::new(&flash, sectors(24), 13)?,
             key_name: [0; NAME_LEN],
             flash,
             floor_ms: 0,
@@ -238,6 +243,29 @@ impl Kept {
         )
     }
 
+    /// Reads which keys are the issuer's.
+    #[inline(never)]
+    pub fn issuers(&mut self) -> Option<IssuerKeys> {
+        let mut bytes = [0; ISSUER_KEYS_LEN];
+        read(&mut self.issuers, &mut self.flash, self.name, &mut bytes)
+            .filter(|kept| kept.len() == ISSUER_KEYS_LEN)?;
+        IssuerKeys::from_bytes(&bytes).ok()
+    }
+
+    /// Keeps which keys are the issuer's.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError`]; those of before are kept then, or these, when the flash failed late.
+    #[inline(never)]
+    pub fn keep_issuers(&mut self, keys: &IssuerKeys) -> Result<(), StorageError> {
+        let bytes = keys.to_bytes();
+        said(
+            "the issuer's keys",
+            write(&mut self.issuers, &mut self.flash, self.name, &bytes),
+        )
+    }
+
     /// Reads the newest token, unpacked, into `buffer`.
     pub fn token<'b>(&mut self, buffer: &'b mut [u8; MAX_UNPACKED_LEN]) -> Option<&'b [u8]> {
         read(&mut self.token, &mut self.flash, self.name, buffer)
@@ -324,14 +352,16 @@ impl Kept {
         }
     }
 
-    /// Keeps `list`, in the place of an older one under the same key.
+    /// Keeps `list`, which was taken in, in the place of one of the same issuer or of a key that is not among `anchors`.
     #[inline(never)]
-    pub fn keep_revoked(&mut self, list: &[u8]) {
+    pub fn keep_revoked(&mut self, list: &[u8], anchors: &TrustAnchors) {
+        let issuer = issuer_of(list, anchors);
         let mut place = None;
         for (index, record) in self.revoked.iter_mut().enumerate() {
             let mut buffer = [0; MAX_REVOKE_LIST_LEN];
-            match read(record, &mut self.flash, self.name, &mut buffer) {
-                Some(kept) if key_of(kept) == key_of(list) => {
+            let kept = read(record, &mut self.flash, self.name, &mut buffer);
+            match kept.and_then(|kept| issuer_of(kept, anchors)) {
+                kept @ Some(_) if kept == issuer => {
                     place = Some(index);
                     break;
                 }
@@ -520,9 +550,12 @@ fn said<T>(what: &str, kept: Result<T, StorageError>) -> Result<T, StorageError>
     kept.inspect_err(|error| defmt::warn!("{=str} not kept: {}", what, error))
 }
 
-/// Returns the name of the key under which `list` was signed, as it stands in the list.
-fn key_of(list: &[u8]) -> Option<&[u8]> {
-    list.get(4..4 + MAX_KID_LEN)
+/// Returns the issuer of a list of what is revoked, if its key is among `anchors`.
+fn issuer_of<'a>(list: &[u8], anchors: &'a TrustAnchors) -> Option<&'a str> {
+    let kid = list.get(4..4 + MAX_KID_LEN)?;
+    let end = kid.iter().position(|byte| *byte == 0).unwrap_or(kid.len());
+    let kid = core::str::from_utf8(kid.get(..end)?).ok()?;
+    anchors.find(kid).map(TrustAnchor::issuer)
 }
 
 /// Returns the region of two sectors from the sector `first` on.

@@ -47,6 +47,7 @@ pub mod commands;
 #[cfg(feature = "mps2-an386")]
 pub mod exchange;
 pub mod identity;
+pub mod issuers;
 #[cfg(feature = "mps2-an386")]
 pub mod kept;
 #[cfg(feature = "mps2-an386")]

@@ -350,13 +350,17 @@ impl Memory {
         rotation: &mut Rotation,
         kept: Option<&mut Kept>,
     ) {
-        let renewal = &mut self.work.renewal;
+        let Work {
+            renewal, issuers, ..
+        } = &mut self.work;
         renewal.rest_on(identity.token().as_bytes());
         let Some(kept) = kept else {
+            issuers.begin(identity, None);
             return;
         };
+        issuers.begin(identity, kept.issuers());
         if let Some((key, token)) = kept.key()
-            && renewal.restore(&token, &identity.own(), key.public_key())
+            && renewal.restore(&token, &identity.own(issuers.anchors()), key.public_key())
         {
             identity.adopt(key);
         }
@@ -383,13 +387,20 @@ impl Memory {
         self.work
             .exchange
             .begin(identity.floor(kept.floor()), number);
+        let Work {
+            exchange,
+            renewal,
+            issuers,
+            ..
+        } = &mut self.work;
+        let anchors = issuers.anchors();
         kept.revoked(|list| {
-            self.work.exchange.revoke(list, identity.anchors());
+            exchange.revoke(list, anchors);
         });
         let mut buffer = [0; MAX_UNPACKED_LEN];
         if let Some(token) = kept.token(&mut buffer) {
             let key = identity.key().public_key();
-            self.work.renewal.restore(token, &identity.own(), key);
+            renewal.restore(token, &identity.own(anchors), key);
         }
         if let Some(kept) = kept.offline() {
             self.work.offline.restore(kept);

@@ -16,11 +16,13 @@ use moorline_core::handshake::Ticket;
 use moorline_core::message::{Envelope, FromHub, ToHub};
 use moorline_core::reason::Error;
 use moorline_core::time::{Instant, Now};
+use moorline_core::token::TokenReason;
 
 use crate::board::{Entropy, restart};
 use crate::commands::{Devices, Session};
 use crate::exchange::{Answer, Exchange, SETTINGS, Surroundings};
 use crate::identity::Identity;
+use crate::issuers::Issuers;
 use crate::offline::{Offline, Place};
 use crate::renewal::Renewal;
 use crate::rotation::Proved;
@@ -37,6 +39,8 @@ pub struct Work {
     pub offline: Offline,
     /// The key that took the place of the one with which the link was opened.
     pub key: Option<SigningKey>,
+    /// Whose tokens count.
+    pub issuers: Issuers,
 }
 
 impl Work {
@@ -48,6 +52,7 @@ impl Work {
             ticket: None,
             offline: Offline::new(),
             key: None,
+            issuers: Issuers::new(),
         }
     }
 
@@ -140,6 +145,7 @@ impl<'a> Serving<'a> {
     ) -> Self {
         work.exchange.channels().clear();
         work.offline.begin();
+        work.issuers.open();
         devices.rotation.begin();
         Self {
             identity,
@@ -185,11 +191,19 @@ impl<'a> Serving<'a> {
             Ok(FromHub::Token { token }) => self.take_token(token),
             Ok(FromHub::TokenRefused) => defmt::warn!("the hub gives no newer token"),
             Ok(FromHub::Revoked { list }) => {
-                let anchors = self.identity.anchors();
-                let is_newer = self.work.exchange.revoke(list, anchors);
+                let Work {
+                    exchange, issuers, ..
+                } = &mut *self.work;
+                let anchors = issuers.anchors();
+                let is_newer = exchange.revoke(list, anchors);
                 if let (true, Some(kept)) = (is_newer, &mut self.devices.kept) {
-                    kept.keep_revoked(list);
+                    kept.keep_revoked(list, anchors);
                 }
+            }
+            Ok(FromHub::Issuers { statements, more }) => {
+                let kept = self.devices.kept.as_deref_mut();
+                let issuers = &mut self.work.issuers;
+                issuers.take(statements, more, self.identity, kept);
             }
             _ => self.work.offline.take(message),
         }
@@ -198,9 +212,25 @@ impl<'a> Serving<'a> {
     /// Takes in a token: for the device's own key or for the next one, as was asked.
     #[inline(never)]
     fn take_token(&mut self, token: &[u8]) {
-        let own = self.identity.own();
-        let claims = match own.verify(token, &self.now()) {
+        let now = self.now();
+        let Work {
+            issuers,
+            renewal,
+            key,
+            ..
+        } = &mut *self.work;
+        let own = self.identity.own(issuers.anchors());
+        let key = key.as_ref().unwrap_or(self.identity.key());
+        let claims = match own.verify(token, &now) {
             Ok(claims) => claims,
+            // The device was away for long. The hub judges its own token, and says afterwards which key it is of; nothing is
+            // learnt from it, and it is not kept.
+            Err(TokenReason::KidUnknown)
+                if self.is_newcomer && renewal.restore(token, &own, key.public_key()) =>
+            {
+                self.due = Some(Shown::Token);
+                return;
+            }
             Err(reason) => {
                 defmt::warn!("no token: {}", reason);
                 return;
@@ -208,14 +238,13 @@ impl<'a> Serving<'a> {
         };
         let Devices { kept, rotation, .. } = &mut *self.devices;
         let kept = kept.as_deref_mut();
-        let key = self.work.key.as_ref().unwrap_or(self.identity.key());
         let is_own = own.names(&claims, key.public_key());
         let is_taken = if is_own && self.is_newcomer {
             // The hub has refused the one that is here, and gives this one by its own clock.
-            self.work.renewal.begin(token, &claims);
+            renewal.begin(token, &claims);
             true
         } else {
-            is_own && self.work.renewal.take(token, &claims)
+            is_own && renewal.take(token, &claims)
         };
         self.due = if is_taken {
             if let Some(kept) = kept {
@@ -344,6 +373,11 @@ impl<'a> Serving<'a> {
     /// Asks for a token when one is due: for the next key first, which makes one for the key of now needless.
     #[inline(never)]
     fn ask(&mut self, entropy: &mut Entropy) -> Option<Ready> {
+        if let Some(after) = self.work.issuers.ask() {
+            let ask = ToHub::FetchIssuers { after };
+            let len = ask.encode(&mut self.asked).ok()?.len();
+            return Some(Ready::Asked(len));
+        }
         let now = self.now();
         let Devices { kept, rotation, .. } = &mut *self.devices;
         let key = rotation.ask(now.instant.0, kept.as_deref_mut(), entropy);
@@ -364,12 +398,16 @@ impl<'a> Serving<'a> {
             exchange,
             renewal,
             key,
+            issuers,
             ..
         } = &mut *self.work;
         let key = key.as_ref().unwrap_or(self.identity.key());
-        let responder = self
-            .identity
-            .responder(key, renewal.token()?, SETTINGS.max_payload_len);
+        let responder = self.identity.responder(
+            key,
+            renewal.token()?,
+            issuers.anchors(),
+            SETTINGS.max_payload_len,
+        );
         let mut surroundings = Surroundings {
             responder: &responder,
             answering: &ANSWERING,
@@ -393,12 +431,16 @@ impl<'a> Serving<'a> {
             exchange,
             renewal,
             key,
+            issuers,
             ..
         } = &mut *self.work;
         let key = key.as_ref().unwrap_or(self.identity.key());
-        let responder = self
-            .identity
-            .responder(key, renewal.token()?, SETTINGS.max_payload_len);
+        let responder = self.identity.responder(
+            key,
+            renewal.token()?,
+            issuers.anchors(),
+            SETTINGS.max_payload_len,
+        );
         let mut surroundings = Surroundings {
             responder: &responder,
             answering: &ANSWERING,
@@ -425,6 +467,7 @@ impl<'a> Serving<'a> {
             exchange,
             offline,
             key,
+            issuers,
             ..
         } = &mut *self.work;
         let key = key.as_ref().unwrap_or(self.identity.key());
@@ -433,7 +476,7 @@ impl<'a> Serving<'a> {
             kept.keep_floor(floor);
         }
         let mut place = Place {
-            agent: &self.identity.offline_agent(key),
+            agent: &self.identity.offline_agent(key, issuers.anchors()),
             now,
             floor,
             entropy,

@@ -136,3 +136,79 @@ fn a_device_that_cannot_keep_whom_it_follows_stays_where_it_is() -> Result<(), E
     device.stop()?;
     Ok(())
 }
+
+impl Bench {
+    /// Has the hub that runs sign tokens with the issuer's next key, so many times.
+    fn rotate_issuer(&self, times: usize) -> Result<(), Error> {
+        for _ in 0..times {
+            self.site.json("alice", &["keys", "rotate", "issuer"])?;
+        }
+        Ok(())
+    }
+
+    /// Has a commander who is new here, and knows the issuer's keys of now, speak with the device.
+    fn ping_as_newcomer(&self, name: &str) -> Result<(), Error> {
+        self.site.enrol_commander(name, "boiler-1")?;
+        let words = ["send", "boiler-1", "ping"];
+        self.site.json(name, &words).map(|_| ())
+    }
+}
+
+#[test]
+fn a_device_follows_the_issuer_while_its_link_stands_and_through_resets() -> Result<(), Error> {
+    let bench = Bench::new()?;
+    let mut device = bench.device().spawn()?;
+    // It was provisioned with the one that signs and the next one.
+    device.wait_for("link open session")?;
+    bench.ping()?;
+    bench.rotate_issuer(1)?;
+    device.wait_for("the issuer's keys are now 3")?;
+    bench.rotate_issuer(1)?;
+    device.wait_for("the issuer's keys are now 3")?;
+    bench.ping_as_newcomer("bob")?;
+    // Whoever was here before follows too.
+    bench.ping()?;
+    assert!(!device.has_said("link lost"));
+    device.stop()?;
+    let mut device = bench.device().spawn()?;
+    device.wait_for("link open session")?;
+    bench.ping_as_newcomer("carol")?;
+    assert!(!device.has_said("the issuer's keys are now"));
+    device.stop()?;
+    Ok(())
+}
+
+#[test]
+fn a_device_that_was_away_for_many_keys_of_the_issuer_follows_when_it_is_back() -> Result<(), Error>
+{
+    let bench = Bench::new()?;
+    // The hub refuses tokens of a key that long ago: the device comes back by its own.
+    bench.rotate_issuer(7)?;
+    let mut device = bench.device().spawn()?;
+    device.wait_for("the token is refused, the key alone is tried")?;
+    device.wait_for("the issuer's keys are now 3")?;
+    device.wait_for("the issuer's keys are now 3")?;
+    bench.ping_as_newcomer("bob")?;
+    device.stop()?;
+    Ok(())
+}
+
+#[test]
+fn the_roots_word_about_the_issuer_brings_a_device_to_the_only_key_that_is_left()
+-> Result<(), Error> {
+    let bench = Bench::new()?;
+    let mut device = bench.device().spawn()?;
+    device.wait_for("link open session")?;
+    let root = bench.site.data_dir().join("root.key");
+    let root = root.to_str().expect("a path");
+    let words = ["keys", "rotate", "issuer", "--root", root];
+    bench.site.json("alice", &words)?;
+    device.wait_for("link lost")?;
+    device.wait_for("the token is refused, the key alone is tried")?;
+    device.wait_for("the issuer's keys are now 2")?;
+    bench.ping_as_newcomer("bob")?;
+    // Her token went with the key; she comes back by her own.
+    bench.ping()?;
+    device.stop()?;
+    Ok(())
+}

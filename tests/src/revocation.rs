@@ -32,6 +32,10 @@ pub(crate) static CASES: &[Case] = &[
         "a list of another key, or under another label, is nobody's",
         others,
     ),
+    case(
+        "a list of an issuer's newer key takes the place of the others', and none of an older key its",
+        newer_keys,
+    ),
     case("a list has up to 16 entries", lengths),
 ];
 
@@ -171,7 +175,59 @@ fn others() -> Result<(), Failure> {
     let mut out = [0; MAX_REVOKE_LIST_LEN];
     let theirs = RevokeList::emit(1, KID, &[], &other, &[1; 32], &mut out);
     let theirs = theirs.map(|list| &*list).unwrap_or_default();
-    ensure!(revocations.take(theirs, &anchors).err() == Some(Reason::NoRoom));
+    let mut both = world.anchors.clone();
+    let anchor = TrustAnchor::new("https://other.example", "theirs", *other.public_key());
+    ensure!(anchor.is_ok_and(|anchor| both.insert(anchor).is_ok()));
+    let mut out = [0; MAX_REVOKE_LIST_LEN];
+    let under_their_name = RevokeList::emit(1, "theirs", &[], &other, &[1; 32], &mut out);
+    let under_their_name = under_their_name.map(|list| &*list).unwrap_or_default();
+    let refused = revocations.take(under_their_name, &both).err();
+    ensure!(refused == Some(Reason::NoRoom));
+    // The list of a key that does not count any more makes room.
+    ensure!(revocations.take(theirs, &anchors).is_ok());
+    Ok(())
+}
+
+fn newer_keys() -> Result<(), Failure> {
+    let world = World::new()?;
+    let alice = alice(&world)?;
+    let names = ["first", "second", "third"];
+    let mut anchors = TrustAnchors::new();
+    for name in names {
+        let key = *signing_key(name)?.public_key();
+        let anchor = TrustAnchor::new(ISSUER, name, key);
+        ensure!(anchor.is_ok_and(|anchor| anchors.insert(anchor).is_ok()));
+    }
+    let by = |name: &str, counter, entry| {
+        let mut out = [0; MAX_REVOKE_LIST_LEN];
+        let key = signing_key(name)?;
+        let list = RevokeList::emit(counter, name, &[entry], &key, &[1; 32], &mut out);
+        ensure!(list.is_ok());
+        let list = list.map(|list| &*list).unwrap_or_default();
+        Ok::<List, Failure>(Vec::from_slice(list).unwrap_or_default())
+    };
+    let (of_her, of_nobody) = (
+        Revoked::subject(ISSUER, "alice", 2),
+        Revoked::Token([9; 16]),
+    );
+    let mut revocations = Revocations::<1>::new();
+    ensure!(
+        revocations
+            .take(&by("second", 7, of_her)?, &anchors)
+            .is_ok()
+    );
+    // Its counter says nothing: a thief of the key before could raise it at will.
+    let older = revocations.take(&by("first", u32::MAX, of_nobody)?, &anchors);
+    ensure!(older.err() == Some(Reason::RevocationOld));
+    ensure!(revocations.names(&alice));
+    ensure!(
+        revocations
+            .take(&by("third", 1, of_nobody)?, &anchors)
+            .is_ok()
+    );
+    ensure!(!revocations.names(&alice));
+    let before = revocations.take(&by("second", 8, of_her)?, &anchors);
+    ensure!(before.err() == Some(Reason::RevocationOld));
     Ok(())
 }
 

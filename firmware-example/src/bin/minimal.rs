@@ -100,6 +100,7 @@ fn serve(
     let responder = identity.responder(
         identity.key(),
         identity.token(),
+        identity.anchors(),
         ANSWERING.settings.max_payload_len,
     );
     memory.channels.clear();
