@@ -83,6 +83,8 @@ pub(super) async fn reload_for_ever(
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use futures_lite::future;
     use rustix::process::{Signal, getpid, kill_process};
 
@@ -105,6 +107,14 @@ mod tests {
             // The last one to reload was heard by a daemon that ends.
             assert!(reloads.recv().await.is_err());
         };
-        future::block_on(future::zip(attendant.attend(stop, reload), sender));
+        let heard = async {
+            future::zip(attendant.attend(stop, reload), sender).await;
+            true
+        };
+        let late = async {
+            smol::Timer::after(Duration::from_secs(20)).await;
+            false
+        };
+        assert!(future::block_on(future::or(heard, late)));
     }
 }
