@@ -117,6 +117,19 @@ impl Renewal {
         is_due
     }
 
+    /// Has the next token asked for at once when the key that signed this one is not among `anchors`: commanders who came later
+    /// do not know it either.
+    #[inline(never)]
+    pub fn note_issuers(&mut self, anchors: &TrustAnchors) {
+        let claims = self.token().map(|token| UnverifiedClaims::decode(&token));
+        if let Some(Ok(claims)) = claims
+            && anchors.find(&claims.claims_unverified().kid).is_none()
+        {
+            self.expires_at = self.issued_at;
+            self.pause_until = 0;
+        }
+    }
+
     /// Takes in `bytes`, of which `claims` are the claims, if it is newer than the token that there is; returns whether it
     /// is.
     pub fn take(&mut self, bytes: &[u8], claims: &Claims) -> bool {

@@ -202,8 +202,13 @@ impl<'a> Serving<'a> {
             }
             Ok(FromHub::Issuers { statements, more }) => {
                 let kept = self.devices.kept.as_deref_mut();
-                let issuers = &mut self.work.issuers;
+                let Work {
+                    issuers, renewal, ..
+                } = &mut *self.work;
                 issuers.take(statements, more, self.identity, kept);
+                if !self.is_newcomer {
+                    renewal.note_issuers(issuers.anchors());
+                }
             }
             _ => self.work.offline.take(message),
         }

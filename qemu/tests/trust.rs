@@ -165,6 +165,8 @@ fn a_device_follows_the_issuer_while_its_link_stands_and_through_resets() -> Res
     device.wait_for("the issuer's keys are now 3")?;
     bench.rotate_issuer(1)?;
     device.wait_for("the issuer's keys are now 3")?;
+    // Its own token is of a key that newcomers do not know.
+    device.wait_for("token renewed")?;
     bench.ping_as_newcomer("bob")?;
     // Whoever was here before follows too.
     bench.ping()?;

@@ -4,10 +4,12 @@ use std::cell::OnceCell;
 
 use futures_lite::future;
 use moorline_core::crypto::SigningKey;
-use moorline_core::token::{AgentId, MAX_UNPACKED_LEN, UnpackedToken};
+use moorline_core::token::{
+    AgentId, MAX_UNPACKED_LEN, TrustAnchors, UnpackedToken, UnverifiedClaims,
+};
 
 use super::Failure;
-use super::renew::renew_in_time;
+use super::renew::{renew, renew_in_time};
 use crate::admin::Credential;
 use crate::client::{Client, ClientError, Commander, Newcomer, Profile, ProfileError};
 use crate::clock;
@@ -19,11 +21,16 @@ pub(super) fn with_client(
 ) -> Result<(), Failure> {
     let staged = profile.staged();
     staged.recover()?;
-    match with_credential(profile, &mut work) {
+    match with_credential(profile, profile.credential()?, true, &mut work) {
         // The hub took up the next key, and this machine did not hear of it.
         Err(Failure::Client(ClientError::CredentialRefused)) if staged.is_ready() => {
             staged.promote()?;
-            with_credential(profile, &mut work)
+            with_credential(profile, profile.credential()?, true, &mut work)
+        }
+        // Its issuer's key may be over before the token is; who is shut out is refused again.
+        Err(Failure::Client(ClientError::CredentialRefused)) => {
+            let credential = come_back(profile, &profile.key()?, &profile.credential()?)?;
+            with_credential(profile, credential, true, &mut work)
         }
         done => done,
     }
@@ -31,10 +38,11 @@ pub(super) fn with_client(
 
 fn with_credential(
     profile: &Profile,
+    mut credential: Credential,
+    may_renew: bool,
     work: &mut impl AsyncFnMut(&mut Client<'_>, &Credential) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     let key = profile.key()?;
-    let mut credential = profile.credential()?;
     if clock::now().unix.secs() >= credential.expires_at {
         credential = come_back(profile, &key, &credential)?;
     }
@@ -53,7 +61,7 @@ fn with_credential(
         audience: &credential.hub,
     };
     let url = profile.hub(&credential);
-    future::block_on(async {
+    let is_served = future::block_on(async {
         let mut client = match profile.take_ticket(None) {
             Some(ticket) => Client::resume(url, commander, ticket).await?,
             None => Client::connect(url, commander).await?,
@@ -66,6 +74,12 @@ fn with_credential(
             let anchors = || issuers.anchors(&credential.hub, &enrolled);
             client.trust_issuers(followed.get_or_init(anchors));
         }
+        // Agents that have followed the issuer do not know the key of this token any more.
+        if !is_of_any(&commander.token, followed.get().unwrap_or(&anchors)) {
+            renew(&mut client, &credential, profile).await?;
+            client.close().await;
+            return Ok(false);
+        }
         let done = work(&mut client, &credential).await;
         let renewed = match &done {
             Ok(()) | Err(Failure::Agent(_)) => {
@@ -74,8 +88,21 @@ fn with_credential(
             Err(_) => Ok(()),
         };
         client.close().await;
-        done.and(renewed)
-    })
+        done.and(renewed).map(|()| true)
+    })?;
+    if is_served {
+        return Ok(());
+    }
+    if !may_renew {
+        return Err(ClientError::RenewalRefused.into());
+    }
+    with_credential(profile, profile.credential()?, false, work)
+}
+
+/// Returns whether `token` names a key among `anchors`.
+fn is_of_any(token: &UnpackedToken<'_>, anchors: &TrustAnchors) -> bool {
+    let claims = UnverifiedClaims::decode(token);
+    claims.is_ok_and(|claims| anchors.find(&claims.claims_unverified().kid).is_some())
 }
 
 /// Gets a token by the key alone, for one that is over, and stores it.
