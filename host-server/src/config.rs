@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::audit::AuditConfig;
+
 /// Most bytes of a payload that a hub can be set to take: more would not fit a transport's message.
 const MAX_PAYLOAD_LEN: u16 = 16 * 1024;
 
@@ -31,6 +33,8 @@ pub struct Config {
     pub limits: Limits,
     /// What is kept for who is away.
     pub offline: OfflineLimits,
+    /// What is kept in the audit log.
+    pub audit: AuditConfig,
 }
 
 /// An address, or the word `off`: TOML has no way to say that a value is absent.
@@ -165,6 +169,7 @@ impl Default for Config {
             listen_udp: None,
             limits: Limits::default(),
             offline: OfflineLimits::default(),
+            audit: AuditConfig::default(),
         }
     }
 }
@@ -298,11 +303,12 @@ impl Config {
             3_600,
         )?;
         self.offline.check()?;
+        self.audit.check()?;
         Ok(self)
     }
 }
 
-fn between<T: PartialOrd + std::fmt::Display>(
+pub(crate) fn between<T: PartialOrd + std::fmt::Display>(
     key: &'static str,
     value: T,
     least: T,
@@ -316,7 +322,7 @@ fn between<T: PartialOrd + std::fmt::Display>(
     )
 }
 
-fn require(key: &'static str, holds: bool, reason: &str) -> Result<(), ConfigError> {
+pub(crate) fn require(key: &'static str, holds: bool, reason: &str) -> Result<(), ConfigError> {
     if holds {
         Ok(())
     } else {
@@ -421,6 +427,8 @@ mod tests {
                 "offline.bytes_per_agent",
             ),
             ("[offline]\nreply_seconds = 60", "offline.reply_seconds"),
+            ("[audit]\nfiles = 1", "audit.files"),
+            ("[audit]\nhead_seconds = 0", "audit.head_seconds"),
         ] {
             let error = parse(text).expect_err(text).to_string();
             assert!(error.starts_with(key), "{error}");

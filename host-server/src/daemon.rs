@@ -14,14 +14,16 @@ use rustix::fs::{FlockOperation, flock};
 use smol::net::unix::UnixListener;
 use smol::net::{TcpListener, UdpSocket};
 
+use crate::audit::{Audit, Event, Kind};
 use crate::config::Config;
 use crate::door::{Budget, serve_http, serve_tcp, serve_udp};
-use crate::hub::{Hub, HubHandle, Input};
+use crate::hub::{Hex, Hub, HubHandle, Input};
 use crate::offline::Offline;
 use crate::shared::Shared;
 use crate::store::{
     HubKeys, Invitations, Registry, Revocations, StoreError, Tickets, make_private_dir,
 };
+use crate::witness::Witness;
 use crate::{admin, clock};
 
 /// How long sessions may take to say goodbye.
@@ -82,6 +84,8 @@ impl Daemon {
         make_private_dir(&config.data_dir)?;
         let lock = lock(&config.data_dir)?;
         let keys = HubKeys::open(&config.data_dir)?;
+        let (audit, ended) = Audit::open(&config.data_dir, &config.audit)?;
+        let witness = Witness::new(audit);
         let registry = Arc::new(RwLock::new(Registry::open(&config.data_dir, &config.name)?));
         let now = clock::now().unix;
         let tickets = Tickets::open(&config.data_dir, config.limits.tickets, now)?;
@@ -107,13 +111,22 @@ impl Daemon {
                 .to_string(),
             error,
         })?;
-        let (hub, handle) = Hub::new(Arc::clone(&registry), &config.limits);
+        let (hub, handle) = Hub::new(Arc::clone(&registry), &config.limits, witness.clone());
         let budget = Budget::new(config.limits.clone());
         // A port that was left to the system is told as it came out.
         let config = Config {
             listen: http.local_addr()?,
             ..config
         };
+        let key_name = keys.identity_key().hash().prefix::<8>();
+        let started = Event::new(Kind::Started)
+            .subject(&config.name)
+            .text("version", env!("CARGO_PKG_VERSION"))
+            .text("after", ended)
+            .text("hub_key", &Hex(&key_name).to_string());
+        // A hub whose acts leave no trace does not begin.
+        let recorded = witness.record_durably(started).await;
+        recorded.map_err(std::io::Error::other)?;
         let shared = Shared {
             invitations: Mutex::new(Invitations::open(&config.data_dir)?),
             revocations: Mutex::new(Revocations::open(&config.data_dir)?),
@@ -125,6 +138,7 @@ impl Daemon {
             offline,
             hub: handle,
             budget,
+            witness,
         };
         Ok(Self {
             shared: Arc::new(shared),
@@ -185,6 +199,8 @@ impl Daemon {
         handle.tell(Input::Drain).await;
         hub.await;
         self.shared.budget.wait_until_empty(DRAIN).await;
+        let stopped = Event::new(Kind::Stopped).subject(&self.shared.config.name);
+        self.shared.witness.stop(stopped).await;
         // A program that this process is about to start may hold the file too: closing it would not do.
         let _ = flock(&self.lock, FlockOperation::Unlock);
     }

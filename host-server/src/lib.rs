@@ -13,6 +13,8 @@
 //! hub         the one task that owns the routing table
 //! offline     sealed commands for agents that are away, and the replies to them
 //! admin       the operator's socket: enrolment
+//! witness     takes in what happens, for the audit log
+//! audit       the audit log: a chain of records, and signed heads of it
 //! daemon      starts all of it and ends it
 //! client      a commander's side, for programs
 //! cli         a commander's side, for people
@@ -23,6 +25,7 @@
 #![forbid(unsafe_code)]
 
 pub mod admin;
+pub mod audit;
 pub mod cli;
 pub mod client;
 pub mod clock;
@@ -40,3 +43,4 @@ mod session;
 mod shared;
 pub mod store;
 mod transport;
+mod witness;

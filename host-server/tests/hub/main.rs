@@ -1,6 +1,7 @@
 //! The hub in process, on loopback, against real clients and agents. Nothing sleeps: everything waits for an event.
 
 mod agent;
+mod audit;
 mod comeback;
 mod command_line;
 mod documents;
