@@ -203,12 +203,11 @@ fn a_peer_that_was_shut_out_is_on_record_when_it_comes_again() {
     });
     assert!(alice.connected(async |_| {}).is_err());
     let records = all(&mut world);
-    // With its token, and then with its key alone.
     let whys: Vec<String> = of_kind(&records, Kind::StrangerRefused)
         .iter()
         .map(|record| text(record, "why"))
         .collect();
-    assert_eq!(whys, ["Revoked", "UnknownKey"]);
+    assert_eq!(whys, ["Revoked"]);
 }
 
 #[test]

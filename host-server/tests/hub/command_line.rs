@@ -20,7 +20,7 @@ use crate::agent::{Agent, Way};
 use crate::offline_agent::{AwayAgent, Memory, Told};
 use crate::world::{Peer, World, encode, private_folder};
 
-fn moorline(home: &Path, data_dir: &Path, arguments: &[&str]) -> Output {
+pub(crate) fn moorline(home: &Path, data_dir: &Path, arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_moorline"))
         .arg("--home")
         .arg(home)
@@ -30,7 +30,7 @@ fn moorline(home: &Path, data_dir: &Path, arguments: &[&str]) -> Output {
         .expect("the program runs")
 }
 
-fn json(output: &Output) -> Value {
+pub(crate) fn json(output: &Output) -> Value {
     assert!(
         output.status.success(),
         "{}",
@@ -39,7 +39,7 @@ fn json(output: &Output) -> Value {
     serde_json::from_slice(&output.stdout).expect("it is JSON")
 }
 
-fn stderr(output: &Output) -> String {
+pub(crate) fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
@@ -265,7 +265,7 @@ impl Drop for Program {
     }
 }
 
-fn moorlined(arguments: &[&str]) -> Command {
+pub(crate) fn moorlined(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_moorlined"));
     command
         .args(arguments)

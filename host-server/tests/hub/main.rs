@@ -2,11 +2,13 @@
 
 mod agent;
 mod audit;
+mod audit_command_line;
 mod comeback;
 mod command_line;
 mod documents;
 mod door;
 mod floods;
+mod kill;
 mod life;
 mod memory;
 mod offline;
