@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::audit::AuditConfig;
+use crate::watch::WatchConfig;
 
 /// Most bytes of a payload that a hub can be set to take: more would not fit a transport's message.
 const MAX_PAYLOAD_LEN: u16 = 16 * 1024;
@@ -35,6 +36,8 @@ pub struct Config {
     pub offline: OfflineLimits,
     /// What is kept in the audit log.
     pub audit: AuditConfig,
+    /// What is counted, and when it is an alert.
+    pub watch: WatchConfig,
 }
 
 /// An address, or the word `off`: TOML has no way to say that a value is absent.
@@ -170,6 +173,7 @@ impl Default for Config {
             limits: Limits::default(),
             offline: OfflineLimits::default(),
             audit: AuditConfig::default(),
+            watch: WatchConfig::default(),
         }
     }
 }
@@ -304,6 +308,7 @@ impl Config {
         )?;
         self.offline.check()?;
         self.audit.check()?;
+        self.watch.check()?;
         Ok(self)
     }
 }
@@ -429,6 +434,19 @@ mod tests {
             ("[offline]\nreply_seconds = 60", "offline.reply_seconds"),
             ("[audit]\nfiles = 1", "audit.files"),
             ("[audit]\nhead_seconds = 0", "audit.head_seconds"),
+            ("[watch]\nwindow_seconds = 0", "watch.window_seconds"),
+            (
+                "[watch]\nwebhook = \"https://relay/\"",
+                "watch.webhook: cannot be https",
+            ),
+            (
+                "[watch]\nwebhook = \"relay\"",
+                "watch.webhook: must be a URL",
+            ),
+            (
+                "[watch.limit_violations]\ninfo = 5\nwarning = 5\ncritical = 0\nemergency = 9",
+                "watch.limit_violations: each threshold",
+            ),
         ] {
             let error = parse(text).expect_err(text).to_string();
             assert!(error.starts_with(key), "{error}");

@@ -23,6 +23,7 @@ use crate::shared::Shared;
 use crate::store::{
     HubKeys, Invitations, Registry, Revocations, StoreError, Tickets, make_private_dir,
 };
+use crate::watch::{AlertHandler, Courier, Handler, Watch};
 use crate::witness::Witness;
 use crate::{admin, clock};
 
@@ -69,6 +70,7 @@ pub struct Daemon {
     tcp: Option<TcpListener>,
     udp: Option<UdpSocket>,
     admin: UnixListener,
+    courier: Courier,
     /// Held for as long as the daemon lives.
     lock: File,
 }
@@ -85,7 +87,14 @@ impl Daemon {
         let lock = lock(&config.data_dir)?;
         let keys = HubKeys::open(&config.data_dir)?;
         let (audit, ended) = Audit::open(&config.data_dir, &config.audit)?;
-        let witness = Witness::new(audit);
+        let (watch, alerts) = Watch::new(&config.watch);
+        let witness = Witness::new(audit, watch);
+        let courier = Courier {
+            alerts,
+            hub: config.name.clone(),
+            config: config.watch.clone(),
+            handler: None,
+        };
         let registry = Arc::new(RwLock::new(Registry::open(&config.data_dir, &config.name)?));
         let now = clock::now().unix;
         let tickets = Tickets::open(&config.data_dir, config.limits.tickets, now)?;
@@ -147,8 +156,16 @@ impl Daemon {
             tcp,
             udp,
             admin,
+            courier,
             lock,
         })
+    }
+
+    /// Has `handler` take every alert of the watch, beside the log, the audit log and the webhook.
+    #[must_use]
+    pub fn with_alert_handler(mut self, handler: Arc<dyn AlertHandler>) -> Self {
+        self.courier.handler = Some(Handler(handler));
+        self
     }
 
     /// Returns where HTTP is served.
@@ -194,11 +211,18 @@ impl Daemon {
         doors.push(executor.spawn(admin::serve(self.admin, Arc::clone(&self.shared))));
         let sweeping = Arc::clone(&self.shared);
         doors.push(executor.spawn(async move { sweeping.offline.sweep().await }));
+        let witness = self.shared.witness.clone();
+        let courier = executor.spawn(self.courier.run(witness));
         stop.await;
         drop(doors);
         handle.tell(Input::Drain).await;
         hub.await;
         self.shared.budget.wait_until_empty(DRAIN).await;
+        self.shared.witness.end_alerts();
+        future::or(courier, async {
+            smol::Timer::after(DRAIN).await;
+        })
+        .await;
         let stopped = Event::new(Kind::Stopped).subject(&self.shared.config.name);
         self.shared.witness.stop(stopped).await;
         // A program that this process is about to start may hold the file too: closing it would not do.

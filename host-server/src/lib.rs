@@ -13,8 +13,9 @@
 //! hub         the one task that owns the routing table
 //! offline     sealed commands for agents that are away, and the replies to them
 //! admin       the operator's socket: enrolment
-//! witness     takes in what happens, for the audit log
+//! witness     takes in what happens, for the audit log and the watch
 //! audit       the audit log: a chain of records, and signed heads of it
+//! watch       counts what goes wrong, and raises alerts
 //! daemon      starts all of it and ends it
 //! client      a commander's side, for programs
 //! cli         a commander's side, for people
@@ -43,4 +44,5 @@ mod session;
 mod shared;
 pub mod store;
 mod transport;
+pub mod watch;
 mod witness;

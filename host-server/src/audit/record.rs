@@ -79,6 +79,16 @@ impl Event {
         }
     }
 
+    /// Returns what it is about.
+    pub(crate) fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Returns where the peer comes from.
+    pub(crate) fn address(&self) -> Option<&str> {
+        self.address.as_deref()
+    }
+
     /// Says whom it is about.
     pub(crate) fn subject(mut self, name: &str) -> Self {
         self.subject = Some(bounded(name));

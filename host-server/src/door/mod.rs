@@ -16,6 +16,7 @@ use std::time::Duration;
 pub(crate) use budget::{Budget, Place, SentAway};
 use futures_lite::future;
 pub(crate) use http::serve_http;
+pub(crate) use http_io::HyperIo;
 pub(crate) use meter::Metered;
 use smol::net::{TcpListener, TcpStream};
 pub(crate) use tcp::serve_tcp;
