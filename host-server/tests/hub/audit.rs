@@ -6,15 +6,18 @@ use std::sync::{Arc, Mutex};
 use moorline_core::connection::NewToken;
 use moorline_core::crypto::SigningKey;
 use moorline_core::token::UnpackedToken;
-use moorline_server::admin::{AdminAnswer, AdminRequest};
+use moorline_server::admin::{AdminAnswer, AdminRequest, Invitation};
 use moorline_server::audit::{AUDIT_KEY_NAME, Kind, Record, Records, Whole, verify};
 use moorline_server::client::{Client, ClientError};
 use moorline_server::entropy::SystemEntropy;
 use moorline_server::store::{PeerRole, Reach, load_key};
 
 use crate::agent::{Agent, Way};
+use crate::command_line::{enrolled, invited, moorline, stderr};
+use crate::door::stranger;
+use crate::offline_agent::{AwayAgent, Memory, Told};
 use crate::routing::send;
-use crate::world::World;
+use crate::world::{World, private_folder};
 
 /// Returns what is on record at this moment.
 pub(crate) fn records(data_dir: &Path) -> Vec<Record> {
@@ -173,8 +176,9 @@ fn a_session_a_channel_and_their_ends_are_on_record() {
         session("alice", Kind::SessionOpened)
     );
     let closed = of_kind(&records, Kind::SessionClosed);
-    assert!(text(closed[0], "why").contains("goodbye"), "{closed:?}");
-    assert!(text(closed[1], "why").contains("GoingAway"), "{closed:?}");
+    let of_boiler = |record: &&&Record| record.subject.as_deref() == Some("boiler");
+    let closed = closed.iter().find(of_boiler).expect("it is closed");
+    assert!(text(closed, "why").contains("GoingAway"), "{closed:?}");
     assert_eq!(
         records.last().map(|record| record.kind),
         Some(Kind::Stopped)
@@ -314,4 +318,159 @@ fn a_hub_that_was_killed_says_so_and_one_that_was_stopped_too() {
     assert_eq!(text(later[0], "cut_bytes"), "12");
     let started = of_kind(&records, Kind::Started);
     assert_eq!(text(started[1], "after"), "stop");
+}
+
+/// Joins with `code` as a person does; returns whether it was taken.
+fn joins(invitation: &Invitation, code: &str) -> bool {
+    let home = private_folder();
+    let arguments = [
+        "join",
+        &invitation.url,
+        "--hub-key",
+        &invitation.hub_key,
+        "--root-key",
+        &invitation.root_key,
+        "--code",
+        code,
+    ];
+    let output = moorline(home.path(), &home.path().join("nowhere"), &arguments);
+    output.status.success()
+}
+
+#[test]
+fn a_newcomer_is_on_record_when_it_has_its_token() {
+    for (arguments, how) in [
+        (&["agent", "pump"][..], "code"),
+        (&["agent", "pump", "--external-key"], "external key"),
+    ] {
+        let world = World::start();
+        let invitation = invited(&world, arguments);
+        assert!(joins(&invitation, &invitation.code));
+        let records = records(world.folder.path());
+        let enrolled = one(&records, Kind::Enrolled);
+        assert_eq!(enrolled.subject.as_deref(), Some("pump"));
+        assert_eq!(text(enrolled, "how"), how);
+        assert!(
+            enrolled
+                .address
+                .as_deref()
+                .is_some_and(|address| address.starts_with("127.0.0.1:"))
+        );
+        assert!(!joins(&invitation, &invitation.code), "it is good once");
+    }
+}
+
+#[test]
+fn wrong_codes_are_on_record_and_so_is_who_is_shut_out_while_invited() {
+    let mut world = World::start();
+    let invitation = invited(&world, &["agent", "pump"]);
+    assert!(joins(&invitation, &invitation.code));
+    let invitation = invited(&world, &["agent", "pump"]);
+    assert!(!joins(&invitation, "0000-0000-0000"));
+    world.ask(&AdminRequest::Revoke {
+        name: "pump".into(),
+    });
+    let known = records(world.folder.path());
+    let withdrawn = one(&known, Kind::Withdrawn);
+    assert_eq!(
+        (
+            withdrawn.subject.as_deref(),
+            text(withdrawn, "why").as_str()
+        ),
+        (Some("pump"), "revoked")
+    );
+    let records = all(&mut world);
+    assert_eq!(
+        text(one(&records, Kind::StrangerRefused), "why"),
+        "EnrolmentCode"
+    );
+}
+
+#[test]
+fn a_command_for_who_is_away_is_on_record_from_hand_to_hand() {
+    let mut world = World::start();
+    let home = enrolled(&world, &[]);
+    let run = |arguments: &[&str]| {
+        let output = moorline(home.path(), world.folder.path(), arguments);
+        (output.status.success(), stderr(&output))
+    };
+    let offline = ["send", "boiler", "echo", "one", "--offline"];
+    assert!(!run(&offline).0, "nobody is called so");
+    let agent = Arc::new(world.agent("boiler"));
+    assert!(!run(&offline).0, "there is no prekey");
+    let memory = Arc::new(Mutex::new(Memory::default()));
+    let at_work = AwayAgent::start(&agent, &memory, world.tcp);
+    assert!(matches!(at_work.told(), Told::Ready { .. }));
+    at_work.leave();
+    let (kept, why) = run(&offline);
+    assert!(kept, "{why}");
+    let at_work = AwayAgent::start(&agent, &memory, world.tcp);
+    assert!(matches!(at_work.told(), Told::Ready { .. }));
+    assert_eq!(at_work.told(), Told::Answered);
+    let (fetched, why) = run(&["send", "boiler", "echo", "two", "--offline", "--wait", "20"]);
+    assert!(fetched, "{why}");
+    at_work.leave();
+    let records = all(&mut world);
+    let subjects = |kind| {
+        let found = of_kind(&records, kind);
+        let subjects = found
+            .iter()
+            .map(|record| record.subject.clone().unwrap_or_default());
+        subjects.collect::<Vec<_>>()
+    };
+    assert_eq!(subjects(Kind::CommandKept), ["alice", "alice"]);
+    assert_eq!(
+        text(of_kind(&records, Kind::CommandKept)[0], "agent"),
+        "boiler"
+    );
+    assert_eq!(subjects(Kind::CommandDelivered), ["boiler", "boiler"]);
+    assert_eq!(subjects(Kind::ReplyKept), ["boiler", "boiler"]);
+    assert_eq!(
+        text(of_kind(&records, Kind::ReplyKept)[0], "commander"),
+        "alice"
+    );
+    assert_eq!(subjects(Kind::ReplyFetched), ["alice"]);
+    assert_eq!(
+        subjects(Kind::PermissionDenied),
+        ["alice"],
+        "an agent that it does not know"
+    );
+}
+
+#[test]
+fn a_command_that_is_not_kept_is_on_record() {
+    let mut world = World::start_with(|config| config.offline.commands = 0);
+    let home = enrolled(&world, &[]);
+    let agent = Arc::new(world.agent("boiler"));
+    let memory = Arc::new(Mutex::new(Memory::default()));
+    let at_work = AwayAgent::start(&agent, &memory, world.tcp);
+    assert!(matches!(at_work.told(), Told::Ready { .. }));
+    at_work.leave();
+    let offline = ["send", "boiler", "echo", "one", "--offline"];
+    let output = moorline(home.path(), world.folder.path(), &offline);
+    assert!(!output.status.success());
+    let records = all(&mut world);
+    let refused = one(&records, Kind::CommandRefused);
+    assert_eq!(
+        (refused.subject.as_deref(), text(refused, "why").as_str()),
+        (Some("alice"), "Full")
+    );
+}
+
+#[test]
+fn who_comes_to_a_limit_is_on_record() {
+    let mut world = World::start_with(|config| {
+        config.limits.handshakes = 1;
+        config.limits.channels = 1;
+    });
+    let _agent = Agent::start(world.agent("boiler"), Way::Tcp(world.tcp));
+    let first = stranger(world.tcp);
+    let second = stranger(world.tcp);
+    // The first one gives way to the second.
+    let mut first = first;
+    let mut said = Vec::new();
+    let _ = std::io::Read::read_to_end(&mut first, &mut said);
+    drop(second);
+    let records = all(&mut world);
+    assert!(text(one(&records, Kind::LimitHit), "why").contains("gives way"));
 }

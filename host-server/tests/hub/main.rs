@@ -24,4 +24,5 @@ mod udp;
 mod udp_link;
 mod udp_lossy;
 mod udp_strangers;
+mod watch;
 mod world;
