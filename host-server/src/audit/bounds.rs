@@ -8,19 +8,47 @@ use super::kind::Kind;
 use super::record::Event;
 use super::settings::AuditConfig;
 
-/// Peers that are counted in one second; more of them count as strangers.
+/// Peers that are counted in one hour; more of them count as strangers.
 const MAX_PEERS: usize = 4_096;
+
+/// Seconds' worth of records that are written in one hour: who goes on and on does not push all others out of the files.
+const SECONDS_AN_HOUR: u32 = 100;
 
 /// Counts records, and holds those back that are too many.
 #[derive(Debug)]
 pub(super) struct Bounds {
     strangers_per_second: u32,
     peer_per_second: u32,
-    second: u64,
-    strangers: u32,
-    peers: HashMap<String, u32>,
+    hour: u64,
+    strangers: Count,
+    peers: HashMap<String, Count>,
     /// Records that were held back since one of their kind was written.
     held_back: HashMap<Kind, u64>,
+}
+
+/// How many records there were.
+#[derive(Debug, Default)]
+struct Count {
+    second: u64,
+    in_second: u32,
+    in_hour: u32,
+}
+
+impl Count {
+    /// Counts one more, unless there were as many as there may be.
+    fn admits(&mut self, second: u64, most: u32) -> bool {
+        if second != self.second {
+            self.second = second;
+            self.in_second = 0;
+        }
+        let is_admitted =
+            self.in_second < most && self.in_hour < most.saturating_mul(SECONDS_AN_HOUR);
+        if is_admitted {
+            self.in_second += 1;
+            self.in_hour += 1;
+        }
+        is_admitted
+    }
 }
 
 impl Bounds {
@@ -28,8 +56,8 @@ impl Bounds {
         Self {
             strangers_per_second: settings.strangers_per_second,
             peer_per_second: settings.peer_per_second,
-            second: 0,
-            strangers: 0,
+            hour: 0,
+            strangers: Count::default(),
             peers: HashMap::new(),
             held_back: HashMap::new(),
         }
@@ -37,28 +65,31 @@ impl Bounds {
 
     /// Returns `event`, which says how many like it were held back, or nothing if it is held back too.
     pub(super) fn admit(&mut self, mut event: Event, now: Instant) -> Option<Event> {
-        let second = now.0 / 1_000;
-        if second != self.second {
-            self.second = second;
-            self.strangers = 0;
+        // The operator's, and those that tell of a flood, are few.
+        if matches!(event.kind, Kind::Alert | Kind::OperatorRefused) {
+            return Some(event);
+        }
+        let (second, hour) = (now.0 / 1_000, now.0 / 3_600_000);
+        if hour != self.hour {
+            self.hour = hour;
+            self.strangers = Count::default();
             self.peers.clear();
         }
         let has_room = self.peers.len() < MAX_PEERS;
         let peer = event.subject.as_ref();
         let peer = peer.filter(|name| has_room || self.peers.contains_key(*name));
-        let (count, most) = match peer {
-            Some(name) => (
-                self.peers.entry(name.clone()).or_default(),
-                self.peer_per_second,
-            ),
-            None => (&mut self.strangers, self.strangers_per_second),
+        let is_admitted = match peer {
+            Some(name) => {
+                let count = self.peers.entry(name.clone()).or_default();
+                count.admits(second, self.peer_per_second)
+            }
+            None => self.strangers.admits(second, self.strangers_per_second),
         };
-        if *count >= most {
+        if !is_admitted {
             let held_back = self.held_back.entry(event.kind).or_default();
             *held_back = held_back.saturating_add(1);
             return None;
         }
-        *count += 1;
         event.held_back = self.held_back.remove(&event.kind).unwrap_or(0);
         Some(event)
     }
@@ -117,5 +148,29 @@ mod tests {
         });
         assert_eq!(admitted.count(), MAX_PEERS + 2);
         assert_eq!(bounds.peers.len(), MAX_PEERS);
+    }
+
+    #[test]
+    fn who_goes_on_for_an_hour_has_no_more_than_a_hundred_seconds_of_it() {
+        let mut bounds = bounds();
+        let mut written = |from: u64| {
+            let seconds = from..from + 600;
+            let admitted = seconds.flat_map(|second| {
+                let mut admit = || bounds.admit(stranger(), Instant(second * 1_000)).is_some();
+                [admit(), admit(), admit()]
+            });
+            admitted.filter(|admitted| *admitted).count()
+        };
+        assert_eq!(written(0), 200);
+        assert_eq!(written(1_000), 0);
+        assert_eq!(written(3_600), 200);
+    }
+
+    #[test]
+    fn an_alert_is_not_held_back_by_the_flood_that_it_tells_of() {
+        let mut bounds = bounds();
+        while bounds.admit(stranger(), Instant(0)).is_some() {}
+        let alert = bounds.admit(Event::new(Kind::Alert), Instant(0));
+        assert_eq!(alert.map(|alert| alert.held_back), Some(0));
     }
 }
