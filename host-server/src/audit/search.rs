@@ -1,4 +1,4 @@
-//! What is in the log, one record after the other. Whether it is what was written, [`super::verify`] says.
+//! What is in the log, one record after the other. Whether it is what was written, [`super::verify()`] says.
 
 use std::collections::VecDeque;
 use std::io;
