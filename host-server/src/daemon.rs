@@ -14,15 +14,18 @@ use rustix::fs::{FlockOperation, flock};
 use smol::net::unix::UnixListener;
 use smol::net::{TcpListener, UdpSocket};
 
+use crate::audit::{Audit, Event, Kind};
 use crate::config::{Config, Live};
 use crate::door::{Budget, serve_http, serve_tcp, serve_udp};
-use crate::hub::{Hub, HubHandle, Input};
+use crate::hub::{Hex, Hub, HubHandle, Input};
 use crate::keyring::{Keyring, LockError, lock_memory};
 use crate::offline::Offline;
 use crate::shared::Shared;
 use crate::store::{
     Invitations, Registry, Revocations, StoreError, Tickets, Vault, make_private_dir,
 };
+use crate::watch::{AlertHandler, Courier, Handler, Watch};
+use crate::witness::Witness;
 use crate::{admin, clock};
 
 /// Why a daemon does not start.
@@ -62,6 +65,7 @@ pub struct Daemon {
     tcp: Option<TcpListener>,
     udp: Option<UdpSocket>,
     admin: UnixListener,
+    courier: Courier,
     /// Held for as long as the daemon lives.
     lock: File,
 }
@@ -79,6 +83,15 @@ impl Daemon {
         lock_memory(config.keys.lock_memory)?;
         let vault = Arc::new(Vault::open(&config.data_dir, &config.keys.secret())?);
         let keyring = Keyring::open(&config.data_dir, &config.name, Arc::clone(&vault))?;
+        let (audit, ended) = Audit::open(&config.data_dir, &vault, &config.audit)?;
+        let (watch, alerts) = Watch::new(&config.watch);
+        let witness = Witness::new(audit, watch);
+        let courier = Courier {
+            alerts,
+            hub: config.name.clone(),
+            config: config.watch.clone(),
+            handler: None,
+        };
         let registry = Arc::new(RwLock::new(Registry::open(&config.data_dir, &config.name)?));
         let now = clock::now().unix;
         let tickets = Tickets::open(&config.data_dir, &vault, config.limits.tickets, now)?;
@@ -100,13 +113,22 @@ impl Daemon {
                 .to_string(),
             error,
         })?;
-        let (hub, handle) = Hub::new(Arc::clone(&registry), &config.limits);
+        let (hub, handle) = Hub::new(Arc::clone(&registry), &config.limits, witness.clone());
         let budget = Budget::new(config.limits.clone());
         // A port that was left to the system is told as it came out.
         let config = Config {
             listen: http.local_addr()?,
             ..config
         };
+        let key_name = keyring.in_use().identity_key().hash().prefix::<8>();
+        let started = Event::new(Kind::Started)
+            .subject(&config.name)
+            .text("version", env!("CARGO_PKG_VERSION"))
+            .text("after", ended)
+            .text("hub_key", &Hex(&key_name).to_string());
+        // A hub whose acts leave no trace does not begin.
+        let recorded = witness.record_durably(started).await;
+        recorded.map_err(std::io::Error::other)?;
         let shared = Shared {
             invitations: Mutex::new(Invitations::open(&config.data_dir, &vault)?),
             revocations: Mutex::new(Revocations::open(&config.data_dir)?),
@@ -118,6 +140,7 @@ impl Daemon {
             offline,
             hub: handle,
             budget,
+            witness,
         };
         Ok(Self {
             shared: Arc::new(shared),
@@ -126,6 +149,7 @@ impl Daemon {
             tcp,
             udp,
             admin,
+            courier,
             lock,
         })
     }
@@ -134,6 +158,13 @@ impl Daemon {
     #[must_use]
     pub fn control(&self) -> Control {
         Control(Arc::clone(&self.shared))
+    }
+
+    /// Has `handler` take every alert of the watch, beside the log, the audit log and the webhook.
+    #[must_use]
+    pub fn with_alert_handler(mut self, handler: Arc<dyn AlertHandler>) -> Self {
+        self.courier.handler = Some(Handler(handler));
+        self
     }
 
     /// Returns where HTTP is served.
@@ -181,20 +212,26 @@ impl Daemon {
         doors.push(executor.spawn(async move { sweeping.offline.sweep().await }));
         let keeping = Arc::clone(&self.shared);
         doors.push(executor.spawn(async move { keeping.keep_keys().await }));
+        let witness = self.shared.witness.clone();
+        let courier = executor.spawn(self.courier.run(witness));
         stop.await;
         drop(doors);
         let drain = self.shared.config().drain.clone();
         let patience = drain.patience();
+        let late = || async {
+            smol::Timer::after(patience).await;
+        };
         let said = async {
             handle.tell(Input::Drain(drain)).await;
             hub.await;
             self.shared.budget.wait_until_empty(patience).await;
         };
         // A hub that does not work any more says nothing.
-        future::or(said, async {
-            smol::Timer::after(patience).await;
-        })
-        .await;
+        future::or(said, late()).await;
+        self.shared.witness.end_alerts();
+        future::or(courier, late()).await;
+        let stopped = Event::new(Kind::Stopped).subject(&self.shared.name);
+        self.shared.witness.stop(stopped).await;
         // A program that this process is about to start may hold the file too: closing it would not do.
         let _ = flock(&self.lock, FlockOperation::Unlock);
     }

@@ -10,6 +10,7 @@ use moorline_core::time::UnixMillis;
 use moorline_core::token::{Claims, Permissions, Renewal, UnpackedToken, VerifiedClaims};
 use moorline_core::wire::{EnrolmentCode, Refuse, RefuseCode, TICKET_ID_LEN};
 
+use crate::audit::{Event, Kind};
 use crate::clock;
 use crate::entropy::random;
 use crate::hub::{Hex, SessionKey};
@@ -30,11 +31,13 @@ pub(crate) struct Door<'s> {
     pub(crate) external: Option<[u8; TICKET_ID_LEN]>,
     /// The token of the peer that is about to be admitted.
     pub(crate) token: Vec<u8>,
+    /// What was done that the peer is not to hear of before it is recorded.
+    pub(crate) acts: Vec<Event>,
 }
 
 impl Door<'_> {
     /// Enrols the holder of the external key called `identity`, under the key that it has proved.
-    fn enrol_by_key(&self, identity: &[u8; TICKET_ID_LEN], key: &PublicKey) -> Option<()> {
+    fn enrol_by_key(&mut self, identity: &[u8; TICKET_ID_LEN], key: &PublicKey) -> Option<()> {
         let spent = self.shared.invitations().spend_key(identity);
         let (name, mut peer) = spent
             .inspect_err(|error| tracing::error!(%error, "an external key cannot be spent"))
@@ -49,8 +52,22 @@ impl Door<'_> {
         registry
             .enrol_invited(&name, peer)
             .inspect_err(|error| tracing::warn!(name, %error, "a newcomer is not enrolled"))
-            .ok()
+            .ok()?;
+        drop(registry);
+        self.acts.push(enrolled(&name, "external key", key));
+        Some(())
     }
+}
+
+/// Returns the record of an enrolment under `name`.
+pub(crate) fn enrolled(name: &str, how: &str, key: &PublicKey) -> Event {
+    let event = Event::new(Kind::Enrolled).subject(name).text("how", how);
+    event.text("key", &name_of_key(key))
+}
+
+/// Returns the first 8 bytes of the hash of `key`, in hexadecimal.
+fn name_of_key(key: &PublicKey) -> String {
+    Hex(&key.hash().prefix::<8>()).to_string()
 }
 
 impl Gate for Door<'_> {
@@ -71,9 +88,18 @@ impl Gate for Door<'_> {
 
     fn knows_code(&mut self, code: EnrolmentCode<'_>) -> bool {
         let now = clock::now().unix.secs();
-        self.shared
-            .invitations()
-            .knows(code.expose(), self.network, now)
+        let mut invitations = self.shared.invitations();
+        let before = invitations.codes();
+        let is_known = invitations.knows(code.expose(), self.network, now);
+        if invitations.codes() < before {
+            let withdrawn = Event::new(Kind::Withdrawn);
+            self.acts.push(
+                withdrawn
+                    .text("why", "too many wrong codes")
+                    .number("invitations", before),
+            );
+        }
+        is_known
     }
 
     fn enrol(&mut self, code: EnrolmentCode<'_>, key: &PublicKey) -> Result<[u8; 8], Refuse> {
@@ -99,6 +125,8 @@ impl Gate for Door<'_> {
             tracing::warn!(name, %error, "a newcomer is not enrolled");
             refused()
         })?;
+        drop(registry);
+        self.acts.push(enrolled(&name, "code", key));
         self.session = Some(SessionKey(session_id));
         self.newcomer = Some(name);
         Ok(session_id)
@@ -147,8 +175,8 @@ impl Gate for Door<'_> {
 
     fn renew(&mut self, claims: &VerifiedClaims, renewal: Renewal) -> Option<Permissions> {
         let claims = claims.claims();
-        if let Some(identity) = &self.external {
-            self.enrol_by_key(identity, &claims.key)?;
+        if let Some(identity) = self.external {
+            self.enrol_by_key(&identity, &claims.key)?;
         } else if renewal == Renewal::NewKey {
             let mut registry = self
                 .shared
@@ -161,6 +189,10 @@ impl Gate for Door<'_> {
                 tracing::warn!(name = %claims.subject, %error, "the new key is not taken");
                 return None;
             }
+            drop(registry);
+            let rekeyed = Event::new(Kind::Rekeyed).subject(&claims.subject);
+            self.acts
+                .push(rekeyed.text("key", &name_of_key(&claims.key)));
             if let Some(old) = old {
                 let (now, until) = (clock::now().unix.secs(), self.shared.tokens_end());
                 if let Err(error) = self.shared.revocations().revoke_key(&old, now, until) {

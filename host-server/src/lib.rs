@@ -14,6 +14,9 @@
 //! hub         the one task that owns the routing table
 //! offline     sealed commands for agents that are away, and the replies to them
 //! admin       the operator's socket: enrolment
+//! witness     takes in what happens, for the audit log and the watch
+//! audit       the audit log: a chain of records, and signed heads of it
+//! watch       counts what goes wrong, and raises alerts
 //! daemon      starts all of it and ends it
 //! client      a commander's side, for programs
 //! cli         a commander's side, for people
@@ -26,6 +29,7 @@
 #![forbid(unsafe_code)]
 
 pub mod admin;
+pub mod audit;
 pub mod cli;
 pub mod client;
 pub mod clock;
@@ -46,3 +50,5 @@ mod session;
 mod shared;
 pub mod store;
 mod transport;
+pub mod watch;
+mod witness;

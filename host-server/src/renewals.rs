@@ -46,6 +46,11 @@ impl Renewals {
         self.external = None;
     }
 
+    /// Returns the name of the peer, or nothing before it is proved.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Notes that the session rests on the external key called `identity`.
     pub(crate) fn note_external(&mut self, identity: [u8; 16]) {
         self.external = Some(identity);

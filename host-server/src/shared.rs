@@ -1,10 +1,13 @@
 //! What every session of a daemon shares.
 
+use std::fmt::Display;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use moorline_core::message::FromHub;
 use moorline_core::revocation::MAX_REVOKE_LIST_LEN;
+use moorline_core::token::AgentId;
 
+use crate::audit::{Event, Kind};
 use crate::clock;
 use crate::config::{Config, Live};
 use crate::door::Budget;
@@ -12,6 +15,7 @@ use crate::hub::HubHandle;
 use crate::keyring::Keyring;
 use crate::offline::Offline;
 use crate::store::{Invitations, Registry, Revocations, Tickets};
+use crate::witness::Witness;
 
 /// What every session of a daemon shares.
 #[derive(Debug)]
@@ -27,6 +31,7 @@ pub(crate) struct Shared {
     pub(crate) offline: Offline,
     pub(crate) hub: HubHandle,
     pub(crate) budget: Budget,
+    pub(crate) witness: Witness,
 }
 
 impl Shared {
@@ -56,6 +61,22 @@ impl Shared {
         let mut message = [0; MAX_REVOKE_LIST_LEN + 8];
         let message = FromHub::Revoked { list: &list }.encode(&mut message);
         message.ok().map(|message| message.to_vec())
+    }
+
+    /// Writes to the log, and has the witness take in, that the stranger `peer` is gone.
+    pub(crate) fn note_stranger(&self, kind: Kind, peer: &dyn Display, why: &dyn Display) {
+        self.budget.note(peer, why);
+        let (peer, why) = (peer.to_string(), why.to_string());
+        let why = why.strip_prefix("refused: ").unwrap_or(&why);
+        self.witness
+            .note(Event::new(kind).peer(&peer).text("why", why));
+    }
+
+    /// Returns the name of the agent `id`, or the id in words when nobody has it.
+    pub(crate) fn name_of(&self, id: &AgentId) -> String {
+        let registry = self.registry.read().unwrap_or_else(PoisonError::into_inner);
+        let found = registry.agents().find(|(_, other, _)| other == id);
+        found.map_or_else(|| id.to_string(), |(name, _, _)| name.to_owned())
     }
 
     /// Returns when every token that commanders have now will have expired, in seconds since 1970.

@@ -12,7 +12,9 @@ use moorline_core::token::AgentId;
 use smol::net::unix::{UnixListener, UnixStream};
 
 use super::{AdminAnswer, AdminRequest, Credential, Invitation, MAX_LINE_LEN, SOCKET_NAME};
+use crate::audit::{Event, Kind};
 use crate::clock;
+use crate::gate::enrolled;
 use crate::hub::Input;
 use crate::issuer::issue;
 use crate::shared::Shared;
@@ -62,7 +64,14 @@ async fn serve_one(stream: UnixStream, shared: &Shared) -> std::io::Result<()> {
         .read_line(&mut line)
         .await?;
     let answer = match serde_json::from_str(&line) {
-        Ok(request) => handle(request, shared).await,
+        Ok(request) => {
+            let answer = handle(request, shared).await;
+            if let AdminAnswer::Refused(why) = &answer {
+                let refused = Event::new(Kind::OperatorRefused).text("why", why);
+                shared.witness.note(refused);
+            }
+            answer
+        }
         Err(error) => AdminAnswer::Refused(format!("not a request: {error}")),
     };
     let mut text = serde_json::to_string(&answer)?;
@@ -91,10 +100,12 @@ async fn handle(request: AdminRequest, shared: &Shared) -> AdminAnswer {
                 generation: 1,
                 revoked: false,
             };
+            let key = decode_key(&peer.key);
             match enrol(&name, peer, shared) {
                 Ok(credential) => {
                     tracing::info!(name, ?role, "enrolled");
-                    AdminAnswer::Enrolled(credential)
+                    let act = key.map(|key| enrolled(&name, "operator", &key));
+                    on_record(act, shared, AdminAnswer::Enrolled(credential)).await
                 }
                 Err(why) => AdminAnswer::Refused(why),
             }
@@ -117,37 +128,70 @@ async fn handle(request: AdminRequest, shared: &Shared) -> AdminAnswer {
                 generation: 1,
                 revoked: false,
             };
+            let replaces = shared.invitations().is_invited(&name);
             match invite(&name, peer, seconds, with_key, shared) {
                 Ok(invitation) => {
                     tracing::info!(name, ?role, "invited");
-                    AdminAnswer::Invited(invitation)
+                    let act = Event::new(Kind::Invited)
+                        .subject(&name)
+                        .text("with", if with_key { "external key" } else { "code" })
+                        .number("seconds", seconds);
+                    let withdrawn = withdrawn(&name, replaces, "another takes its place");
+                    let acts = withdrawn.into_iter().chain([act]);
+                    on_record(acts, shared, AdminAnswer::Invited(invitation)).await
                 }
                 Err(why) => AdminAnswer::Refused(why),
             }
         }
         AdminRequest::RotateKey { key } => match shared.rotate_key(key).await {
-            Ok(()) => AdminAnswer::KeysInUse,
+            Ok(acts) => on_record(acts, shared, AdminAnswer::KeysInUse).await,
             Err(error) => AdminAnswer::Refused(error.to_string()),
         },
         AdminRequest::TakeUpKeys => match shared.take_up_keys().await {
-            Ok(()) => AdminAnswer::KeysInUse,
+            Ok(acts) => on_record(acts, shared, AdminAnswer::KeysInUse).await,
             Err(error) => AdminAnswer::Refused(error.to_string()),
         },
-        AdminRequest::Revoke { name } => match revoke(&name, shared) {
-            Ok(true) => {
-                tracing::info!(name, "revoked");
-                let id = AgentId::of(&shared.name, &name);
-                shared.offline.revoke(name.clone(), id).await;
-                shared.hub.tell(Input::Revoked { name }).await;
-                if let Some(message) = shared.revoked_message() {
-                    shared.hub.tell(Input::ToAgents { message }).await;
+        AdminRequest::Revoke { name } => {
+            let is_invited = shared.invitations().is_invited(&name);
+            match revoke(&name, shared) {
+                Ok(true) => {
+                    tracing::info!(name, "revoked");
+                    let act = Event::new(Kind::Revoked).subject(&name);
+                    let withdrawn = withdrawn(&name, is_invited, "revoked");
+                    let acts = [act].into_iter().chain(withdrawn);
+                    let id = AgentId::of(&shared.name, &name);
+                    shared.offline.revoke(name.clone(), id).await;
+                    shared.hub.tell(Input::Revoked { name }).await;
+                    if let Some(message) = shared.revoked_message() {
+                        shared.hub.tell(Input::ToAgents { message }).await;
+                    }
+                    on_record(acts, shared, AdminAnswer::Revoked).await
                 }
-                AdminAnswer::Revoked
+                Ok(false) => AdminAnswer::Refused(format!("nobody called `{name}` is enrolled")),
+                Err(error) => AdminAnswer::Refused(error.to_string()),
             }
-            Ok(false) => AdminAnswer::Refused(format!("nobody called `{name}` is enrolled")),
-            Err(error) => AdminAnswer::Refused(error.to_string()),
-        },
+        }
     }
+}
+
+/// Returns `answer` when the acts are on record: who asked does not hear of them before.
+async fn on_record(
+    acts: impl IntoIterator<Item = Event>,
+    shared: &Shared,
+    answer: AdminAnswer,
+) -> AdminAnswer {
+    for act in acts {
+        if let Err(error) = shared.witness.record_durably(act).await {
+            return AdminAnswer::Refused(format!("it is done, and not on record: {error}"));
+        }
+    }
+    answer
+}
+
+/// Returns the record that the invitation for `name` is over, if there was one.
+fn withdrawn(name: &str, was_invited: bool, why: &str) -> Option<Event> {
+    let withdrawn = Event::new(Kind::Withdrawn).subject(name).text("why", why);
+    was_invited.then_some(withdrawn)
 }
 
 /// A token is made first: what no token can say is not enrolled.

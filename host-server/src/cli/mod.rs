@@ -1,9 +1,11 @@
 //! The command line `moorline`.
 //!
-//! Exit codes, for scripts: 0 done; 1 the agent ran the command and says that it failed; 2 the command line, the
-//! profile or the key file is wrong; 3 the hub is not reached, or is not the one whose key is trusted; 4 the hub
-//! refuses the token or the permission; 5 no such agent, it is offline, or it has left no prekey; 6 no answer in time.
+//! Exit codes, for scripts: 0 done; 1 the agent ran the command and says that it failed, or the audit log is damaged; 2
+//! the command line, the profile or the key file is wrong; 3 the hub is not reached, or is not the one whose key is
+//! trusted; 4 the hub refuses the token or the permission; 5 no such agent, it is offline, or it has left no prekey; 6 no
+//! answer in time.
 
+mod audit;
 mod enroll;
 mod follow;
 mod join;
@@ -19,6 +21,7 @@ mod session;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+pub use audit::AuditCommand;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 pub use enroll::EnrollArguments;
 pub use follow::{LogsArguments, WatchArguments};
@@ -66,6 +69,9 @@ enum Command {
     /// Shows or rotates the identity key of the hub on this machine.
     #[command(subcommand)]
     Keys(KeysCommand),
+    /// Checks and searches the audit log of the hub on this machine.
+    #[command(subcommand)]
+    Audit(AuditCommand),
     /// Shuts a peer out of the hub on this machine and ends its sessions.
     Revoke(RevokeArguments),
     /// Writes the image that an agent's flash is given: its key, its token and the hub's pin.
@@ -117,6 +123,8 @@ enum Failure {
     Agent(String),
     #[error("{0}")]
     NoReply(String),
+    #[error("the audit log is damaged: {0}")]
+    Damaged(crate::audit::Damage),
     #[error("cannot print: {0}")]
     Print(#[from] std::io::Error),
 }
@@ -124,7 +132,7 @@ enum Failure {
 impl Failure {
     fn code(&self) -> u8 {
         match self {
-            Self::Agent(_) | Self::Print(_) => 1,
+            Self::Agent(_) | Self::Damaged(_) | Self::Print(_) => 1,
             Self::Profile(_) | Self::Keys(_) | Self::Usage(_) => 2,
             Self::Refused(_) => 4,
             Self::Admin(_) => 3,
@@ -189,6 +197,7 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Join(join) => join.run(&profile, json),
         Command::Revoke(RevokeArguments { name, data_dir }) => enroll::revoke(name, data_dir, json),
         Command::Keys(keys) => keys.run(json),
+        Command::Audit(audit) => audit.run(json),
         Command::Provision(provision) => provision.run(&profile, json),
         Command::Renew(renew) => renew.run(&profile, json),
         Command::Agents => send::agents(&profile, json),

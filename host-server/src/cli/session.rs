@@ -21,6 +21,8 @@ pub(super) fn with_client(
 ) -> Result<(), Failure> {
     let staged = profile.staged();
     staged.recover()?;
+    // Who has no key has no use for a credential: that is the first thing to say.
+    profile.key()?;
     match with_credential(profile, profile.credential()?, true, &mut work) {
         // The hub took up the next key, and this machine did not hear of it.
         Err(Failure::Client(ClientError::CredentialRefused)) if staged.is_ready() => {

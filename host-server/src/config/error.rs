@@ -82,7 +82,7 @@ impl ConfigError {
     }
 }
 
-pub(super) fn between<T: PartialOrd + std::fmt::Display>(
+pub(crate) fn between<T: PartialOrd + std::fmt::Display>(
     key: &'static str,
     value: T,
     least: T,
@@ -96,7 +96,7 @@ pub(super) fn between<T: PartialOrd + std::fmt::Display>(
     )
 }
 
-pub(super) fn require(key: &'static str, holds: bool, reason: &str) -> Result<(), ConfigError> {
+pub(crate) fn require(key: &'static str, holds: bool, reason: &str) -> Result<(), ConfigError> {
     if holds {
         Ok(())
     } else {

@@ -17,8 +17,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 pub use drain::Drain;
-use error::require;
 pub use error::{ConfigError, Mistakes};
+pub(crate) use error::{between, require};
 pub use keys::{KeySettings, LockMemory};
 pub use limits::{Limits, OfflineLimits};
 pub(crate) use live::Live;
@@ -26,6 +26,9 @@ pub use load::Sources;
 pub use log::LogFormat;
 pub use secret::Secret;
 use serde::{Deserialize, Serialize};
+
+use crate::audit::AuditConfig;
+use crate::watch::WatchConfig;
 
 /// A whole and valid configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,6 +64,10 @@ pub struct Config {
     pub offline: OfflineLimits,
     /// How keys are kept.
     pub keys: KeySettings,
+    /// What is kept in the audit log.
+    pub audit: AuditConfig,
+    /// What is counted, and when it is an alert.
+    pub watch: WatchConfig,
 }
 
 impl Default for Config {
@@ -79,6 +86,8 @@ impl Default for Config {
             limits: Limits::default(),
             offline: OfflineLimits::default(),
             keys: KeySettings::default(),
+            audit: AuditConfig::default(),
+            watch: WatchConfig::default(),
         }
     }
 }
@@ -104,6 +113,8 @@ impl Config {
         mistakes.extend(self.limits.mistakes());
         mistakes.extend(self.offline.mistakes());
         mistakes.extend(self.keys.mistakes(&self.limits));
+        mistakes.extend(self.audit.check().err());
+        mistakes.extend(self.watch.check().err());
         mistakes
     }
 }

@@ -40,8 +40,9 @@ impl Control {
         shared.offline.set_limits(config.offline.clone()).await;
         let limits = Box::new(config.limits.clone());
         shared.config.replace(config);
-        if let Err(error) = shared.take_up_keys().await {
-            tracing::error!(%error, "the keys on the disk are not taken up");
+        match shared.take_up_keys().await {
+            Ok(acts) => shared.record(acts).await,
+            Err(error) => tracing::error!(%error, "the keys on the disk are not taken up"),
         }
         shared.hub.tell(Input::Limits(limits)).await;
         Reloaded { waiting }
@@ -78,6 +79,8 @@ fn keep_settled(old: &Config, new: &mut Config) -> Vec<&'static str> {
         &mut waiting,
     );
     keep("pid_file", &old.pid_file, &mut new.pid_file, &mut waiting);
+    keep("audit", &old.audit, &mut new.audit, &mut waiting);
+    keep("watch", &old.watch, &mut new.watch, &mut waiting);
     let (old, new) = (&old.keys, &mut new.keys);
     keep(
         "keys.secret_file",

@@ -22,6 +22,7 @@ use smol::net::{TcpListener, TcpStream};
 
 use super::http_io::HyperIo;
 use super::{Guest, Metered, accept};
+use crate::audit::Kind;
 use crate::session::serve;
 use crate::shared::Shared;
 use crate::transport::{WebSocket, max_message_len};
@@ -90,14 +91,14 @@ async fn serve_connection(guest: &Guest, shared: &Shared) {
         .with_upgrades()
         .await;
     if let Err(error) = served {
-        shared.budget.note(&guest.address, &error);
+        shared.note_stranger(Kind::StrangerGone, &guest.address, &error);
     }
     let Ok(upgrade) = handed_over.try_recv() else {
         return;
     };
     match upgrade.await {
         Ok(upgraded) => serve_websocket(upgraded, guest, shared).await,
-        Err(error) => shared.budget.note(&guest.address, &error),
+        Err(error) => shared.note_stranger(Kind::StrangerGone, &guest.address, &error),
     }
 }
 

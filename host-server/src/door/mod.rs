@@ -16,11 +16,13 @@ use std::time::Duration;
 pub(crate) use budget::{Budget, Place, SentAway};
 use futures_lite::future;
 pub(crate) use http::serve_http;
+pub(crate) use http_io::HyperIo;
 pub(crate) use meter::Metered;
 use smol::net::{TcpListener, TcpStream};
 pub(crate) use tcp::serve_tcp;
 pub(crate) use udp::serve_udp;
 
+use crate::audit::Kind;
 use crate::shared::Shared;
 
 /// How long the door stays shut after the system refused to give a socket.
@@ -59,7 +61,8 @@ async fn accept<S, F, A, G>(
         match listener.accept().await {
             Ok((stream, address)) => {
                 let Some(place) = shared.budget.enter(address.ip()) else {
-                    shared.budget.note(&address, &"peers have all places");
+                    let why = &"peers have all places";
+                    shared.note_stranger(Kind::LimitHit, &address, why);
                     continue;
                 };
                 // Small frames go out at once; a socket that does not know the option works as well.
@@ -102,7 +105,11 @@ fn host<P, F, A, G>(
     let served = Box::pin(served);
     let task = async move {
         if let Some(why) = place.hold(served).await {
-            shared.budget.note(&peer, &why);
+            let kind = match why {
+                SentAway::GivesWay => Kind::LimitHit,
+                SentAway::Late => Kind::StrangerGone,
+            };
+            shared.note_stranger(kind, &peer, &why);
             send_away(why).await;
         }
     };

@@ -104,6 +104,11 @@ impl Routes {
         Some(name)
     }
 
+    /// Returns whether the commander has spoken with `agent` on `channel` before.
+    pub(super) fn is_known(&self, commander: SessionKey, channel: u32, agent: SessionKey) -> bool {
+        self.by_ask.contains_key(&(commander, channel, agent))
+    }
+
     /// Returns for whom `agent` speaks on the route `name`.
     pub(super) fn answer(
         &mut self,

@@ -11,9 +11,11 @@ use moorline_core::token::{AgentId, Permissions};
 use super::directory::Directory;
 use super::routes::{Cut, Routes};
 use super::{Identity, Input, Output, SessionKey};
+use crate::audit::{Event, Kind};
 use crate::clock;
 use crate::config::Limits;
 use crate::store::Registry;
+use crate::witness::Witness;
 
 /// Inputs that wait for the hub's task; a session that has one more waits itself.
 const INPUT_QUEUE: usize = 1024;
@@ -39,11 +41,16 @@ pub(crate) struct Hub {
     registry: Arc<RwLock<Registry>>,
     directory: Directory,
     routes: Routes,
+    witness: Witness,
 }
 
 impl Hub {
     /// Returns the hub and the way to it.
-    pub(crate) fn new(registry: Arc<RwLock<Registry>>, limits: &Limits) -> (Self, HubHandle) {
+    pub(crate) fn new(
+        registry: Arc<RwLock<Registry>>,
+        limits: &Limits,
+        witness: Witness,
+    ) -> (Self, HubHandle) {
         let (sender, inputs) = async_channel::bounded(INPUT_QUEUE);
         let directory = Directory::default();
         let routes = Routes::new(limits.channels, limits.channel_idle_millis);
@@ -53,6 +60,7 @@ impl Hub {
                 registry,
                 directory,
                 routes,
+                witness,
             },
             HubHandle(sender),
         )
@@ -132,9 +140,10 @@ impl Hub {
                 }) => {
                     let agent = AgentId(route);
                     let carried = self.may_carry(permissions, &scope, &agent, &inner);
-                    let carried =
-                        carried.and_then(|()| self.carry_to_agent(session, channel, agent, inner));
+                    let carried = carried
+                        .and_then(|()| self.carry_to_agent(&name, session, channel, agent, inner));
                     if let Err(refusal) = carried {
+                        self.note_refusal(&name, session, &agent, refusal);
                         tracing::debug!(peer = name, %agent, ?refusal, "not carried");
                         self.refuse(session, channel, refusal);
                     }
@@ -198,6 +207,7 @@ impl Hub {
 
     fn carry_to_agent(
         &mut self,
+        name: &str,
         commander: SessionKey,
         channel: u32,
         agent_id: AgentId,
@@ -208,6 +218,7 @@ impl Hub {
             .agent(&agent_id)
             .ok_or(RouteRefusal::Offline)?;
         let now = clock::instant();
+        let is_new = !self.routes.is_known(commander, channel, agent);
         let route = self
             .routes
             .ask(commander, channel, agent, agent_id, now)
@@ -217,6 +228,14 @@ impl Hub {
             channel: 0,
             inner,
         };
+        if is_new {
+            let called = self.directory.identity(agent).map(Identity::name);
+            let opened = Event::new(Kind::ChannelOpened)
+                .subject(name)
+                .session(commander);
+            self.witness
+                .note(opened.text("agent", called.unwrap_or_default()));
+        }
         if self.directory.tell(agent, output) {
             Ok(())
         } else {
@@ -250,6 +269,36 @@ impl Hub {
         }
     }
 
+    /// Has it on record that a commander asked for what it may not have. What is not there at the moment, or is no
+    /// message, is none of these.
+    fn note_refusal(
+        &self,
+        name: &str,
+        session: SessionKey,
+        agent: &AgentId,
+        refusal: RouteRefusal,
+    ) {
+        let kind = match refusal {
+            RouteRefusal::UnknownAgent | RouteRefusal::NotPermitted => Kind::PermissionDenied,
+            RouteRefusal::Busy => Kind::LimitHit,
+            RouteRefusal::Offline | RouteRefusal::BadMessage => return,
+        };
+        let event = Event::new(kind).subject(name).session(session);
+        self.witness.note(
+            event
+                .text("why", &format!("{refusal:?}"))
+                .text("agent_id", &agent.to_string()),
+        );
+    }
+
+    fn note_not_permitted(&self, session: SessionKey, asked: &str) {
+        let name = self.directory.identity(session).map(Identity::name);
+        let event = Event::new(Kind::PermissionDenied)
+            .subject(name.unwrap_or_default())
+            .session(session);
+        self.witness.note(event.text("asked", asked));
+    }
+
     fn report(&mut self, cut: &[Cut]) {
         for channel in cut {
             self.refuse(channel.commander, channel.channel, RouteRefusal::Offline);
@@ -269,10 +318,12 @@ impl Hub {
             permissions, scope, ..
         }) = self.directory.identity(session)
         else {
+            self.note_not_permitted(session, "agents");
             self.say(session, &FromHub::NotPermitted);
             return;
         };
         if !permissions.contains(Permissions::AGENT_LIST) {
+            self.note_not_permitted(session, "agents");
             self.say(session, &FromHub::NotPermitted);
             return;
         }
@@ -354,7 +405,8 @@ mod tests {
         registry.enrol("boiler", peer).expect("enrolled");
         assert!(registry.revoke("boiler").expect("on the disk"));
         let limits = crate::config::Config::default().limits;
-        let (mut hub, _handle) = Hub::new(Arc::new(RwLock::new(registry)), &limits);
+        let (mut hub, _handle) =
+            Hub::new(Arc::new(RwLock::new(registry)), &limits, Witness::silent());
         let (outbox, output) = async_channel::bounded(4);
         // The gate let it pass before; the hub hears of the revocation first, and of the session after it.
         let name = "boiler".to_owned();

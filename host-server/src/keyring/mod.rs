@@ -17,8 +17,9 @@ use moorline_core::message::FromHub;
 use moorline_core::trust::{KeyName, MAX_ISSUER_STATEMENTS, STATEMENT_LEN};
 use serde::{Deserialize, Serialize};
 
+use crate::audit::{Event, Kind};
 use crate::clock;
-use crate::hub::Input;
+use crate::hub::{Hex, Input};
 use crate::shared::Shared;
 use crate::store::{
     HubKeys, IDENTITY_NAME, StoreError, TICKET_KEY_NAME, Vault, rotate, rotate_issuer,
@@ -97,22 +98,31 @@ impl Shared {
     }
 
     /// Takes up the keys as they are on the disk now, and tells whom it concerns. Sessions go on; but when the root has ended
-    /// the issuer's keys, all end, and peers come back by their own keys.
+    /// the issuer's keys, all end, and peers come back by their own keys. Returns what is to be recorded of it.
     ///
     /// # Errors
     ///
     /// [`StoreError`]; the keys in use stay in use then.
-    pub(crate) async fn take_up_keys(&self) -> Result<(), StoreError> {
+    pub(crate) async fn take_up_keys(&self) -> Result<Vec<Event>, StoreError> {
         let before = self.keyring.take_up()?;
         let keys = self.keys();
+        let mut acts = Vec::new();
         if keys.identity_key() != before.identity_key() {
             tracing::info!("the hub has another identity key");
+            let name = keys.identity_key().hash().prefix::<8>();
+            acts.push(rotated(HubKey::Identity).text("name", &Hex(&name).to_string()));
         }
         if keys.issuer().public_key() == before.issuer().public_key() {
-            return Ok(());
+            return Ok(acts);
         }
+        let is_ended = keys.anchors.find(&before.issuer_kid()).is_none();
+        acts.push(
+            rotated(HubKey::Issuer)
+                .text("name", &keys.issuer_kid())
+                .text("before", if is_ended { "ended" } else { "retired" }),
+        );
         tracing::info!(kid = keys.issuer_kid(), "the issuer signs with another key");
-        if keys.anchors.find(&before.issuer_kid()).is_none() {
+        if is_ended {
             tracing::warn!("the root has ended the issuer's keys: all sessions end");
             self.hub
                 .tell(Input::EndAll(self.config().drain.clone()))
@@ -120,22 +130,22 @@ impl Shared {
         } else if let Some(message) = self.issuers_message(None) {
             self.hub.tell(Input::ToAll { message }).await;
         }
-        Ok(())
+        Ok(acts)
     }
 
-    /// Puts another key in the place of one, now.
+    /// Puts another key in the place of one, now. Returns what is to be recorded of it.
     ///
     /// # Errors
     ///
     /// [`StoreError`]; the key stays in use then.
-    pub(crate) async fn rotate_key(&self, which: HubKey) -> Result<(), StoreError> {
+    pub(crate) async fn rotate_key(&self, which: HubKey) -> Result<Vec<Event>, StoreError> {
         let (folder, vault) = (self.keyring.folder.clone(), Arc::clone(&self.keyring.vault));
         let now = clock::now().unix.secs();
         match which {
             HubKey::Tickets => {
                 self.tickets().rotate_key()?;
                 tracing::info!("tickets are sealed under another key");
-                return Ok(());
+                return Ok(vec![rotated(which)]);
             }
             HubKey::Identity => {
                 smol::unblock(move || rotate(&folder, &vault, None, now).map(drop)).await?;
@@ -165,6 +175,22 @@ impl Shared {
             .map(|message| message.to_vec())
     }
 
+    async fn rotate_on_record(&self, which: HubKey) {
+        match self.rotate_key(which).await {
+            Ok(acts) => self.record(acts).await,
+            Err(error) => tracing::error!(?which, %error, "a key is not rotated"),
+        }
+    }
+
+    /// Records what was done with keys, where nobody waits for an answer.
+    pub(crate) async fn record(&self, acts: Vec<Event>) {
+        for act in acts {
+            if let Err(error) = self.witness.record_durably(act).await {
+                tracing::error!(%error, "another key of the hub is not on record");
+            }
+        }
+    }
+
     /// Rotates keys when they are due, for ever.
     pub(crate) async fn keep_keys(&self) {
         loop {
@@ -182,11 +208,20 @@ impl Shared {
                 }
                 if due > now {
                     wait = wait.min(Duration::from_secs(due - now));
-                } else if let Err(error) = self.rotate_key(which).await {
-                    tracing::error!(?which, %error, "a key is not rotated");
+                } else {
+                    self.rotate_on_record(which).await;
                 }
             }
             smol::Timer::after(wait).await;
         }
     }
+}
+
+fn rotated(which: HubKey) -> Event {
+    let name = match which {
+        HubKey::Identity => "identity",
+        HubKey::Issuer => "issuer",
+        HubKey::Tickets => "tickets",
+    };
+    Event::new(Kind::KeyRotated).subject(name)
 }

@@ -7,6 +7,7 @@ use moorline_core::message::{FrameName, FromHub, OfflineRefusal, ToHub};
 use moorline_core::offline::{CommandLabel, PrekeyLabel, SIGNED_PREKEY_LEN, answered_frame};
 use moorline_core::token::{AgentId, AgentScope, Permissions};
 
+use crate::audit::{Event, Kind};
 use crate::clock;
 use crate::hub::{Identity, Input, Nudged, may_command};
 use crate::shared::Shared;
@@ -95,7 +96,7 @@ impl Desk {
                 self.next_command(shared, id, *taken).await
             }
             (ToHub::GiveReply { reply }, Identity::Agent { id, .. }) => {
-                give_reply(shared, id, reply).await
+                self.give_reply(shared, id, reply).await
             }
             (
                 ToHub::FetchBundle { agent },
@@ -133,8 +134,27 @@ impl Desk {
                 ?refusal,
                 "an offline command is refused"
             );
+            self.note_refusal(shared, message, refusal);
             say(&FromHub::OfflineRefused { about, refusal })
         }))
+    }
+
+    /// Returns something that happens to this peer.
+    fn happened(&self, kind: Kind) -> Event {
+        Event::new(kind).subject(self.identity.name())
+    }
+
+    fn note_refusal(&self, shared: &Shared, message: &ToHub<'_>, refusal: OfflineRefusal) {
+        let kind = match (message, refusal) {
+            (ToHub::GiveCommand { .. }, _) => Kind::CommandRefused,
+            (_, OfflineRefusal::UnknownAgent | OfflineRefusal::NotPermitted) => {
+                Kind::PermissionDenied
+            }
+            (_, OfflineRefusal::Full) => Kind::LimitHit,
+            _ => return,
+        };
+        let event = self.happened(kind).text("why", &format!("{refusal:?}"));
+        shared.witness.note(event);
     }
 
     /// Returns what has come to be for the peer since it asked.
@@ -159,7 +179,10 @@ impl Desk {
             }
             (Awaited::Reply(frame), Identity::Commander { name, .. }) => {
                 match store.reply(name, &frame, now) {
-                    ReplyState::Ready(reply) => say(&FromHub::Reply { reply: &reply }),
+                    ReplyState::Ready(reply) => {
+                        shared.witness.note(self.happened(Kind::ReplyFetched));
+                        say(&FromHub::Reply { reply: &reply })
+                    }
                     ReplyState::Unknown => say(&FromHub::NoReply {
                         frame,
                         waits: false,
@@ -170,8 +193,12 @@ impl Desk {
             _ => None,
         };
         self.looked_at = changes;
-        if said.is_some() {
+        drop(store);
+        if let Some(said) = &said {
             self.awaited = None;
+            if said.command.is_some() {
+                shared.witness.note(self.happened(Kind::CommandDelivered));
+            }
         }
         said
     }
@@ -299,9 +326,36 @@ impl Desk {
             })
             .await;
         stored.map_err(refuse)?;
+        let kept = self.happened(Kind::CommandKept);
+        shared
+            .witness
+            .note(kept.text("agent", &shared.name_of(&label.agent)));
         let nudge = Input::Nudge(Nudged::Agent(label.agent));
         shared.hub.tell(nudge).await;
         Ok(say(&FromHub::CommandKept { frame: label.name }))
+    }
+
+    async fn give_reply(
+        &self,
+        shared: &Shared,
+        agent: AgentId,
+        reply: &[u8],
+    ) -> Result<Option<Said>, Refused> {
+        let name = answered_frame(reply).map_err(|_| ([0; 16], OfflineRefusal::BadMessage))?;
+        let reply = reply.to_vec();
+        let now = clock::now().unix;
+        let put = shared
+            .offline
+            .change(move |store| store.put_reply(agent, &name, reply, now))
+            .await;
+        let commander = put.map_err(|refusal| (name, refusal))?;
+        if let Some(commander) = commander {
+            let kept = self.happened(Kind::ReplyKept);
+            shared.witness.note(kept.text("commander", &commander));
+            let nudge = Input::Nudge(Nudged::Commander(commander));
+            shared.hub.tell(nudge).await;
+        }
+        Ok(None)
     }
 
     async fn fetch_reply(
@@ -317,7 +371,10 @@ impl Desk {
         }
         let store = shared.offline.look().await;
         Ok(match store.reply(commander, &frame, clock::now().unix) {
-            ReplyState::Ready(reply) => say(&FromHub::Reply { reply: &reply }),
+            ReplyState::Ready(reply) => {
+                shared.witness.note(self.happened(Kind::ReplyFetched));
+                say(&FromHub::Reply { reply: &reply })
+            }
             state => say(&FromHub::NoReply {
                 frame,
                 waits: state == ReplyState::Waits,
@@ -359,26 +416,6 @@ async fn fetch_bundle(
     let bundle = bundle.ok_or(refuse(OfflineRefusal::NoPrekey))?;
     let bundle = [&bundle.prekey[..], &bundle.token[..]].concat();
     Ok(say(&FromHub::Bundle { bundle: &bundle }))
-}
-
-async fn give_reply(
-    shared: &Shared,
-    agent: AgentId,
-    reply: &[u8],
-) -> Result<Option<Said>, Refused> {
-    let name = answered_frame(reply).map_err(|_| ([0; 16], OfflineRefusal::BadMessage))?;
-    let reply = reply.to_vec();
-    let now = clock::now().unix;
-    let put = shared
-        .offline
-        .change(move |store| store.put_reply(agent, &name, reply, now))
-        .await;
-    let commander = put.map_err(|refusal| (name, refusal))?;
-    if let Some(commander) = commander {
-        let nudge = Input::Nudge(Nudged::Commander(commander));
-        shared.hub.tell(nudge).await;
-    }
-    Ok(None)
 }
 
 /// Returns whether the time is in the future, and not beyond all tokens and prekeys.

@@ -18,6 +18,7 @@ use moorline_core::token::{AgentId, Claims, MAX_UNPACKED_LEN, Role};
 use moorline_core::trust::NoKeeper;
 use moorline_core::wire::{Form, Limits as WireLimits, Reject, RejectCode, SuiteList};
 
+use crate::audit::{Event as Happened, Kind, NotRecorded};
 use crate::clock;
 use crate::door::Place;
 use crate::entropy::SystemEntropy;
@@ -62,7 +63,7 @@ pub(crate) async fn serve<T: Transport>(
     if place.is_settled() {
         tracing::info!(peer, %end, "session over");
     } else {
-        shared.budget.note(&peer, &end);
+        shared.note_stranger(end.kind_of_stranger(), &peer, &end);
     }
     future::or(transport.end(), async {
         smol::Timer::after(END_PATIENCE).await;
@@ -97,6 +98,33 @@ enum End {
     Stream(#[from] std::io::Error),
     #[error("the message cannot be sealed: {0:?}")]
     Own(moorline_core::reason::Error),
+    #[error(transparent)]
+    NotRecorded(#[from] NotRecorded),
+}
+
+impl End {
+    /// Returns whether the peer has come to a limit.
+    fn is_limit(&self) -> bool {
+        match self {
+            Self::Refused(reason) => matches!(
+                reason,
+                Reason::RenewalRate | Reason::KeyUpdateRate | Reason::Forgeries | Reason::TooLong
+            ),
+            Self::ByHub(code) => *code == AlertCode::Limit,
+            // More bytes than messages need, or a message that is too long.
+            Self::Stream(error) => error.kind() == std::io::ErrorKind::InvalidData,
+            _ => false,
+        }
+    }
+
+    /// Returns what is recorded of a stranger that ends so.
+    fn kind_of_stranger(&self) -> Kind {
+        match self {
+            _ if self.is_limit() => Kind::LimitHit,
+            Self::Refused(_) => Kind::StrangerRefused,
+            _ => Kind::StrangerGone,
+        }
+    }
 }
 
 /// What a session waits for.
@@ -195,6 +223,12 @@ impl<'s, T: Transport> Session<'s, T> {
         };
         if let Some(session) = self.key.take() {
             self.shared.hub.tell(Input::Closed { session }).await;
+            let why = end.to_string();
+            if end.is_limit() {
+                self.note(self.happened(Kind::LimitHit).text("why", &why));
+            }
+            let closed = self.happened(Kind::SessionClosed).session(session);
+            self.note(closed.text("why", &why));
         }
         end
     }
@@ -205,6 +239,21 @@ impl<'s, T: Transport> Session<'s, T> {
             self.keys = self.shared.keys();
         }
         Arc::clone(&self.keys)
+    }
+
+    /// Returns something that happens to this peer.
+    fn happened(&self, kind: Kind) -> Happened {
+        let happened = Happened::new(kind)
+            .subject(self.renewals.name())
+            .peer(self.peer);
+        match self.key {
+            Some(session) => happened.session(session),
+            None => happened,
+        }
+    }
+
+    fn note(&self, happened: Happened) {
+        self.shared.witness.note(happened);
     }
 
     async fn wake(&mut self) -> Wake {
@@ -233,7 +282,7 @@ impl<'s, T: Transport> Session<'s, T> {
         self.place.meter().begin_again();
         let keys = self.keys();
         let responder = responder(self.shared, &keys, T::FORM, self.payload_len);
-        let (len, event, session, newcomer, token) = {
+        let (len, event, session, newcomer, token, acts) = {
             let mut door = Door {
                 shared: self.shared,
                 session: None,
@@ -242,6 +291,7 @@ impl<'s, T: Transport> Session<'s, T> {
                 newcomer: None,
                 external: self.renewals.external(),
                 token: Vec::new(),
+                acts: Vec::new(),
             };
             let mut context = Context {
                 now: clock::now(),
@@ -256,8 +306,20 @@ impl<'s, T: Transport> Session<'s, T> {
                 self.line
                     .handle_message(&mut message, parts, &mut context, &mut self.out);
             let len = outcome.send.map(<[u8]>::len);
-            (len, outcome.event, door.session, door.newcomer, door.token)
+            let Door {
+                session,
+                newcomer,
+                token,
+                acts,
+                ..
+            } = door;
+            (len, outcome.event, session, newcomer, token, acts)
         };
+        // What was done is on record before the peer hears that it was.
+        for act in acts {
+            let recorded = self.shared.witness.record_durably(act.peer(self.peer));
+            recorded.await?;
+        }
         if let Some(id) = self.line.id() {
             self.transport.answer_to(id);
         }
@@ -302,6 +364,8 @@ impl<'s, T: Transport> Session<'s, T> {
             ) => Ok(()),
             Some(Event::RenewalRefused(reason)) => {
                 tracing::info!(peer = self.peer, ?reason, "a token was refused");
+                let refused = self.happened(Kind::TokenRefused);
+                self.note(refused.text("why", &format!("{reason:?}")));
                 Ok(())
             }
             Some(Event::Envelope(payload)) => {
@@ -344,6 +408,9 @@ impl<'s, T: Transport> Session<'s, T> {
     /// Answers a peer that asks for a newer token.
     async fn give_token(&mut self, key: Option<&[u8]>) -> Result<(), End> {
         let made = self.renewals.give(self.shared, key);
+        if let Err(why) = &made {
+            self.note(self.happened(Kind::TokenRefused).text("why", why));
+        }
         if let (Ok(token), Some(identity)) = (&made, self.renewals.external()) {
             let invited = self.shared.invitations().invited(&identity);
             let first = FirstToken {
@@ -403,6 +470,11 @@ impl<'s, T: Transport> Session<'s, T> {
         if let Some(message) = self.shared.issuers_message(None) {
             let _ = outbox.try_send(Box::new(Output::Application(message)));
         }
+        let role = match &identity {
+            Identity::Agent { .. } => "agent",
+            Identity::Commander { .. } => "commander",
+        };
+        self.note(self.happened(Kind::SessionOpened).text("role", role));
         let input = Input::Opened {
             session,
             identity,
@@ -430,6 +502,7 @@ impl<'s, T: Transport> Session<'s, T> {
             rekeyed,
             "token renewed"
         );
+        self.note(self.happened(Kind::TokenRenewed).flag("rekeyed", rekeyed));
         if let Some(desk) = &mut self.desk {
             desk.renew(identity.clone(), claims.key.hash().prefix(), token);
         }
@@ -624,6 +697,7 @@ impl<'s, T: Transport> Session<'s, T> {
                 newcomer: None,
                 external: self.renewals.external(),
                 token: Vec::new(),
+                acts: Vec::new(),
             };
             let mut context = Context {
                 now: clock::now(),

@@ -262,9 +262,21 @@ impl Invitations {
         Ok((name, peer))
     }
 
+    /// Returns how many codes are open.
+    pub(crate) fn codes(&self) -> u64 {
+        let codes = self.open.iter();
+        let codes = codes.filter(|known| matches!(known.opens, Opens::Code(_)));
+        u64::try_from(codes.count()).unwrap_or(u64::MAX)
+    }
+
+    /// Returns whether there is an invitation for `name`.
+    pub(crate) fn is_invited(&self, name: &str) -> bool {
+        self.open.iter().any(|known| known.name == name)
+    }
+
     /// Ends the invitation for `name`, if there is one.
     pub(crate) fn withdraw(&mut self, name: &str) -> Result<(), StoreError> {
-        if self.open.iter().any(|known| known.name == name) {
+        if self.is_invited(name) {
             let mut open = self.open.clone();
             open.retain(|known| known.name != name);
             self.commit(open)?;

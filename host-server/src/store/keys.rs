@@ -121,7 +121,7 @@ pub(super) fn check_root(folder: &Path, root: &SigningKey) -> Result<(), StoreEr
     }
 }
 
-pub(super) fn open_or_create(path: &Path, vault: &Vault) -> Result<SigningKey, StoreError> {
+pub(crate) fn open_or_create(path: &Path, vault: &Vault) -> Result<SigningKey, StoreError> {
     if let Some(key) = load_key_from(path, vault)? {
         return Ok(key);
     }

@@ -18,7 +18,7 @@ pub(crate) use file::{make_private_dir, replace, sync_folder};
 pub(crate) use invitations::Invitations;
 pub use issuers::{Issuers, MAX_RETIRED as MAX_RETIRED_ISSUERS, Retired};
 pub use key_file::{KeyFileError, create_key, load_key};
-use keys::open_or_create as open_or_create_key;
+pub(crate) use keys::open_or_create as open_or_create_key;
 pub use keys::{HubKeys, IDENTITY_NAME, ROOT_NAME, kid, rotate_issuer};
 use moorline_core::token::TokenReason;
 pub(crate) use offline::{Bundle, OfflineStore, ReplyState};

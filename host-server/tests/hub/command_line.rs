@@ -44,7 +44,7 @@ pub(crate) fn stderr(output: &Output) -> String {
 }
 
 /// A commander's folder with a key, enrolled for the agent `boiler`.
-fn enrolled(world: &World, more: &[&str]) -> TempDir {
+pub(crate) fn enrolled(world: &World, more: &[&str]) -> TempDir {
     let home = private_folder();
     assert!(
         moorline(home.path(), world.folder.path(), &["keygen"])
@@ -442,7 +442,7 @@ fn a_key_that_the_hub_took_up_unheard_is_found_again() {
 }
 
 /// Invites `name` and returns what the operator gets.
-fn invited(world: &World, arguments: &[&str]) -> moorline_server::admin::Invitation {
+pub(crate) fn invited(world: &World, arguments: &[&str]) -> moorline_server::admin::Invitation {
     let home = private_folder();
     let mut all = vec!["enroll"];
     all.extend(arguments);

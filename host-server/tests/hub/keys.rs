@@ -72,6 +72,21 @@ fn keys_are_rotated_while_sessions_go_on_and_newcomers_come() {
         client.agents().await.expect("the session goes on").len()
     });
     assert_eq!(done.expect("it connects"), 1);
+    let data_dir = world.folder.path().to_str().expect("a path");
+    let found = Command::new(env!("CARGO_BIN_EXE_moorline"))
+        .args(["audit", "search", "--kind", "key_rotated", "--json"])
+        .args(["--data-dir", data_dir])
+        .output()
+        .expect("it runs");
+    let found = String::from_utf8(found.stdout).expect("text");
+    let subjects = ["issuer", "identity", "tickets", "issuer"];
+    assert_eq!(found.lines().count(), subjects.len(), "{found}");
+    for (line, subject) in found.lines().zip(subjects) {
+        assert!(
+            line.contains(&format!("\"subject\":\"{subject}\"")),
+            "{line}"
+        );
+    }
     // Her token is of a key before, and good; his is of the newest, which the agent has followed to.
     alice.connected(async |_| ()).expect_err("another identity");
     let bob = world.commander("bob", "boiler");

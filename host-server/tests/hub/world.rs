@@ -45,6 +45,15 @@ impl World {
 
     /// Starts a hub in the folder of an earlier one.
     pub(crate) fn start_in(folder: Arc<TempDir>, change: impl FnOnce(&mut Config)) -> Self {
+        Self::start_as(folder, change, |daemon| daemon)
+    }
+
+    /// Starts a hub that is changed once more before it serves.
+    pub(crate) fn start_as(
+        folder: Arc<TempDir>,
+        change: impl FnOnce(&mut Config),
+        finish: impl FnOnce(Daemon) -> Daemon + Send + 'static,
+    ) -> Self {
         let mut config = config(folder.path());
         change(&mut config);
         let (stop, stopped) = async_channel::bounded(1);
@@ -53,6 +62,7 @@ impl World {
             block_on(|executor| {
                 future::block_on(async {
                     let daemon = Daemon::start(config).await.expect("the hub starts");
+                    let daemon = finish(daemon);
                     let tcp = daemon.tcp_address().expect("it serves TCP");
                     let udp = daemon.udp_address().expect("it takes datagrams");
                     ready

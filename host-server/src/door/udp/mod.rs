@@ -20,6 +20,7 @@ use smol::net::UdpSocket;
 use table::{Caller, Table};
 
 use super::{ACCEPT_PAUSE, host};
+use crate::audit::Kind;
 use crate::clock;
 use crate::entropy::SystemEntropy;
 use crate::line::DATAGRAM_MTU;
@@ -107,7 +108,11 @@ impl Door {
                 // One that is lost is asked for again.
                 let _ = self.socket.send_to(m0, address).await;
             }
-            Err(reason) => self.shared.budget.note(&caller, &format!("{reason:?}")),
+            Err(reason) => self.shared.note_stranger(
+                Kind::StrangerRefused,
+                &caller,
+                &format!("refused: {reason:?}"),
+            ),
         }
     }
 
@@ -133,11 +138,13 @@ impl Door {
         let Caller { address, .. } = caller;
         let most = self.shared.config().limits.connections;
         if self.table.has(most) {
-            self.shared.budget.note(&caller, &"all places are taken");
+            self.shared
+                .note_stranger(Kind::LimitHit, &caller, &"all places are taken");
             return;
         }
         let Some(place) = self.shared.budget.enter(address.ip()) else {
-            self.shared.budget.note(&caller, &"peers have all places");
+            self.shared
+                .note_stranger(Kind::LimitHit, &caller, &"peers have all places");
             return;
         };
         let place = Arc::new(place);
