@@ -47,6 +47,7 @@ pub mod commands;
 #[cfg(feature = "mps2-an386")]
 pub mod exchange;
 pub mod identity;
+#[cfg(feature = "mps2-an386")]
 pub mod issuers;
 #[cfg(feature = "mps2-an386")]
 pub mod kept;

@@ -78,8 +78,13 @@ pub enum AdminAnswer {
     Invited(Invitation),
     /// The peer is shut out.
     Revoked,
-    /// The keys are in use.
-    KeysInUse,
+    /// These keys are in use.
+    KeysInUse {
+        /// The hub's identity key: the uncompressed point in base64url.
+        hub_key: String,
+        /// The name in tokens of the issuer's key that signs.
+        issuer_kid: String,
+    },
     /// Nothing was done, for this reason.
     Refused(String),
 }

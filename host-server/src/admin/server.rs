@@ -144,11 +144,11 @@ async fn handle(request: AdminRequest, shared: &Shared) -> AdminAnswer {
             }
         }
         AdminRequest::RotateKey { key } => match shared.rotate_key(key).await {
-            Ok(acts) => on_record(acts, shared, AdminAnswer::KeysInUse).await,
+            Ok(acts) => on_record(acts, shared, keys_in_use(shared)).await,
             Err(error) => AdminAnswer::Refused(error.to_string()),
         },
         AdminRequest::TakeUpKeys => match shared.take_up_keys().await {
-            Ok(acts) => on_record(acts, shared, AdminAnswer::KeysInUse).await,
+            Ok(acts) => on_record(acts, shared, keys_in_use(shared)).await,
             Err(error) => AdminAnswer::Refused(error.to_string()),
         },
         AdminRequest::Revoke { name } => {
@@ -171,6 +171,14 @@ async fn handle(request: AdminRequest, shared: &Shared) -> AdminAnswer {
                 Err(error) => AdminAnswer::Refused(error.to_string()),
             }
         }
+    }
+}
+
+fn keys_in_use(shared: &Shared) -> AdminAnswer {
+    let keys = shared.keys();
+    AdminAnswer::KeysInUse {
+        hub_key: encode_key(keys.identity_key()),
+        issuer_kid: keys.issuer_kid(),
     }
 }
 

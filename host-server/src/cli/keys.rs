@@ -146,8 +146,10 @@ struct Done {
 impl RotateArguments {
     fn run(self, json: bool) -> Result<(), Failure> {
         let folder = self.place.folder()?;
-        if self.root.is_none() && self.is_done_by_daemon(&folder)? {
-            return self.say_in_use(json);
+        if self.root.is_none()
+            && let Some(in_use) = self.done_by_daemon(&folder)?
+        {
+            return self.say_in_use(&in_use, json);
         }
         let root = self.root.as_deref().map(load_key).transpose();
         let root = root.map_err(StoreError::from)?;
@@ -194,7 +196,7 @@ impl RotateArguments {
             }
         };
         let is_in_use = match ask(&folder, &AdminRequest::TakeUpKeys) {
-            Ok(answer) => expect_in_use(answer)?,
+            Ok(answer) => in_use(answer).map(|_| true)?,
             Err(AdminError::Unreachable { .. }) => false,
             Err(error) => return Err(error.into()),
         };
@@ -209,29 +211,47 @@ impl RotateArguments {
         output::print(json, &value, &format!("{text}\n{when}"))
     }
 
-    /// Has the daemon do it; returns whether one runs.
-    fn is_done_by_daemon(&self, folder: &Path) -> Result<bool, Failure> {
+    /// Has the daemon do it; returns the keys that it uses then, if one runs.
+    fn done_by_daemon(&self, folder: &Path) -> Result<Option<InUse>, Failure> {
         match ask(folder, &AdminRequest::RotateKey { key: self.key }) {
-            Ok(answer) => expect_in_use(answer),
-            Err(AdminError::Unreachable { .. }) => Ok(false),
+            Ok(answer) => in_use(answer).map(Some),
+            Err(AdminError::Unreachable { .. }) => Ok(None),
             Err(error) => Err(error.into()),
         }
     }
 
-    fn say_in_use(&self, json: bool) -> Result<(), Failure> {
-        let name = match self.key {
-            HubKey::Identity => "hub has another identity key",
-            HubKey::Issuer => "issuer signs with its next key",
-            HubKey::Tickets => "tickets are sealed under another key",
+    fn say_in_use(&self, InUse { hub_key, kid }: &InUse, json: bool) -> Result<(), Failure> {
+        let said = match self.key {
+            HubKey::Identity => format!("new hub key  {hub_key}"),
+            HubKey::Issuer => format!("the issuer signs with {kid}"),
+            HubKey::Tickets => "tickets are sealed under another key".into(),
         };
-        let value = json!({ "rotated": self.key, "in_use": true });
-        output::print(json, &value, &format!("the {name}; peers follow"))
+        let value = json!({
+            "rotated": self.key,
+            "hub_key": hub_key,
+            "issuer_kid": kid,
+            "in_use": true,
+        });
+        output::print(
+            json,
+            &value,
+            &format!("{said}\nthe hub uses it; peers follow"),
+        )
     }
 }
 
-fn expect_in_use(answer: AdminAnswer) -> Result<bool, Failure> {
+/// The keys that a daemon uses.
+struct InUse {
+    hub_key: String,
+    kid: String,
+}
+
+fn in_use(answer: AdminAnswer) -> Result<InUse, Failure> {
     match answer {
-        AdminAnswer::KeysInUse => Ok(true),
+        AdminAnswer::KeysInUse {
+            hub_key,
+            issuer_kid: kid,
+        } => Ok(InUse { hub_key, kid }),
         AdminAnswer::Refused(why) => Err(Failure::Refused(why)),
         _ => Err(Failure::Refused("it gave another answer".into())),
     }
