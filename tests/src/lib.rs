@@ -64,6 +64,7 @@ pub const BATCHES: &[&[&[Case]]] = &[
         token::signature::CASES,
         token::renewal::CASES,
         token::mint::CASES,
+        token::table::CASES,
         token::tamper::CASES,
     ],
     &[

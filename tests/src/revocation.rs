@@ -21,6 +21,10 @@ pub(crate) static CASES: &[Case] = &[
         names,
     ),
     case(
+        "a list names the tokens of a subject below a generation, and no others",
+        generations,
+    ),
+    case(
         "a list is taken once, and none that is not newer than the one before",
         counters,
     ),
@@ -100,6 +104,19 @@ fn names() -> Result<(), Failure> {
         let list = list(&world, 1, &[Revoked::Key([9; 16]), entry])?;
         ensure!(revocations.take(&list, &world.anchors).is_ok(), step);
         ensure!(revocations.names(&alice) == is_named, step);
+    }
+    Ok(())
+}
+
+fn generations() -> Result<(), Failure> {
+    let world = World::new()?;
+    let mut newer = alice(&world)?;
+    newer.generation = 5;
+    for (least, is_named) in [(1, false), (5, false), (6, true), (u32::MAX, true)] {
+        let mut revocations = Revocations::<1>::new();
+        let list = list(&world, 1, &[Revoked::subject(ISSUER, "alice", least)])?;
+        ensure!(revocations.take(&list, &world.anchors).is_ok());
+        ensure!(revocations.names(&newer) == is_named);
     }
     Ok(())
 }

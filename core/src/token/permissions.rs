@@ -129,7 +129,7 @@ impl Permissions {
         self.0
     }
 
-    /// Iterates over the names in the order of their bits.
+    /// Iterates over the names, those of commands first.
     pub fn names(self) -> impl Iterator<Item = &'static str> {
         TABLE
             .iter()

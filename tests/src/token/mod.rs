@@ -14,5 +14,6 @@ pub(crate) mod mint;
 pub(crate) mod numbers;
 pub(crate) mod renewal;
 pub(crate) mod signature;
+pub(crate) mod table;
 pub(crate) mod tamper;
 pub(crate) mod times;

@@ -74,6 +74,12 @@ pub(crate) static CASES: &[Case] = &[
             .member("\"nbf\":0")
             .good_but_for_signature()
     }),
+    case("a token with nbf at exp is good", CLAUSE, || {
+        Forgery::agent()
+            .member("\"nbf\":1800003600")
+            .at(1_800_003_599)
+            .good_but_for_signature()
+    }),
     case("a token with nbf after exp is refused", CLAUSE, || {
         Forgery::agent()
             .member("\"nbf\":1800003601")
