@@ -17,6 +17,7 @@
 //! witness     takes in what happens, for the audit log and the watch
 //! audit       the audit log: a chain of records, and signed heads of it
 //! watch       counts what goes wrong, and raises alerts
+//! backup      the data directory in one file, and back
 //! daemon      starts all of it and ends it
 //! client      a commander's side, for programs
 //! cli         a commander's side, for people
@@ -30,6 +31,7 @@
 
 pub mod admin;
 pub mod audit;
+pub mod backup;
 pub mod cli;
 pub mod client;
 pub mod clock;

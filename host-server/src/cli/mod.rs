@@ -6,6 +6,7 @@
 //! answer in time.
 
 mod audit;
+mod backup;
 mod enroll;
 mod follow;
 mod join;
@@ -22,6 +23,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 pub use audit::AuditCommand;
+pub use backup::{BackupArguments, RestoreArguments};
 use clap::{Args, CommandFactory, Parser, Subcommand};
 pub use enroll::EnrollArguments;
 pub use follow::{LogsArguments, WatchArguments};
@@ -35,6 +37,7 @@ pub use renew::RenewArguments;
 pub use send::SendArguments;
 
 use crate::admin::AdminError;
+use crate::backup::BackupError;
 use crate::client::{ClientError, Profile, ProfileError};
 use crate::manual::{CompletionsArguments, ManArguments};
 use crate::store::{StoreError, encode_key};
@@ -72,6 +75,10 @@ enum Command {
     /// Checks and searches the audit log of the hub on this machine.
     #[command(subcommand)]
     Audit(AuditCommand),
+    /// Writes all that the hub on this machine has to one file, also while it runs.
+    Backup(BackupArguments),
+    /// Makes a hub's data directory of a backup, or checks one.
+    Restore(RestoreArguments),
     /// Shuts a peer out of the hub on this machine and ends its sessions.
     Revoke(RevokeArguments),
     /// Writes the image that an agent's flash is given: its key, its token and the hub's pin.
@@ -115,6 +122,8 @@ enum Failure {
     Client(#[from] ClientError),
     #[error(transparent)]
     Keys(#[from] StoreError),
+    #[error(transparent)]
+    Backup(#[from] BackupError),
     #[error("the hub refuses: {0}")]
     Refused(String),
     #[error("{0}")]
@@ -133,7 +142,7 @@ impl Failure {
     fn code(&self) -> u8 {
         match self {
             Self::Agent(_) | Self::Damaged(_) | Self::Print(_) => 1,
-            Self::Profile(_) | Self::Keys(_) | Self::Usage(_) => 2,
+            Self::Profile(_) | Self::Keys(_) | Self::Backup(_) | Self::Usage(_) => 2,
             Self::Refused(_) => 4,
             Self::Admin(_) => 3,
             Self::NoReply(_) => 6,
@@ -197,6 +206,8 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Join(join) => join.run(&profile, json),
         Command::Revoke(RevokeArguments { name, data_dir }) => enroll::revoke(name, data_dir, json),
         Command::Keys(keys) => keys.run(json),
+        Command::Backup(backup) => backup.run(json),
+        Command::Restore(restore) => restore.run(json),
         Command::Audit(audit) => audit.run(json),
         Command::Provision(provision) => provision.run(&profile, json),
         Command::Renew(renew) => renew.run(&profile, json),

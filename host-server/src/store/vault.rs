@@ -145,6 +145,16 @@ impl Vault {
         replace(path, &[MAGIC, &salt[..], &contents, &tag.0].concat())
     }
 
+    /// Returns the key of a stream with `salt`; nothing when there is no secret.
+    pub(crate) fn stream_key(&self, salt: &[u8]) -> Option<AeadKey> {
+        let secret = extract(salt, self.master.as_ref()?.expose());
+        Some(AeadKey::new(
+            Suite::Aes256Gcm,
+            &expand_label(&secret, "stream key", b""),
+            expand_label(&secret, "stream iv", b""),
+        ))
+    }
+
     fn opened(&self, sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
         let master = self.master.as_ref()?;
         let (salt, rest) = sealed.split_at_checked(SALT_LEN)?;

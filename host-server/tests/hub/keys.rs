@@ -44,7 +44,7 @@ async fn ping(client: &mut Client<'_>, peer: &Peer) -> Result<Status, ClientErro
     Ok(status)
 }
 
-fn private_file(path: &Path, bytes: &[u8]) {
+pub(crate) fn private_file(path: &Path, bytes: &[u8]) {
     let mut options = std::fs::OpenOptions::new();
     let file = options.write(true).create_new(true).mode(0o600).open(path);
     file.expect("a file").write_all(bytes).expect("written");

@@ -3,6 +3,7 @@
 mod agent;
 mod audit;
 mod audit_command_line;
+mod backup;
 mod comeback;
 mod command_line;
 mod documents;
