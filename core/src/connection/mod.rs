@@ -337,7 +337,7 @@ impl<'k> Connection<'k> {
                 Some(Event::Dropped(Reason::OutOfPlace))
             }
             Delivery::Enrolled(_) if !self.is_newcomer => return Err(Reason::OutOfPlace),
-            Delivery::Enrolled(enrolled) if enrolled.keys().is_none() => {
+            Delivery::Enrolled(enrolled) if !enrolled.has_keys() => {
                 return Err(Reason::Malformed);
             }
             Delivery::Enrolled(enrolled) => Some(Event::Enrolled(enrolled)),

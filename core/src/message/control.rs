@@ -110,6 +110,13 @@ impl<'a> Enrolled<'a> {
         }
         (rest.is_empty() && !all.is_empty()).then_some(all)
     }
+
+    /// Returns whether the issuer's keys are as many as they may be, and all are keys. The keys would be on the stack of every
+    /// frame that is opened if this were inlined.
+    #[inline(never)]
+    pub(crate) fn has_keys(&self) -> bool {
+        self.keys().is_some()
+    }
 }
 
 /// What became of a token that was shown.
