@@ -1,5 +1,6 @@
 //! The hub's part in the decision about a peer: what it has stored, and its policy.
 
+use std::cell::RefCell;
 use std::net::IpAddr;
 use std::sync::PoisonError;
 
@@ -30,6 +31,8 @@ pub(crate) struct Door<'s> {
     pub(crate) external: Option<[u8; TICKET_ID_LEN]>,
     /// The token of the peer that is about to be admitted.
     pub(crate) token: Vec<u8>,
+    /// Whose token was looked at last. Nobody vouches for it: it counts where a later check shows that its issuer does.
+    pub(crate) subject: RefCell<Option<String>>,
 }
 
 impl Door<'_> {
@@ -55,6 +58,7 @@ impl Door<'_> {
 
 impl Gate for Door<'_> {
     fn is_revoked(&self, claims: &Claims) -> bool {
+        self.subject.replace(Some(claims.subject.as_str().into()));
         let registry = self
             .shared
             .registry

@@ -9,6 +9,7 @@
 //! session     one task a peer; the only module that knows both a connection and a transport
 //! line        one end of a link, over a stream or over datagrams
 //! shared      what every session has in common
+//! guard       how often each address connects and fails, and what follows from it
 //! gate        what is stored and allowed, asked in each handshake
 //! renewals    newer tokens for the peer of a session
 //! hub         the one task that owns the routing table
@@ -34,6 +35,7 @@ pub mod daemon;
 mod door;
 pub mod entropy;
 mod gate;
+mod guard;
 mod hub;
 mod issuer;
 pub mod keyring;

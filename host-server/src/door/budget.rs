@@ -4,19 +4,22 @@
 //! waits behind older ones: when their share is taken, the oldest gives way. So whoever holds places without using
 //! them loses them first, and an honest peer has as long as it takes to open a whole share of connections.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::fmt::Display;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_lite::future;
+use moorline_core::reason::Reason;
 use moorline_core::time::Instant;
+use moorline_core::wire::Form;
 
 use super::journal::Journal;
 use super::meter::Meter;
 use crate::clock;
 use crate::config::{Limits, Live};
+use crate::guard::{Blocked, Guard, Over, is_failure};
 
 /// Gives out places.
 #[derive(Debug)]
@@ -29,6 +32,9 @@ pub(crate) struct Budget {
 #[derive(Debug, Default)]
 struct State {
     peers: usize,
+    /// By what counts as their address.
+    peers_of: HashMap<IpAddr, usize>,
+    guard: Guard,
     /// The oldest is in front.
     strangers: VecDeque<Stranger>,
     next_number: u64,
@@ -62,6 +68,17 @@ pub(crate) enum SentAway {
     Late,
 }
 
+/// Why a connection is not taken at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Shut {
+    #[error("peers have all places")]
+    Full,
+    #[error("its address opens connections too fast")]
+    TooFast,
+    #[error("its address is blocked")]
+    Blocked,
+}
+
 impl Budget {
     pub(crate) fn new(limits: Limits) -> Self {
         Self {
@@ -76,15 +93,19 @@ impl Budget {
         self.limits.replace(limits);
     }
 
-    /// Returns a place for a stranger from `address`. Another stranger gives way for it if need be; there is nothing
-    /// when peers have all the places.
-    pub(crate) fn enter(&self, address: IpAddr) -> Option<Place> {
+    /// Returns a place for a stranger from `address`. Another stranger gives way for it if need be.
+    ///
+    /// # Errors
+    ///
+    /// [`Shut`]; the connection is to be dropped then, and has cost nothing else.
+    pub(crate) fn enter(&self, address: IpAddr) -> Result<Place, Shut> {
         let limits = self.limits.now();
         let network = network(address);
         let mut state = lock(&self.state);
         if state.peers >= limits.connections {
-            return None;
+            return Err(Shut::Full);
         }
+        state.check(network, &limits)?;
         let neighbours = state
             .strangers
             .iter()
@@ -105,7 +126,7 @@ impl Budget {
             network,
             give_way,
         });
-        Some(Place {
+        Ok(Place {
             state: Arc::clone(&self.state),
             number,
             network,
@@ -116,12 +137,51 @@ impl Budget {
         })
     }
 
-    /// Returns whether strangers, or those of `address` alone, have half of their places or more. On datagrams nothing
+    /// Counts a handshake of `place` that ended for `reason`. `subject` is whose token was shown, if its issuer signed it.
+    /// `peer` says in logs where it came from.
+    pub(crate) fn fail(
+        &self,
+        place: &Place,
+        reason: Reason,
+        form: Form,
+        subject: Option<&str>,
+        peer: &str,
+    ) {
+        if !is_failure(reason, form) {
+            return;
+        }
+        let mut state = lock(&self.state);
+        let now = clock::instant();
+        let guard = &mut state.guard;
+        let blocked = guard.fail(place.network, subject, &self.limits.now(), now);
+        let count = guard.blocked(now);
+        drop(state);
+        if let Some(blocked) = blocked {
+            self.note_blocked(peer, place.network, &blocked, count);
+        }
+    }
+
+    /// Notes that an address is blocked: the one place where that is known.
+    fn note_blocked(&self, peer: &str, network: IpAddr, blocked: &Blocked, count: usize) {
+        let (seconds, for_subject) = (blocked.millis / 1_000, blocked.for_subject);
+        tracing::warn!(peer, %network, seconds, for_subject, count, "an address is blocked");
+    }
+
+    /// Notes that `limit` was hit by `peer`: the one place where that is known.
+    pub(crate) fn note_limit(&self, limit: &'static str, peer: &str) {
+        tracing::debug!(peer, limit, "a limit was hit");
+    }
+
+    /// Returns whether strangers, or those of `address` alone, have half of their places or more, or whether that address has
+    /// used up half of the connections that it may open at once. On datagrams nothing
     /// is kept of one more then until it has proved its address.
     pub(crate) fn is_under_load(&self, address: IpAddr) -> bool {
         let limits = self.limits.now();
         let network = network(address);
-        let state = lock(&self.state);
+        let mut state = lock(&self.state);
+        if state.guard.is_busy(network, &limits, clock::instant()) {
+            return true;
+        }
         let own = state
             .strangers
             .iter()
@@ -147,6 +207,33 @@ impl Budget {
 }
 
 impl State {
+    /// Counts a connection of `network`, and says whether it is let in.
+    fn check(&mut self, network: IpAddr, limits: &Limits) -> Result<(), Shut> {
+        let has_peers = self.peers_of.contains_key(&network);
+        let now = clock::instant();
+        let counted = self.guard.connect(network, has_peers, limits, now);
+        counted.map_err(|over| match over {
+            Over::Rate => Shut::TooFast,
+            Over::Blocked => Shut::Blocked,
+        })
+    }
+
+    /// Counts a peer of `network` that is there, or that is gone.
+    fn count_peer(&mut self, network: IpAddr, is_there: bool) {
+        if is_there {
+            self.peers += 1;
+            *self.peers_of.entry(network).or_default() += 1;
+            return;
+        }
+        self.peers = self.peers.saturating_sub(1);
+        if let Some(count) = self.peers_of.get_mut(&network) {
+            *count -= 1;
+            if *count == 0 {
+                self.peers_of.remove(&network);
+            }
+        }
+    }
+
     fn send_away_oldest(&mut self, among: impl Fn(&Stranger) -> bool) {
         if let Some(place) = self.strangers.iter().position(among)
             && let Some(stranger) = self.strangers.remove(place)
@@ -171,7 +258,8 @@ impl Place {
         let mut state = lock(&self.state);
         let had_place = state.take_off(self.number);
         if had_place {
-            state.peers += 1;
+            state.count_peer(self.network, true);
+            state.guard.succeed(self.network, &self.limits);
             self.meter.settle();
         }
         had_place
@@ -225,7 +313,7 @@ impl Drop for Place {
     fn drop(&mut self) {
         let mut state = lock(&self.state);
         if !state.take_off(self.number) && self.is_settled() {
-            state.peers = state.peers.saturating_sub(1);
+            state.count_peer(self.network, false);
         }
     }
 }
@@ -264,7 +352,9 @@ mod tests {
     }
 
     fn enter(budget: &Budget, address: &str) -> Option<Place> {
-        budget.enter(address.parse::<IpAddr>().expect("an address"))
+        budget
+            .enter(address.parse::<IpAddr>().expect("an address"))
+            .ok()
     }
 
     fn sent_away(place: &Place) -> Option<SentAway> {

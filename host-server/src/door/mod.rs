@@ -58,9 +58,14 @@ async fn accept<S, F, A, G>(
     loop {
         match listener.accept().await {
             Ok((stream, address)) => {
-                let Some(place) = shared.budget.enter(address.ip()) else {
-                    shared.budget.note(&address, &"peers have all places");
-                    continue;
+                let place = match shared.budget.enter(address.ip()) {
+                    Ok(place) => place,
+                    Err(why) => {
+                        shared.budget.note(&address, &why);
+                        // Others on this thread have their turn, however many come.
+                        future::yield_now().await;
+                        continue;
+                    }
                 };
                 // Small frames go out at once; a socket that does not know the option works as well.
                 let _ = stream.set_nodelay(true);

@@ -45,7 +45,8 @@ impl Hub {
     /// Returns the hub and the way to it.
     pub(crate) fn new(registry: Arc<RwLock<Registry>>, limits: &Limits) -> (Self, HubHandle) {
         let (sender, inputs) = async_channel::bounded(INPUT_QUEUE);
-        let directory = Directory::default();
+        let mut directory = Directory::default();
+        directory.set_limits(limits.commander_sessions);
         let routes = Routes::new(limits.channels, limits.channel_idle_millis);
         (
             Self {
@@ -158,9 +159,11 @@ impl Hub {
                 self.directory
                     .end_all(AlertCode::GoingAway, || drain.hint());
             }
-            Input::Limits(limits) => self
-                .routes
-                .set_limits(limits.channels, limits.channel_idle_millis),
+            Input::Limits(limits) => {
+                self.directory.set_limits(limits.commander_sessions);
+                self.routes
+                    .set_limits(limits.channels, limits.channel_idle_millis);
+            }
             Input::Nudge(whom) => self.directory.nudge(&whom),
             Input::Ping(answer) => {
                 let _ = answer.try_send(());

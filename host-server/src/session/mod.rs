@@ -2,7 +2,9 @@
 
 mod again;
 mod answers;
+mod pace;
 
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +19,7 @@ use moorline_core::reason::Reason;
 use moorline_core::token::{AgentId, Claims, MAX_UNPACKED_LEN, Role};
 use moorline_core::trust::NoKeeper;
 use moorline_core::wire::{Form, Limits as WireLimits, Reject, RejectCode, SuiteList};
+use pace::Pace;
 
 use crate::clock;
 use crate::door::Place;
@@ -56,9 +59,9 @@ pub(crate) async fn serve<T: Transport>(
     peer: &str,
     place: &Place,
 ) {
-    let end = Session::new(shared, &mut transport, peer, place)
-        .run()
-        .await;
+    let mut session = Session::new(shared, &mut transport, peer, place);
+    let end = session.run().await;
+    session.count_failure(&end);
     if place.is_settled() {
         tracing::info!(peer, %end, "session over");
     } else {
@@ -128,6 +131,9 @@ struct Session<'s, T> {
     renewals: Renewals,
     /// The session of a newcomer that has not shown its token yet.
     enrolling: Option<SessionKey>,
+    /// Whose token the peer has shown. Nobody vouches for it.
+    shown: Option<String>,
+    pace: Pace,
     desk: Option<Desk>,
     again: Again,
     /// What a commander on datagrams may ask for again.
@@ -164,6 +170,8 @@ impl<'s, T: Transport> Session<'s, T> {
             key: None,
             renewals: Renewals::default(),
             enrolling: None,
+            shown: None,
+            pace: Pace::new(limits),
             desk: None,
             again: Again::default(),
             answers: None,
@@ -199,6 +207,19 @@ impl<'s, T: Transport> Session<'s, T> {
         end
     }
 
+    /// Counts a handshake that ended in a failure.
+    fn count_failure(&self, end: &End) {
+        if let End::Refused(reason) = end
+            && !self.place.is_settled()
+        {
+            // This is looked at after the issuer's signature was found right.
+            let shown = self.shown.as_deref();
+            let subject = shown.filter(|_| *reason == Reason::InitiatorSignature);
+            let budget = &self.shared.budget;
+            budget.fail(self.place, *reason, T::FORM, subject, self.peer);
+        }
+    }
+
     /// Returns the keys that a message is judged by.
     fn keys(&mut self) -> Arc<HubKeys> {
         if self.place.is_settled() {
@@ -210,7 +231,13 @@ impl<'s, T: Transport> Session<'s, T> {
     async fn wake(&mut self) -> Wake {
         let due = [self.line.deadline(), self.again.deadline()];
         let deadline = due.into_iter().flatten().min();
-        let message = async { Wake::Message(self.transport.receive().await) };
+        let held_until = self.pace.held_until();
+        let message = async {
+            if let Some(until) = held_until {
+                clock::sleep_until(until).await;
+            }
+            Wake::Message(self.transport.receive().await)
+        };
         let output = async { Wake::Output(self.outbox.recv().await.ok()) };
         let late = async {
             match deadline {
@@ -231,6 +258,9 @@ impl<'s, T: Transport> Session<'s, T> {
 
     async fn take_message(&mut self, mut message: Vec<u8>, parts: &mut Parts) -> Result<(), End> {
         self.place.meter().begin_again();
+        if self.place.is_settled() && self.pace.count(clock::instant()) {
+            self.shared.budget.note_limit("messages", self.peer);
+        }
         let keys = self.keys();
         let responder = responder(self.shared, &keys, T::FORM, self.payload_len);
         let (len, event, session, newcomer, token) = {
@@ -242,6 +272,7 @@ impl<'s, T: Transport> Session<'s, T> {
                 newcomer: None,
                 external: self.renewals.external(),
                 token: Vec::new(),
+                subject: RefCell::default(),
             };
             let mut context = Context {
                 now: clock::now(),
@@ -256,6 +287,7 @@ impl<'s, T: Transport> Session<'s, T> {
                 self.line
                     .handle_message(&mut message, parts, &mut context, &mut self.out);
             let len = outcome.send.map(<[u8]>::len);
+            self.shown = door.subject.take().or(self.shown.take());
             (len, outcome.event, door.session, door.newcomer, door.token)
         };
         if let Some(id) = self.line.id() {
@@ -624,6 +656,7 @@ impl<'s, T: Transport> Session<'s, T> {
                 newcomer: None,
                 external: self.renewals.external(),
                 token: Vec::new(),
+                subject: RefCell::default(),
             };
             let mut context = Context {
                 now: clock::now(),

@@ -8,6 +8,7 @@ mod door;
 mod floods;
 mod keys;
 mod life;
+mod limits;
 mod memory;
 mod offline;
 mod offline_agent;

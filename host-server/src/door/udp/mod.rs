@@ -136,9 +136,9 @@ impl Door {
             self.shared.budget.note(&caller, &"all places are taken");
             return;
         }
-        let Some(place) = self.shared.budget.enter(address.ip()) else {
-            self.shared.budget.note(&caller, &"peers have all places");
-            return;
+        let place = match self.shared.budget.enter(address.ip()) {
+            Ok(place) => place,
+            Err(why) => return self.shared.budget.note(&caller, &why),
         };
         let place = Arc::new(place);
         let entry = self.table.enter(caller, Arc::clone(place.meter()));
