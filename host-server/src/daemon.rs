@@ -14,16 +14,17 @@ use rustix::fs::{FlockOperation, flock};
 use smol::net::unix::UnixListener;
 use smol::net::{TcpListener, UdpSocket};
 
-use crate::config::{Config, Live};
+use crate::config::{Config, Live, MetricsSettings};
 use crate::door::{Budget, serve_http, serve_tcp, serve_udp};
 use crate::hub::{Hub, HubHandle, Input};
 use crate::keyring::{Keyring, LockError, lock_memory};
+use crate::metrics::{Doors, Running};
 use crate::offline::Offline;
 use crate::shared::Shared;
 use crate::store::{
     Invitations, Registry, Revocations, StoreError, Tickets, Vault, make_private_dir,
 };
-use crate::{admin, clock};
+use crate::{admin, clock, metrics};
 
 /// Why a daemon does not start.
 #[derive(Debug, thiserror::Error)]
@@ -61,6 +62,7 @@ pub struct Daemon {
     http: TcpListener,
     tcp: Option<TcpListener>,
     udp: Option<UdpSocket>,
+    metrics: Option<TcpListener>,
     admin: UnixListener,
     /// Held for as long as the daemon lives.
     lock: File,
@@ -100,11 +102,21 @@ impl Daemon {
                 .to_string(),
             error,
         })?;
-        let (hub, handle) = Hub::new(Arc::clone(&registry), &config.limits);
+        let metrics = match config.metrics.listen {
+            Some(address) => Some(listen(address).await?),
+            None => None,
+        };
         let budget = Budget::new(config.limits.clone());
+        let counts = Arc::clone(budget.metrics());
+        let (hub, handle) = Hub::new(Arc::clone(&registry), &config.limits, counts);
         // A port that was left to the system is told as it came out.
         let config = Config {
             listen: http.local_addr()?,
+            listen_tcp: tcp.as_ref().map(TcpListener::local_addr).transpose()?,
+            listen_udp: udp.as_ref().map(UdpSocket::local_addr).transpose()?,
+            metrics: MetricsSettings {
+                listen: metrics.as_ref().map(TcpListener::local_addr).transpose()?,
+            },
             ..config
         };
         let shared = Shared {
@@ -118,6 +130,8 @@ impl Daemon {
             offline,
             hub: handle,
             budget,
+            doors: Doors::default(),
+            started: clock::now(),
         };
         Ok(Self {
             shared: Arc::new(shared),
@@ -125,6 +139,7 @@ impl Daemon {
             http,
             tcp,
             udp,
+            metrics,
             admin,
             lock,
         })
@@ -158,6 +173,12 @@ impl Daemon {
             .and_then(|socket| socket.local_addr().ok())
     }
 
+    /// Returns where health and metrics are said.
+    #[must_use]
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.shared.config().metrics.listen
+    }
+
     /// Serves until `stop` is done, then ends every session with a sealed goodbye.
     pub async fn serve(
         self,
@@ -167,21 +188,27 @@ impl Daemon {
         let handle: HubHandle = self.shared.hub.clone();
         let hub = executor.spawn(self.hub.run());
         let http = serve_http(self.http, Arc::clone(&self.shared), Arc::clone(&executor));
-        let mut doors = vec![executor.spawn(http)];
+        let open = &self.shared.doors;
+        let mut doors = vec![executor.spawn(while_running(open.open("http"), http))];
         if let Some(tcp) = self.tcp {
             let tcp = serve_tcp(tcp, Arc::clone(&self.shared), Arc::clone(&executor));
-            doors.push(executor.spawn(tcp));
+            doors.push(executor.spawn(while_running(open.open("tcp"), tcp)));
         }
         if let Some(udp) = self.udp {
             let udp = serve_udp(udp, Arc::clone(&self.shared), Arc::clone(&executor));
-            doors.push(executor.spawn(udp));
+            doors.push(executor.spawn(while_running(open.open("udp"), udp)));
         }
+        let metrics = self.metrics.map(|listener| {
+            let (shared, executor) = (Arc::clone(&self.shared), Arc::clone(&executor));
+            executor.spawn(metrics::serve(listener, shared, Arc::clone(&executor)))
+        });
         doors.push(executor.spawn(admin::serve(self.admin, Arc::clone(&self.shared))));
         let sweeping = Arc::clone(&self.shared);
         doors.push(executor.spawn(async move { sweeping.offline.sweep().await }));
         let keeping = Arc::clone(&self.shared);
         doors.push(executor.spawn(async move { keeping.keep_keys().await }));
         stop.await;
+        self.shared.doors.drain();
         drop(doors);
         let drain = self.shared.config().drain.clone();
         let patience = drain.patience();
@@ -195,6 +222,7 @@ impl Daemon {
             smol::Timer::after(patience).await;
         })
         .await;
+        drop(metrics);
         // A program that this process is about to start may hold the file too: closing it would not do.
         let _ = flock(&self.lock, FlockOperation::Unlock);
     }
@@ -218,6 +246,12 @@ pub fn block_on<T>(main: impl FnOnce(Arc<smol::Executor<'static>>) -> T) -> T {
         drop(stop);
         result
     })
+}
+
+/// Has `door` work; it counts as up until it ends.
+async fn while_running(running: Running, door: impl Future<Output = ()>) {
+    door.await;
+    drop(running);
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {

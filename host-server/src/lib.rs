@@ -2,6 +2,8 @@
 //!
 //! ```text
 //! config      what an operator sets
+//! connections what each connection does, for operators
+//! metrics     what is counted of the whole daemon, and whether it can do its work
 //! store       what survives a restart: keys and the registry of peers
 //! keyring     the hub's keys while it runs: which are in use, and when others follow
 //! issuer      makes tokens for peers that are enrolled
@@ -31,6 +33,7 @@ pub mod cli;
 pub mod client;
 pub mod clock;
 pub mod config;
+pub mod connections;
 pub mod daemon;
 mod door;
 pub mod entropy;
@@ -41,6 +44,7 @@ mod issuer;
 pub mod keyring;
 mod line;
 mod manual;
+pub mod metrics;
 mod offline;
 mod renewals;
 pub mod service;

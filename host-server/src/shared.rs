@@ -4,12 +4,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use moorline_core::message::FromHub;
 use moorline_core::revocation::MAX_REVOKE_LIST_LEN;
+use moorline_core::time::Now;
 
 use crate::clock;
 use crate::config::{Config, Live};
 use crate::door::Budget;
 use crate::hub::HubHandle;
 use crate::keyring::Keyring;
+use crate::metrics::Doors;
 use crate::offline::Offline;
 use crate::store::{Invitations, Registry, Revocations, Tickets};
 
@@ -27,6 +29,9 @@ pub(crate) struct Shared {
     pub(crate) offline: Offline,
     pub(crate) hub: HubHandle,
     pub(crate) budget: Budget,
+    pub(crate) doors: Doors,
+    /// When the daemon started.
+    pub(crate) started: Now,
 }
 
 impl Shared {

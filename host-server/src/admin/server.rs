@@ -21,6 +21,9 @@ use crate::store::{Peer, PeerRole, Reach, RegistryError, decode_key, encode_key}
 /// Seconds for which a code may be good.
 const CODE_SECONDS: std::ops::RangeInclusive<u64> = 60..=86_400;
 
+/// Connections that one answer speaks of: they fit into a line.
+const MAX_SESSIONS: usize = 100;
+
 /// How long an operator's request may take to arrive.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -133,6 +136,20 @@ async fn handle(request: AdminRequest, shared: &Shared) -> AdminAnswer {
             Ok(()) => AdminAnswer::KeysInUse,
             Err(error) => AdminAnswer::Refused(error.to_string()),
         },
+        AdminRequest::Sessions { after } => {
+            let mut sessions = shared.budget.report(after, MAX_SESSIONS + 1);
+            let more = sessions.len() > MAX_SESSIONS;
+            sessions.truncate(MAX_SESSIONS);
+            AdminAnswer::Sessions { sessions, more }
+        }
+        AdminRequest::CloseSessions { whom } => match shared.budget.close(&whom) {
+            0 => AdminAnswer::Refused(format!("no connection is called `{whom}`")),
+            count => {
+                tracing::info!(whom, count, "an operator closes connections");
+                AdminAnswer::Closed(count)
+            }
+        },
+        AdminRequest::Status => AdminAnswer::Status(Box::new(shared.status().await)),
         AdminRequest::Revoke { name } => match revoke(&name, shared) {
             Ok(true) => {
                 tracing::info!(name, "revoked");

@@ -40,6 +40,12 @@ pub struct Limits {
     pub messages_per_second: u64,
     /// Messages of one peer at once.
     pub messages_burst: u64,
+    /// Milliseconds of a peer's silence after which it is asked whether it is there.
+    pub heartbeat_millis: u64,
+    /// Milliseconds of a peer's silence after which its session ends.
+    pub silence_millis: u64,
+    /// Milliseconds after which a session ends that carries nothing but heartbeats; 0 for never.
+    pub idle_millis: u64,
     /// Sessions of one commander at a time.
     pub commander_sessions: usize,
     /// Longest payload of a frame in bytes.
@@ -114,6 +120,19 @@ impl Limits {
                 100_000,
             ),
             between("limits.messages_burst", self.messages_burst, 1, 100_000),
+            between(
+                "limits.heartbeat_millis",
+                self.heartbeat_millis,
+                1_000,
+                600_000,
+            ),
+            between(
+                "limits.silence_millis",
+                self.silence_millis,
+                self.heartbeat_millis + 1,
+                3_600_000,
+            ),
+            between("limits.idle_millis", self.idle_millis, 0, 30 * 86_400_000),
             between("limits.commander_sessions", self.commander_sessions, 1, 64),
             between(
                 "limits.payload_len",
@@ -221,6 +240,9 @@ impl Default for Limits {
             block_max_seconds: 3_600,
             messages_per_second: 500,
             messages_burst: 1_000,
+            heartbeat_millis: 20_000,
+            silence_millis: 60_000,
+            idle_millis: 0,
             commander_sessions: 4,
             payload_len: 4096,
             outbox: 64,

@@ -9,6 +9,7 @@ mod limits;
 mod live;
 mod load;
 mod log;
+mod metrics;
 mod path_or_off;
 mod secret;
 mod variables;
@@ -24,6 +25,7 @@ pub use limits::{Limits, OfflineLimits};
 pub(crate) use live::Live;
 pub use load::Sources;
 pub use log::LogFormat;
+pub use metrics::MetricsSettings;
 pub use secret::Secret;
 use serde::{Deserialize, Serialize};
 
@@ -61,6 +63,8 @@ pub struct Config {
     pub offline: OfflineLimits,
     /// How keys are kept.
     pub keys: KeySettings,
+    /// Where health and metrics are said.
+    pub metrics: MetricsSettings,
 }
 
 impl Default for Config {
@@ -79,6 +83,7 @@ impl Default for Config {
             limits: Limits::default(),
             offline: OfflineLimits::default(),
             keys: KeySettings::default(),
+            metrics: MetricsSettings::default(),
         }
     }
 }

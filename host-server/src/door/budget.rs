@@ -4,13 +4,14 @@
 //! waits behind older ones: when their share is taken, the oldest gives way. So whoever holds places without using
 //! them loses them first, and an honest peer has as long as it takes to open a whole share of connections.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt::Display;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_lite::future;
+use moorline_core::message::AlertCode;
 use moorline_core::reason::Reason;
 use moorline_core::time::Instant;
 use moorline_core::wire::Form;
@@ -19,7 +20,9 @@ use super::journal::Journal;
 use super::meter::Meter;
 use crate::clock;
 use crate::config::{Limits, Live};
+use crate::connections::{ConnectionReport, ConnectionState, Entry};
 use crate::guard::{Blocked, Guard, Over, is_failure};
+use crate::metrics::Metrics;
 
 /// Gives out places.
 #[derive(Debug)]
@@ -27,6 +30,7 @@ pub(crate) struct Budget {
     state: Arc<Mutex<State>>,
     limits: Live<Limits>,
     journal: Journal,
+    metrics: Arc<Metrics>,
 }
 
 #[derive(Debug, Default)]
@@ -35,6 +39,8 @@ struct State {
     /// By what counts as their address.
     peers_of: HashMap<IpAddr, usize>,
     guard: Guard,
+    /// By their numbers.
+    entries: BTreeMap<u64, Arc<Entry>>,
     /// The oldest is in front.
     strangers: VecDeque<Stranger>,
     next_number: u64,
@@ -44,7 +50,7 @@ struct State {
 struct Stranger {
     number: u64,
     network: IpAddr,
-    give_way: async_channel::Sender<()>,
+    give_way: async_channel::Sender<SentAway>,
 }
 
 /// The place of one connection; it is free again when this is dropped.
@@ -55,8 +61,10 @@ pub(crate) struct Place {
     network: IpAddr,
     deadline: Instant,
     limits: Arc<Limits>,
-    gives_way: async_channel::Receiver<()>,
+    gives_way: async_channel::Receiver<SentAway>,
     meter: Arc<Meter>,
+    entry: Arc<Entry>,
+    metrics: Arc<Metrics>,
 }
 
 /// Why a stranger is sent away.
@@ -66,6 +74,19 @@ pub(crate) enum SentAway {
     GivesWay,
     #[error("it is not authenticated in time")]
     Late,
+    #[error("an operator closes it")]
+    Closed,
+}
+
+impl SentAway {
+    /// Returns what metrics call it.
+    pub(crate) fn label(self) -> &'static str {
+        match self {
+            Self::GivesWay => "gives_way",
+            Self::Late => "late",
+            Self::Closed => "closed",
+        }
+    }
 }
 
 /// Why a connection is not taken at all.
@@ -79,13 +100,76 @@ pub(crate) enum Shut {
     Blocked,
 }
 
+impl Shut {
+    /// Returns the limit that was hit.
+    fn label(self) -> &'static str {
+        match self {
+            Self::Full => "connections",
+            Self::TooFast => "connections_per_address",
+            Self::Blocked => "blocked_address",
+        }
+    }
+}
+
 impl Budget {
     pub(crate) fn new(limits: Limits) -> Self {
         Self {
             state: Arc::default(),
             limits: Live::new(limits),
             journal: Journal::default(),
+            metrics: Arc::new(Metrics::new()),
         }
+    }
+
+    /// Returns what counts for the whole daemon.
+    pub(crate) fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+
+    /// Returns what up to `most` connections do, those whose number is over `after`.
+    pub(crate) fn report(&self, after: Option<u64>, most: usize) -> Vec<ConnectionReport> {
+        let now = clock::instant();
+        let first = after.map_or(0, |after| after.saturating_add(1));
+        let state = lock(&self.state);
+        let entries = state.entries.range(first..).take(most);
+        entries.map(|(_, entry)| entry.report(now)).collect()
+    }
+
+    /// Returns how many connections there are, by state and transport.
+    pub(crate) fn counts(&self) -> BTreeMap<(ConnectionState, &'static str), usize> {
+        let mut counts = BTreeMap::new();
+        for entry in lock(&self.state).entries.values() {
+            *counts
+                .entry((entry.state(), entry.transport()))
+                .or_default() += 1;
+        }
+        counts
+    }
+
+    /// Returns how many peers there are of the role `role`.
+    pub(crate) fn count_of(&self, role: &str) -> usize {
+        let state = lock(&self.state);
+        let roles = state.entries.values().map(|entry| entry.role());
+        roles.filter(|found| *found == Some(role)).count()
+    }
+
+    /// Returns how many addresses are blocked.
+    pub(crate) fn blocked(&self) -> usize {
+        lock(&self.state).guard.blocked(clock::instant())
+    }
+
+    /// Ends the connections that are called `whom`: by their number, or by the name of their peer. A peer hears a sealed
+    /// goodbye and may come back. Returns how many there are.
+    pub(crate) fn close(&self, whom: &str) -> usize {
+        let mut state = lock(&self.state);
+        let called = state.entries.values().filter(|entry| entry.is_called(whom));
+        let called: Vec<Arc<Entry>> = called.map(Arc::clone).collect();
+        for entry in &called {
+            if !entry.close(AlertCode::Close) {
+                state.send_away_oldest(|stranger| stranger.number == entry.id, SentAway::Closed);
+            }
+        }
+        called.len()
     }
 
     /// Has `limits` hold from now on. Who has a place keeps it, and its time.
@@ -98,9 +182,18 @@ impl Budget {
     /// # Errors
     ///
     /// [`Shut`]; the connection is to be dropped then, and has cost nothing else.
-    pub(crate) fn enter(&self, address: IpAddr) -> Result<Place, Shut> {
+    pub(crate) fn enter(&self, address: SocketAddr) -> Result<Place, Shut> {
+        let entered = self.try_enter(address);
+        if let Err(why) = &entered {
+            self.note_limit(why.label(), "a stranger");
+            self.metrics.sent_away(why.label());
+        }
+        entered
+    }
+
+    fn try_enter(&self, address: SocketAddr) -> Result<Place, Shut> {
         let limits = self.limits.now();
-        let network = network(address);
+        let network = network(address.ip());
         let mut state = lock(&self.state);
         if state.peers >= limits.connections {
             return Err(Shut::Full);
@@ -112,15 +205,19 @@ impl Budget {
             .filter(|stranger| stranger.network == network)
             .count();
         if neighbours >= limits.handshakes_per_address {
-            state.send_away_oldest(|stranger| stranger.network == network);
+            self.metrics.limit_hit("handshakes_per_address");
+            state.send_away_oldest(|stranger| stranger.network == network, SentAway::GivesWay);
         }
         let count = state.strangers.len();
         if count >= limits.handshakes || state.peers + count >= limits.connections {
-            state.send_away_oldest(|_| true);
+            self.metrics.limit_hit("handshakes");
+            state.send_away_oldest(|_| true, SentAway::GivesWay);
         }
         let number = state.next_number;
         state.next_number += 1;
         let (give_way, gives_way) = async_channel::bounded(1);
+        let entry = Arc::new(Entry::new(number, address, clock::instant()));
+        state.entries.insert(number, Arc::clone(&entry));
         state.strangers.push_back(Stranger {
             number,
             network,
@@ -134,6 +231,8 @@ impl Budget {
             gives_way,
             meter: Arc::new(Meter::of_a_stranger(limits.payload_len)),
             limits,
+            entry,
+            metrics: Arc::clone(&self.metrics),
         })
     }
 
@@ -163,6 +262,12 @@ impl Budget {
 
     /// Notes that an address is blocked: the one place where that is known.
     fn note_blocked(&self, peer: &str, network: IpAddr, blocked: &Blocked, count: usize) {
+        let limit = if blocked.for_subject {
+            "failures_per_subject"
+        } else {
+            "failures_per_address"
+        };
+        self.note_limit(limit, peer);
         let (seconds, for_subject) = (blocked.millis / 1_000, blocked.for_subject);
         tracing::warn!(peer, %network, seconds, for_subject, count, "an address is blocked");
     }
@@ -170,6 +275,7 @@ impl Budget {
     /// Notes that `limit` was hit by `peer`: the one place where that is known.
     pub(crate) fn note_limit(&self, limit: &'static str, peer: &str) {
         tracing::debug!(peer, limit, "a limit was hit");
+        self.metrics.limit_hit(limit);
     }
 
     /// Returns whether strangers, or those of `address` alone, have half of their places or more, or whether that address has
@@ -234,11 +340,11 @@ impl State {
         }
     }
 
-    fn send_away_oldest(&mut self, among: impl Fn(&Stranger) -> bool) {
+    fn send_away_oldest(&mut self, among: impl Fn(&Stranger) -> bool, why: SentAway) {
         if let Some(place) = self.strangers.iter().position(among)
             && let Some(stranger) = self.strangers.remove(place)
         {
-            let _ = stranger.give_way.try_send(());
+            let _ = stranger.give_way.try_send(why);
         }
     }
 
@@ -280,6 +386,11 @@ impl Place {
         self.network
     }
 
+    /// Returns what is counted of this connection, for operators.
+    pub(crate) fn entry(&self) -> &Arc<Entry> {
+        &self.entry
+    }
+
     /// Returns what counts the bytes of this connection.
     pub(crate) fn meter(&self) -> &Arc<Meter> {
         &self.meter
@@ -293,10 +404,10 @@ impl Place {
         };
         let gives_way = async {
             // The list lets go of the other end when the stranger becomes a peer.
-            if self.gives_way.recv().await.is_err() {
-                future::pending::<()>().await;
+            match self.gives_way.recv().await {
+                Ok(why) => Some(why),
+                Err(_) => future::pending().await,
             }
-            Some(SentAway::GivesWay)
         };
         let late = async {
             clock::sleep_until(self.deadline).await;
@@ -311,7 +422,9 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
+        self.metrics.closed(self.entry.role());
         let mut state = lock(&self.state);
+        state.entries.remove(&self.number);
         if !state.take_off(self.number) && self.is_settled() {
             state.count_peer(self.network, false);
         }
@@ -353,7 +466,7 @@ mod tests {
 
     fn enter(budget: &Budget, address: &str) -> Option<Place> {
         budget
-            .enter(address.parse::<IpAddr>().expect("an address"))
+            .enter((address.parse::<IpAddr>().expect("an address"), 1).into())
             .ok()
     }
 

@@ -12,7 +12,7 @@ const READ_LEN: usize = 1024;
 
 /// A stream of `futures` as a stream of hyper.
 #[derive(Debug)]
-pub(super) struct HyperIo<S>(pub(super) S);
+pub(crate) struct HyperIo<S>(pub(crate) S);
 
 impl<S: AsyncRead + Unpin> rt::Read for HyperIo<S> {
     fn poll_read(

@@ -15,7 +15,8 @@ use std::time::Duration;
 
 pub(crate) use budget::{Budget, Place, SentAway};
 use futures_lite::future;
-pub(crate) use http::serve_http;
+pub(crate) use http::{MAX_HEADERS_LEN, serve_http};
+pub(crate) use http_io::HyperIo;
 pub(crate) use meter::Metered;
 use smol::net::{TcpListener, TcpStream};
 pub(crate) use tcp::serve_tcp;
@@ -58,7 +59,7 @@ async fn accept<S, F, A, G>(
     loop {
         match listener.accept().await {
             Ok((stream, address)) => {
-                let place = match shared.budget.enter(address.ip()) {
+                let place = match shared.budget.enter(address) {
                     Ok(place) => place,
                     Err(why) => {
                         shared.budget.note(&address, &why);
@@ -108,6 +109,7 @@ fn host<P, F, A, G>(
     let task = async move {
         if let Some(why) = place.hold(served).await {
             shared.budget.note(&peer, &why);
+            shared.budget.metrics().sent_away(why.label());
             send_away(why).await;
         }
     };

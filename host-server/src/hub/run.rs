@@ -13,6 +13,7 @@ use super::routes::{Cut, Routes};
 use super::{Identity, Input, Output, SessionKey};
 use crate::clock;
 use crate::config::Limits;
+use crate::metrics::{Metrics, level};
 use crate::store::Registry;
 
 /// Inputs that wait for the hub's task; a session that has one more waits itself.
@@ -30,6 +31,11 @@ impl HubHandle {
     pub(crate) async fn tell(&self, input: Input) -> bool {
         self.0.send(input).await.is_ok()
     }
+
+    /// Returns how many inputs wait for the hub's task.
+    pub(crate) fn queue_len(&self) -> usize {
+        self.0.len()
+    }
 }
 
 /// The hub.
@@ -39,11 +45,16 @@ pub(crate) struct Hub {
     registry: Arc<RwLock<Registry>>,
     directory: Directory,
     routes: Routes,
+    metrics: Arc<Metrics>,
 }
 
 impl Hub {
     /// Returns the hub and the way to it.
-    pub(crate) fn new(registry: Arc<RwLock<Registry>>, limits: &Limits) -> (Self, HubHandle) {
+    pub(crate) fn new(
+        registry: Arc<RwLock<Registry>>,
+        limits: &Limits,
+        metrics: Arc<Metrics>,
+    ) -> (Self, HubHandle) {
         let (sender, inputs) = async_channel::bounded(INPUT_QUEUE);
         let mut directory = Directory::default();
         directory.set_limits(limits.commander_sessions);
@@ -54,6 +65,7 @@ impl Hub {
                 registry,
                 directory,
                 routes,
+                metrics,
             },
             HubHandle(sender),
         )
@@ -83,6 +95,7 @@ impl Hub {
                 }
                 Ok(Some(input)) => self.handle(input),
             }
+            self.metrics.channels.set(level(self.routes.len()));
         }
     }
 
@@ -220,7 +233,9 @@ impl Hub {
             channel: 0,
             inner,
         };
+        let len = output.payload_len();
         if self.directory.tell(agent, output) {
+            self.metrics.routed(len);
             Ok(())
         } else {
             Err(RouteRefusal::Busy)
@@ -244,8 +259,11 @@ impl Hub {
             channel: route.channel,
             inner,
         };
+        let len = output.payload_len();
         // A channel bears losses. Ending the commander would let one agent cut it off from all others.
-        if !self.directory.tell(commander, output) {
+        if self.directory.tell(commander, output) {
+            self.metrics.routed(len);
+        } else {
             tracing::debug!(
                 peer = name,
                 "a commander does not keep up; a message is dropped"
@@ -260,6 +278,7 @@ impl Hub {
     }
 
     fn refuse(&mut self, commander: SessionKey, channel: u32, refusal: RouteRefusal) {
+        self.metrics.route_refused(refusal);
         self.say(commander, &FromHub::RouteRefused { channel, refusal });
     }
 
@@ -357,7 +376,11 @@ mod tests {
         registry.enrol("boiler", peer).expect("enrolled");
         assert!(registry.revoke("boiler").expect("on the disk"));
         let limits = crate::config::Config::default().limits;
-        let (mut hub, _handle) = Hub::new(Arc::new(RwLock::new(registry)), &limits);
+        let (mut hub, _handle) = Hub::new(
+            Arc::new(RwLock::new(registry)),
+            &limits,
+            Arc::new(Metrics::new()),
+        );
         let (outbox, output) = async_channel::bounded(4);
         // The gate let it pass before; the hub hears of the revocation first, and of the session after it.
         let name = "boiler".to_owned();

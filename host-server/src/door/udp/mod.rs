@@ -136,7 +136,7 @@ impl Door {
             self.shared.budget.note(&caller, &"all places are taken");
             return;
         }
-        let place = match self.shared.budget.enter(address.ip()) {
+        let place = match self.shared.budget.enter(address) {
             Ok(place) => place,
             Err(why) => return self.shared.budget.note(&caller, &why),
         };
