@@ -33,8 +33,13 @@ impl Directory {
         self.commander_sessions = commander_sessions;
     }
 
-    /// Takes a session in. The oldest of the same peer over its number is ended: the newest wins.
-    pub(super) fn open(&mut self, session: SessionKey, identity: Identity, outbox: Outbox) {
+    /// Takes a session in. The oldest of the same peer over its number is ended: the newest wins. Returns how many are.
+    pub(super) fn open(
+        &mut self,
+        session: SessionKey,
+        identity: Identity,
+        outbox: Outbox,
+    ) -> usize {
         let allowed = match identity {
             Identity::Agent { .. } => AGENT_SESSIONS,
             Identity::Commander { .. } => self.commander_sessions,
@@ -59,6 +64,7 @@ impl Directory {
                 age: self.opened,
             },
         );
+        surplus
     }
 
     /// Notes what the newer token of a session says.

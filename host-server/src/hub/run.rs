@@ -109,7 +109,11 @@ impl Hub {
                 tracing::info!(session = %Hex(&session.0), peer = identity.name(), "session open");
                 let is_shut_out = self.is_shut_out(identity.name());
                 let name = identity.name().to_owned();
-                self.directory.open(session, identity, outbox);
+                let is_commander = matches!(identity, Identity::Commander { .. });
+                let ended = self.directory.open(session, identity, outbox);
+                if is_commander && ended > 0 {
+                    self.metrics.limit_hit("commander_sessions");
+                }
                 // It may have been shut out since its token was looked at.
                 if is_shut_out {
                     self.directory.end_peer(&name, AlertCode::Revoked);
