@@ -15,10 +15,11 @@ use smol::net::unix::UnixListener;
 use smol::net::{TcpListener, UdpSocket};
 
 use crate::audit::{Audit, Event, Kind};
-use crate::config::{Config, Live};
+use crate::config::{Config, Live, MetricsSettings};
 use crate::door::{Budget, serve_http, serve_tcp, serve_udp};
 use crate::hub::{Hex, Hub, HubHandle, Input};
 use crate::keyring::{Keyring, LockError, lock_memory};
+use crate::metrics::{Doors, Running};
 use crate::offline::Offline;
 use crate::shared::Shared;
 use crate::store::{
@@ -26,7 +27,7 @@ use crate::store::{
 };
 use crate::watch::{AlertHandler, Courier, Handler, Watch};
 use crate::witness::Witness;
-use crate::{admin, clock};
+use crate::{admin, clock, metrics};
 
 /// Why a daemon does not start.
 #[derive(Debug, thiserror::Error)]
@@ -64,6 +65,7 @@ pub struct Daemon {
     http: TcpListener,
     tcp: Option<TcpListener>,
     udp: Option<UdpSocket>,
+    metrics: Option<TcpListener>,
     admin: UnixListener,
     courier: Courier,
     /// Held for as long as the daemon lives.
@@ -113,11 +115,26 @@ impl Daemon {
                 .to_string(),
             error,
         })?;
-        let (hub, handle) = Hub::new(Arc::clone(&registry), &config.limits, witness.clone());
-        let budget = Budget::new(config.limits.clone());
+        let metrics = match config.metrics.listen {
+            Some(address) => Some(listen(address).await?),
+            None => None,
+        };
+        let budget = Budget::new(config.limits.clone(), witness.clone());
+        let counts = Arc::clone(budget.metrics());
+        let (hub, handle) = Hub::new(
+            Arc::clone(&registry),
+            &config.limits,
+            witness.clone(),
+            counts,
+        );
         // A port that was left to the system is told as it came out.
         let config = Config {
             listen: http.local_addr()?,
+            listen_tcp: tcp.as_ref().map(TcpListener::local_addr).transpose()?,
+            listen_udp: udp.as_ref().map(UdpSocket::local_addr).transpose()?,
+            metrics: MetricsSettings {
+                listen: metrics.as_ref().map(TcpListener::local_addr).transpose()?,
+            },
             ..config
         };
         let key_name = keyring.in_use().identity_key().hash().prefix::<8>();
@@ -141,6 +158,8 @@ impl Daemon {
             hub: handle,
             budget,
             witness,
+            doors: Doors::default(),
+            started: clock::now(),
         };
         Ok(Self {
             shared: Arc::new(shared),
@@ -148,6 +167,7 @@ impl Daemon {
             http,
             tcp,
             udp,
+            metrics,
             admin,
             courier,
             lock,
@@ -189,6 +209,12 @@ impl Daemon {
             .and_then(|socket| socket.local_addr().ok())
     }
 
+    /// Returns where health and metrics are said.
+    #[must_use]
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.shared.config().metrics.listen
+    }
+
     /// Serves until `stop` is done, then ends every session with a sealed goodbye.
     pub async fn serve(
         self,
@@ -198,15 +224,20 @@ impl Daemon {
         let handle: HubHandle = self.shared.hub.clone();
         let hub = executor.spawn(self.hub.run());
         let http = serve_http(self.http, Arc::clone(&self.shared), Arc::clone(&executor));
-        let mut doors = vec![executor.spawn(http)];
+        let open = &self.shared.doors;
+        let mut doors = vec![executor.spawn(while_running(open.open("http"), http))];
         if let Some(tcp) = self.tcp {
             let tcp = serve_tcp(tcp, Arc::clone(&self.shared), Arc::clone(&executor));
-            doors.push(executor.spawn(tcp));
+            doors.push(executor.spawn(while_running(open.open("tcp"), tcp)));
         }
         if let Some(udp) = self.udp {
             let udp = serve_udp(udp, Arc::clone(&self.shared), Arc::clone(&executor));
-            doors.push(executor.spawn(udp));
+            doors.push(executor.spawn(while_running(open.open("udp"), udp)));
         }
+        let metrics = self.metrics.map(|listener| {
+            let (shared, executor) = (Arc::clone(&self.shared), Arc::clone(&executor));
+            executor.spawn(metrics::serve(listener, shared, Arc::clone(&executor)))
+        });
         doors.push(executor.spawn(admin::serve(self.admin, Arc::clone(&self.shared))));
         let sweeping = Arc::clone(&self.shared);
         doors.push(executor.spawn(async move { sweeping.offline.sweep().await }));
@@ -215,6 +246,7 @@ impl Daemon {
         let witness = self.shared.witness.clone();
         let courier = executor.spawn(self.courier.run(witness));
         stop.await;
+        self.shared.doors.drain();
         drop(doors);
         let drain = self.shared.config().drain.clone();
         let patience = drain.patience();
@@ -232,6 +264,7 @@ impl Daemon {
         future::or(courier, late()).await;
         let stopped = Event::new(Kind::Stopped).subject(&self.shared.name);
         self.shared.witness.stop(stopped).await;
+        drop(metrics);
         // A program that this process is about to start may hold the file too: closing it would not do.
         let _ = flock(&self.lock, FlockOperation::Unlock);
     }
@@ -255,6 +288,12 @@ pub fn block_on<T>(main: impl FnOnce(Arc<smol::Executor<'static>>) -> T) -> T {
         drop(stop);
         result
     })
+}
+
+/// Has `door` work; it counts as up until it ends.
+async fn while_running(running: Running, door: impl Future<Output = ()>) {
+    door.await;
+    drop(running);
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {

@@ -1,5 +1,6 @@
 //! The hub's part in the decision about a peer: what it has stored, and its policy.
 
+use std::cell::RefCell;
 use std::net::IpAddr;
 use std::sync::PoisonError;
 
@@ -33,6 +34,8 @@ pub(crate) struct Door<'s> {
     pub(crate) token: Vec<u8>,
     /// What was done that the peer is not to hear of before it is recorded.
     pub(crate) acts: Vec<Event>,
+    /// Whose token was looked at last. Nobody vouches for it: it counts where a later check shows that its issuer does.
+    pub(crate) subject: RefCell<Option<String>>,
 }
 
 impl Door<'_> {
@@ -72,6 +75,7 @@ fn name_of_key(key: &PublicKey) -> String {
 
 impl Gate for Door<'_> {
     fn is_revoked(&self, claims: &Claims) -> bool {
+        self.subject.replace(Some(claims.subject.as_str().into()));
         let registry = self
             .shared
             .registry

@@ -2,6 +2,8 @@
 //!
 //! ```text
 //! config      what an operator sets
+//! connections what each connection does, for operators
+//! metrics     what is counted of the whole daemon, and whether it can do its work
 //! store       what survives a restart: keys and the registry of peers
 //! keyring     the hub's keys while it runs: which are in use, and when others follow
 //! issuer      makes tokens for peers that are enrolled
@@ -9,6 +11,7 @@
 //! session     one task a peer; the only module that knows both a connection and a transport
 //! line        one end of a link, over a stream or over datagrams
 //! shared      what every session has in common
+//! guard       how often each address connects and fails, and what follows from it
 //! gate        what is stored and allowed, asked in each handshake
 //! renewals    newer tokens for the peer of a session
 //! hub         the one task that owns the routing table
@@ -36,15 +39,18 @@ pub mod cli;
 pub mod client;
 pub mod clock;
 pub mod config;
+pub mod connections;
 pub mod daemon;
 mod door;
 pub mod entropy;
 mod gate;
+mod guard;
 mod hub;
 mod issuer;
 pub mod keyring;
 mod line;
 mod manual;
+pub mod metrics;
 mod offline;
 mod renewals;
 pub mod service;

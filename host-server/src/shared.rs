@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use moorline_core::message::FromHub;
 use moorline_core::revocation::MAX_REVOKE_LIST_LEN;
+use moorline_core::time::Now;
 use moorline_core::token::AgentId;
 
 use crate::audit::{Event, Kind};
@@ -13,6 +14,7 @@ use crate::config::{Config, Live};
 use crate::door::Budget;
 use crate::hub::HubHandle;
 use crate::keyring::Keyring;
+use crate::metrics::Doors;
 use crate::offline::Offline;
 use crate::store::{Invitations, Registry, Revocations, Tickets};
 use crate::witness::Witness;
@@ -32,6 +34,9 @@ pub(crate) struct Shared {
     pub(crate) hub: HubHandle,
     pub(crate) budget: Budget,
     pub(crate) witness: Witness,
+    pub(crate) doors: Doors,
+    /// When the daemon started.
+    pub(crate) started: Now,
 }
 
 impl Shared {

@@ -25,6 +25,9 @@ pub(crate) trait Transport {
     /// several, one after the other.
     const FORM: Form = Form::Stream;
 
+    /// What operators call it.
+    const NAME: &'static str;
+
     /// Notes that the peer names this end by `id` in its datagrams.
     fn answer_to(&mut self, _id: u32) {}
 
@@ -49,6 +52,8 @@ impl<S> WebSocket<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Transport for WebSocket<S> {
+    const NAME: &'static str = "websocket";
+
     async fn receive(&mut self) -> io::Result<Option<Vec<u8>>> {
         loop {
             match self.0.next().await {
@@ -114,6 +119,8 @@ impl<S> BareStream<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Transport for BareStream<S> {
+    const NAME: &'static str = "tcp";
+
     async fn receive(&mut self) -> io::Result<Option<Vec<u8>>> {
         loop {
             while self.start < self.end {

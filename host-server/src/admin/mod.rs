@@ -4,11 +4,14 @@
 
 mod client;
 mod server;
+mod status;
 
 pub use client::{AdminError, ask};
 use serde::{Deserialize, Serialize};
 pub(crate) use server::{bind, serve};
+pub use status::{KeyReport, StatusReport, StoreReport};
 
+use crate::connections::ConnectionReport;
 use crate::keyring::HubKey;
 use crate::store::{PeerRole, Reach};
 
@@ -61,6 +64,18 @@ pub enum AdminRequest {
     },
     /// Takes up the hub's keys as they are on the disk.
     TakeUpKeys,
+    /// Says what connections do, some of them at a time.
+    Sessions {
+        /// The last one that is known already.
+        after: Option<u64>,
+    },
+    /// Ends connections with a sealed goodbye. Their peers may come back.
+    CloseSessions {
+        /// The number of one, or the name of their peer.
+        whom: String,
+    },
+    /// Says how the daemon does.
+    Status,
     /// Shuts a peer out and ends its sessions.
     Revoke {
         /// Its name.
@@ -85,6 +100,17 @@ pub enum AdminAnswer {
         /// The name in tokens of the issuer's key that signs.
         issuer_kid: String,
     },
+    /// What connections do.
+    Sessions {
+        /// Those that were asked for.
+        sessions: Vec<ConnectionReport>,
+        /// Whether there are others after them.
+        more: bool,
+    },
+    /// So many connections are told to end.
+    Closed(usize),
+    /// How the daemon does.
+    Status(Box<StatusReport>),
     /// Nothing was done, for this reason.
     Refused(String),
 }

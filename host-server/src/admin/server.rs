@@ -23,6 +23,9 @@ use crate::store::{Peer, PeerRole, Reach, RegistryError, decode_key, encode_key}
 /// Seconds for which a code may be good.
 const CODE_SECONDS: std::ops::RangeInclusive<u64> = 60..=86_400;
 
+/// Connections that one answer speaks of: they fit into a line.
+const MAX_SESSIONS: usize = 100;
+
 /// How long an operator's request may take to arrive.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -151,6 +154,21 @@ async fn handle(request: AdminRequest, shared: &Shared) -> AdminAnswer {
             Ok(acts) => on_record(acts, shared, keys_in_use(shared)).await,
             Err(error) => AdminAnswer::Refused(error.to_string()),
         },
+        AdminRequest::Sessions { after } => {
+            let mut sessions = shared.budget.report(after, MAX_SESSIONS + 1);
+            let more = sessions.len() > MAX_SESSIONS;
+            sessions.truncate(MAX_SESSIONS);
+            AdminAnswer::Sessions { sessions, more }
+        }
+        AdminRequest::CloseSessions { whom } => match shared.budget.close(&whom) {
+            0 => AdminAnswer::Refused(format!("no connection is called `{whom}`")),
+            count => {
+                tracing::info!(whom, count, "an operator closes connections");
+                let act = Event::new(Kind::ConnectionsEnded).subject(&whom);
+                on_record([act], shared, AdminAnswer::Closed(count)).await
+            }
+        },
+        AdminRequest::Status => AdminAnswer::Status(Box::new(shared.status().await)),
         AdminRequest::Revoke { name } => {
             let is_invited = shared.invitations().is_invited(&name);
             match revoke(&name, shared) {

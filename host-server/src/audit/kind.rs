@@ -100,6 +100,8 @@ closed_list! {
         Withdrawn = "withdrawn",
         /// A peer is shut out.
         Revoked = "revoked",
+        /// The operator ended connections.
+        ConnectionsEnded = "connections_ended",
         /// The operator asked for something that is not done.
         OperatorRefused = "operator_refused",
         /// A peer asked for what it may not do, or for an agent that it does not reach.

@@ -18,6 +18,8 @@ mod provision;
 mod renew;
 mod send;
 mod session;
+mod sessions;
+mod status;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -35,6 +37,8 @@ use output::printable;
 pub use provision::ProvisionArguments;
 pub use renew::RenewArguments;
 pub use send::SendArguments;
+pub use sessions::SessionsArguments;
+pub use status::StatusArguments;
 
 use crate::admin::AdminError;
 use crate::backup::BackupError;
@@ -81,6 +85,10 @@ enum Command {
     Restore(RestoreArguments),
     /// Shuts a peer out of the hub on this machine and ends its sessions.
     Revoke(RevokeArguments),
+    /// Lists the connections of the hub on this machine, or closes some.
+    Sessions(SessionsArguments),
+    /// Says how the hub on this machine does.
+    Status(StatusArguments),
     /// Writes the image that an agent's flash is given: its key, its token and the hub's pin.
     Provision(ProvisionArguments),
     /// Gets a newer token from the hub; other commands do so by themselves when half of the token's life is over.
@@ -216,6 +224,8 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Watch(watch) => watch.run(&profile, json),
         Command::Logs(logs) => logs.run(&profile, json),
         Command::Replies(replies) => replies.run(&profile, json),
+        Command::Sessions(sessions) => sessions.run(json),
+        Command::Status(status) => status.run(json),
         Command::Completions(completions) => Ok(completions.run(Arguments::command())?),
         Command::Man(man) => Ok(man.run(Arguments::command())?),
     }

@@ -22,6 +22,32 @@ pub struct Limits {
     pub handshakes_per_address: usize,
     /// Milliseconds from accepting a connection to having authenticated its peer.
     pub handshake_millis: u64,
+    /// New connections of one address in a second.
+    pub connections_per_address_second: u64,
+    /// New connections of one address at once.
+    pub connections_per_address_burst: u64,
+    /// Failures of one address to prove who it is that are borne with.
+    pub failures_per_address: u64,
+    /// Failures with the token of one peer that are borne with, whatever addresses they come from.
+    pub failures_per_subject: u64,
+    /// Seconds after which a failure is forgotten.
+    pub failure_seconds: u64,
+    /// Seconds for which an address that fails too often is refused; twice as long each time.
+    pub block_seconds: u64,
+    /// Seconds that this comes to at most. One time is forgiven for as long without another.
+    pub block_max_seconds: u64,
+    /// Messages of one peer in a second; who sends more is read more slowly.
+    pub messages_per_second: u64,
+    /// Messages of one peer at once.
+    pub messages_burst: u64,
+    /// Milliseconds of a peer's silence after which it is asked whether it is there.
+    pub heartbeat_millis: u64,
+    /// Milliseconds of a peer's silence after which its session ends.
+    pub silence_millis: u64,
+    /// Milliseconds after which a session ends that carries nothing but heartbeats; 0 for never.
+    pub idle_millis: u64,
+    /// Sessions of one commander at a time.
+    pub commander_sessions: usize,
     /// Longest payload of a frame in bytes.
     pub payload_len: u16,
     /// Messages that wait for one peer to take them.
@@ -55,6 +81,59 @@ impl Limits {
                 1_000,
                 60_000,
             ),
+            between(
+                "limits.connections_per_address_second",
+                self.connections_per_address_second,
+                1,
+                10_000,
+            ),
+            between(
+                "limits.connections_per_address_burst",
+                self.connections_per_address_burst,
+                1,
+                100_000,
+            ),
+            between(
+                "limits.failures_per_address",
+                self.failures_per_address,
+                1,
+                1_000,
+            ),
+            between(
+                "limits.failures_per_subject",
+                self.failures_per_subject,
+                1,
+                1_000,
+            ),
+            between("limits.failure_seconds", self.failure_seconds, 1, 86_400),
+            between("limits.block_seconds", self.block_seconds, 1, 86_400),
+            between(
+                "limits.block_max_seconds",
+                self.block_max_seconds,
+                self.block_seconds,
+                604_800,
+            ),
+            between(
+                "limits.messages_per_second",
+                self.messages_per_second,
+                1,
+                100_000,
+            ),
+            between("limits.messages_burst", self.messages_burst, 1, 100_000),
+            between(
+                "limits.heartbeat_millis",
+                self.heartbeat_millis,
+                1_000,
+                600_000,
+            ),
+            between(
+                "limits.silence_millis",
+                self.silence_millis,
+                self.heartbeat_millis + 1,
+                3_600_000,
+            ),
+            between("limits.idle_millis", self.idle_millis, 0, 30 * 86_400_000),
+            between("limits.commander_sessions", self.commander_sessions, 1, 64),
             between(
                 "limits.payload_len",
                 self.payload_len,
@@ -151,6 +230,20 @@ impl Default for Limits {
             // and leaves the rest to other addresses.
             handshakes_per_address: 16,
             handshake_millis: 15_000,
+            connections_per_address_second: 20,
+            // Hundreds of agents behind one NAT come back at once.
+            connections_per_address_burst: 512,
+            failures_per_address: 10,
+            failures_per_subject: 10,
+            failure_seconds: 60,
+            block_seconds: 60,
+            block_max_seconds: 3_600,
+            messages_per_second: 500,
+            messages_burst: 1_000,
+            heartbeat_millis: 20_000,
+            silence_millis: 60_000,
+            idle_millis: 0,
+            commander_sessions: 4,
             payload_len: 4096,
             outbox: 64,
             channels: 32,

@@ -9,6 +9,7 @@ mod limits;
 mod live;
 mod load;
 mod log;
+mod metrics;
 mod path_or_off;
 mod secret;
 mod variables;
@@ -24,6 +25,7 @@ pub use limits::{Limits, OfflineLimits};
 pub(crate) use live::Live;
 pub use load::Sources;
 pub use log::LogFormat;
+pub use metrics::MetricsSettings;
 pub use secret::Secret;
 use serde::{Deserialize, Serialize};
 
@@ -68,6 +70,8 @@ pub struct Config {
     pub audit: AuditConfig,
     /// What is counted, and when it is an alert.
     pub watch: WatchConfig,
+    /// Where health and metrics are said.
+    pub metrics: MetricsSettings,
 }
 
 impl Default for Config {
@@ -88,6 +92,7 @@ impl Default for Config {
             keys: KeySettings::default(),
             audit: AuditConfig::default(),
             watch: WatchConfig::default(),
+            metrics: MetricsSettings::default(),
         }
     }
 }

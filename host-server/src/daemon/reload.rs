@@ -1,5 +1,6 @@
 //! Another configuration for a daemon that serves.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use futures_lite::future;
@@ -55,6 +56,9 @@ fn keep_settled(old: &Config, new: &mut Config) -> Vec<&'static str> {
     if new.listen.port() == 0 && new.listen.ip() == old.listen.ip() {
         new.listen = old.listen;
     }
+    keep_port(old.listen_tcp, &mut new.listen_tcp);
+    keep_port(old.listen_udp, &mut new.listen_udp);
+    keep_port(old.metrics.listen, &mut new.metrics.listen);
     let mut waiting = Vec::new();
     keep("name", &old.name, &mut new.name, &mut waiting);
     keep("data_dir", &old.data_dir, &mut new.data_dir, &mut waiting);
@@ -69,6 +73,12 @@ fn keep_settled(old: &Config, new: &mut Config) -> Vec<&'static str> {
         "listen_udp",
         &old.listen_udp,
         &mut new.listen_udp,
+        &mut waiting,
+    );
+    keep(
+        "metrics.listen",
+        &old.metrics.listen,
+        &mut new.metrics.listen,
         &mut waiting,
     );
     keep("log_file", &old.log_file, &mut new.log_file, &mut waiting);
@@ -103,6 +113,15 @@ fn keep_settled(old: &Config, new: &mut Config) -> Vec<&'static str> {
     waiting
 }
 
+fn keep_port(old: Option<SocketAddr>, new: &mut Option<SocketAddr>) {
+    if let (Some(old), Some(new)) = (old, new)
+        && new.port() == 0
+        && new.ip() == old.ip()
+    {
+        *new = old;
+    }
+}
+
 fn keep<T: Clone + PartialEq>(
     key: &'static str,
     old: &T,
@@ -117,9 +136,7 @@ fn keep<T: Clone + PartialEq>(
 
 #[cfg(test)]
 mod tests {
-    use std::net::SocketAddr;
-
-    use super::keep_settled;
+    use super::{SocketAddr, keep_settled};
     use crate::config::{Config, Limits};
 
     #[test]

@@ -4,19 +4,27 @@
 //! waits behind older ones: when their share is taken, the oldest gives way. So whoever holds places without using
 //! them loses them first, and an honest peer has as long as it takes to open a whole share of connections.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt::Display;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_lite::future;
+use moorline_core::message::AlertCode;
+use moorline_core::reason::Reason;
 use moorline_core::time::Instant;
+use moorline_core::wire::Form;
 
 use super::journal::Journal;
 use super::meter::Meter;
+use crate::audit::{Event, Kind};
 use crate::clock;
 use crate::config::{Limits, Live};
+use crate::connections::{ConnectionReport, ConnectionState, Entry};
+use crate::guard::{Blocked, Guard, Over, is_failure};
+use crate::metrics::Metrics;
+use crate::witness::Witness;
 
 /// Gives out places.
 #[derive(Debug)]
@@ -24,11 +32,18 @@ pub(crate) struct Budget {
     state: Arc<Mutex<State>>,
     limits: Live<Limits>,
     journal: Journal,
+    metrics: Arc<Metrics>,
+    witness: Witness,
 }
 
 #[derive(Debug, Default)]
 struct State {
     peers: usize,
+    /// By what counts as their address.
+    peers_of: HashMap<IpAddr, usize>,
+    guard: Guard,
+    /// By their numbers.
+    entries: BTreeMap<u64, Arc<Entry>>,
     /// The oldest is in front.
     strangers: VecDeque<Stranger>,
     next_number: u64,
@@ -38,7 +53,7 @@ struct State {
 struct Stranger {
     number: u64,
     network: IpAddr,
-    give_way: async_channel::Sender<()>,
+    give_way: async_channel::Sender<SentAway>,
 }
 
 /// The place of one connection; it is free again when this is dropped.
@@ -49,8 +64,10 @@ pub(crate) struct Place {
     network: IpAddr,
     deadline: Instant,
     limits: Arc<Limits>,
-    gives_way: async_channel::Receiver<()>,
+    gives_way: async_channel::Receiver<SentAway>,
     meter: Arc<Meter>,
+    entry: Arc<Entry>,
+    metrics: Arc<Metrics>,
 }
 
 /// Why a stranger is sent away.
@@ -60,15 +77,103 @@ pub(crate) enum SentAway {
     GivesWay,
     #[error("it is not authenticated in time")]
     Late,
+    #[error("an operator closes it")]
+    Closed,
+}
+
+impl SentAway {
+    /// Returns what metrics call it.
+    pub(crate) fn label(self) -> &'static str {
+        match self {
+            Self::GivesWay => "gives_way",
+            Self::Late => "late",
+            Self::Closed => "closed",
+        }
+    }
+}
+
+/// Why a connection is not taken at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Shut {
+    #[error("peers have all places")]
+    Full,
+    #[error("its address opens connections too fast")]
+    TooFast,
+    #[error("its address is blocked")]
+    Blocked,
+}
+
+impl Shut {
+    /// Returns the limit that was hit.
+    fn label(self) -> &'static str {
+        match self {
+            Self::Full => "connections",
+            Self::TooFast => "connections_per_address",
+            Self::Blocked => "blocked_address",
+        }
+    }
 }
 
 impl Budget {
-    pub(crate) fn new(limits: Limits) -> Self {
+    pub(crate) fn new(limits: Limits, witness: Witness) -> Self {
         Self {
             state: Arc::default(),
             limits: Live::new(limits),
             journal: Journal::default(),
+            metrics: Arc::new(Metrics::new()),
+            witness,
         }
+    }
+
+    /// Returns what counts for the whole daemon.
+    pub(crate) fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+
+    /// Returns what up to `most` connections do, those whose number is over `after`.
+    pub(crate) fn report(&self, after: Option<u64>, most: usize) -> Vec<ConnectionReport> {
+        let now = clock::instant();
+        let first = after.map_or(0, |after| after.saturating_add(1));
+        let state = lock(&self.state);
+        let entries = state.entries.range(first..).take(most);
+        entries.map(|(_, entry)| entry.report(now)).collect()
+    }
+
+    /// Returns how many connections there are, by state and transport.
+    pub(crate) fn counts(&self) -> BTreeMap<(ConnectionState, &'static str), usize> {
+        let mut counts = BTreeMap::new();
+        for entry in lock(&self.state).entries.values() {
+            *counts
+                .entry((entry.state(), entry.transport()))
+                .or_default() += 1;
+        }
+        counts
+    }
+
+    /// Returns how many peers there are of the role `role`.
+    pub(crate) fn count_of(&self, role: &str) -> usize {
+        let state = lock(&self.state);
+        let roles = state.entries.values().map(|entry| entry.role());
+        roles.filter(|found| *found == Some(role)).count()
+    }
+
+    /// Returns how many addresses are blocked.
+    pub(crate) fn blocked(&self) -> usize {
+        lock(&self.state).guard.blocked(clock::instant())
+    }
+
+    /// Ends the connections that are called `whom`: by their number, or by the name of their peer. A peer hears a sealed
+    /// goodbye and may come back. Returns how many there are.
+    pub(crate) fn close(&self, whom: &str) -> usize {
+        let mut state = lock(&self.state);
+        let called = state.entries.values().filter(|entry| entry.is_called(whom));
+        let called: Vec<Arc<Entry>> = called.map(Arc::clone).collect();
+        for entry in &called {
+            if !entry.close(AlertCode::Close) {
+                state.send_away_oldest(|stranger| stranger.number == entry.id, SentAway::Closed);
+            }
+        }
+        called.len()
     }
 
     /// Has `limits` hold from now on. Who has a place keeps it, and its time.
@@ -76,36 +181,54 @@ impl Budget {
         self.limits.replace(limits);
     }
 
-    /// Returns a place for a stranger from `address`. Another stranger gives way for it if need be; there is nothing
-    /// when peers have all the places.
-    pub(crate) fn enter(&self, address: IpAddr) -> Option<Place> {
+    /// Returns a place for a stranger from `address`. Another stranger gives way for it if need be.
+    ///
+    /// # Errors
+    ///
+    /// [`Shut`]; the connection is to be dropped then, and has cost nothing else.
+    pub(crate) fn enter(&self, address: SocketAddr) -> Result<Place, Shut> {
+        let entered = self.try_enter(address);
+        if let Err(why) = &entered {
+            let address = address.to_string();
+            self.note_limit(why.label(), &address);
+            self.metrics.sent_away(why.label());
+        }
+        entered
+    }
+
+    fn try_enter(&self, address: SocketAddr) -> Result<Place, Shut> {
         let limits = self.limits.now();
-        let network = network(address);
+        let network = network(address.ip());
         let mut state = lock(&self.state);
         if state.peers >= limits.connections {
-            return None;
+            return Err(Shut::Full);
         }
+        state.check(network, &limits)?;
         let neighbours = state
             .strangers
             .iter()
             .filter(|stranger| stranger.network == network)
             .count();
         if neighbours >= limits.handshakes_per_address {
-            state.send_away_oldest(|stranger| stranger.network == network);
+            self.metrics.limit_hit("handshakes_per_address");
+            state.send_away_oldest(|stranger| stranger.network == network, SentAway::GivesWay);
         }
         let count = state.strangers.len();
         if count >= limits.handshakes || state.peers + count >= limits.connections {
-            state.send_away_oldest(|_| true);
+            self.metrics.limit_hit("handshakes");
+            state.send_away_oldest(|_| true, SentAway::GivesWay);
         }
         let number = state.next_number;
         state.next_number += 1;
         let (give_way, gives_way) = async_channel::bounded(1);
+        let entry = Arc::new(Entry::new(number, address, clock::instant()));
+        state.entries.insert(number, Arc::clone(&entry));
         state.strangers.push_back(Stranger {
             number,
             network,
             give_way,
         });
-        Some(Place {
+        Ok(Place {
             state: Arc::clone(&self.state),
             number,
             network,
@@ -113,15 +236,71 @@ impl Budget {
             gives_way,
             meter: Arc::new(Meter::of_a_stranger(limits.payload_len)),
             limits,
+            entry,
+            metrics: Arc::clone(&self.metrics),
         })
     }
 
-    /// Returns whether strangers, or those of `address` alone, have half of their places or more. On datagrams nothing
+    /// Counts a handshake of `place` that ended for `reason`. `subject` is whose token was shown, if its issuer signed it.
+    /// `peer` says in logs where it came from.
+    pub(crate) fn fail(
+        &self,
+        place: &Place,
+        reason: Reason,
+        form: Form,
+        subject: Option<&str>,
+        peer: &str,
+    ) {
+        if !is_failure(reason, form) {
+            return;
+        }
+        let mut state = lock(&self.state);
+        let now = clock::instant();
+        let guard = &mut state.guard;
+        let blocked = guard.fail(place.network, subject, &self.limits.now(), now);
+        let count = guard.blocked(now);
+        drop(state);
+        if let Some(blocked) = blocked {
+            self.note_blocked(peer, place.network, &blocked, count);
+        }
+    }
+
+    /// Notes that an address is blocked: the one place where that is known.
+    fn note_blocked(&self, peer: &str, network: IpAddr, blocked: &Blocked, count: usize) {
+        let limit = if blocked.for_subject {
+            "failures_per_subject"
+        } else {
+            "failures_per_address"
+        };
+        self.note_limit(limit, peer);
+        self.witness.note(
+            Event::new(Kind::AddressBlocked)
+                .peer(peer)
+                .number("seconds", blocked.millis / 1_000)
+                .text("limit", limit),
+        );
+        let (seconds, for_subject) = (blocked.millis / 1_000, blocked.for_subject);
+        tracing::warn!(peer, %network, seconds, for_subject, count, "an address is blocked");
+    }
+
+    /// Notes that `limit` was hit by `peer`: the one place where that is known.
+    pub(crate) fn note_limit(&self, limit: &'static str, peer: &str) {
+        tracing::debug!(peer, limit, "a limit was hit");
+        self.metrics.limit_hit(limit);
+        self.witness
+            .note(Event::new(Kind::LimitHit).peer(peer).text("limit", limit));
+    }
+
+    /// Returns whether strangers, or those of `address` alone, have half of their places or more, or whether that address has
+    /// used up half of the connections that it may open at once. On datagrams nothing
     /// is kept of one more then until it has proved its address.
     pub(crate) fn is_under_load(&self, address: IpAddr) -> bool {
         let limits = self.limits.now();
         let network = network(address);
-        let state = lock(&self.state);
+        let mut state = lock(&self.state);
+        if state.guard.is_busy(network, &limits, clock::instant()) {
+            return true;
+        }
         let own = state
             .strangers
             .iter()
@@ -147,11 +326,38 @@ impl Budget {
 }
 
 impl State {
-    fn send_away_oldest(&mut self, among: impl Fn(&Stranger) -> bool) {
+    /// Counts a connection of `network`, and says whether it is let in.
+    fn check(&mut self, network: IpAddr, limits: &Limits) -> Result<(), Shut> {
+        let has_peers = self.peers_of.contains_key(&network);
+        let now = clock::instant();
+        let counted = self.guard.connect(network, has_peers, limits, now);
+        counted.map_err(|over| match over {
+            Over::Rate => Shut::TooFast,
+            Over::Blocked => Shut::Blocked,
+        })
+    }
+
+    /// Counts a peer of `network` that is there, or that is gone.
+    fn count_peer(&mut self, network: IpAddr, is_there: bool) {
+        if is_there {
+            self.peers += 1;
+            *self.peers_of.entry(network).or_default() += 1;
+            return;
+        }
+        self.peers = self.peers.saturating_sub(1);
+        if let Some(count) = self.peers_of.get_mut(&network) {
+            *count -= 1;
+            if *count == 0 {
+                self.peers_of.remove(&network);
+            }
+        }
+    }
+
+    fn send_away_oldest(&mut self, among: impl Fn(&Stranger) -> bool, why: SentAway) {
         if let Some(place) = self.strangers.iter().position(among)
             && let Some(stranger) = self.strangers.remove(place)
         {
-            let _ = stranger.give_way.try_send(());
+            let _ = stranger.give_way.try_send(why);
         }
     }
 
@@ -171,7 +377,8 @@ impl Place {
         let mut state = lock(&self.state);
         let had_place = state.take_off(self.number);
         if had_place {
-            state.peers += 1;
+            state.count_peer(self.network, true);
+            state.guard.succeed(self.network, &self.limits);
             self.meter.settle();
         }
         had_place
@@ -192,6 +399,11 @@ impl Place {
         self.network
     }
 
+    /// Returns what is counted of this connection, for operators.
+    pub(crate) fn entry(&self) -> &Arc<Entry> {
+        &self.entry
+    }
+
     /// Returns what counts the bytes of this connection.
     pub(crate) fn meter(&self) -> &Arc<Meter> {
         &self.meter
@@ -205,10 +417,10 @@ impl Place {
         };
         let gives_way = async {
             // The list lets go of the other end when the stranger becomes a peer.
-            if self.gives_way.recv().await.is_err() {
-                future::pending::<()>().await;
+            match self.gives_way.recv().await {
+                Ok(why) => Some(why),
+                Err(_) => future::pending().await,
             }
-            Some(SentAway::GivesWay)
         };
         let late = async {
             clock::sleep_until(self.deadline).await;
@@ -223,9 +435,11 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
+        self.metrics.closed(self.entry.role());
         let mut state = lock(&self.state);
+        state.entries.remove(&self.number);
         if !state.take_off(self.number) && self.is_settled() {
-            state.peers = state.peers.saturating_sub(1);
+            state.count_peer(self.network, false);
         }
     }
 }
@@ -253,18 +467,22 @@ mod tests {
 
     use super::{Budget, Place, SentAway};
     use crate::config::Limits;
+    use crate::witness::Witness;
 
     fn budget(connections: usize, handshakes: usize, handshakes_per_address: usize) -> Budget {
-        Budget::new(Limits {
+        let limits = Limits {
             connections,
             handshakes,
             handshakes_per_address,
             ..Limits::default()
-        })
+        };
+        Budget::new(limits, Witness::silent())
     }
 
     fn enter(budget: &Budget, address: &str) -> Option<Place> {
-        budget.enter(address.parse::<IpAddr>().expect("an address"))
+        budget
+            .enter((address.parse::<IpAddr>().expect("an address"), 1).into())
+            .ok()
     }
 
     fn sent_away(place: &Place) -> Option<SentAway> {

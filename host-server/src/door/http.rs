@@ -28,7 +28,7 @@ use crate::shared::Shared;
 use crate::transport::{WebSocket, max_message_len};
 
 /// Most bytes of the headers of a request.
-pub(super) const MAX_HEADERS_LEN: usize = 8 * 1024;
+pub(crate) const MAX_HEADERS_LEN: usize = 8 * 1024;
 
 /// Most headers of a request.
 const MAX_HEADERS: usize = 32;

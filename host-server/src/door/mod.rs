@@ -15,7 +15,7 @@ use std::time::Duration;
 
 pub(crate) use budget::{Budget, Place, SentAway};
 use futures_lite::future;
-pub(crate) use http::serve_http;
+pub(crate) use http::{MAX_HEADERS_LEN, serve_http};
 pub(crate) use http_io::HyperIo;
 pub(crate) use meter::Metered;
 use smol::net::{TcpListener, TcpStream};
@@ -60,10 +60,14 @@ async fn accept<S, F, A, G>(
     loop {
         match listener.accept().await {
             Ok((stream, address)) => {
-                let Some(place) = shared.budget.enter(address.ip()) else {
-                    let why = &"peers have all places";
-                    shared.note_stranger(Kind::LimitHit, &address, why);
-                    continue;
+                let place = match shared.budget.enter(address) {
+                    Ok(place) => place,
+                    Err(why) => {
+                        shared.budget.note(&address, &why);
+                        // Others on this thread have their turn, however many come.
+                        future::yield_now().await;
+                        continue;
+                    }
                 };
                 // Small frames go out at once; a socket that does not know the option works as well.
                 let _ = stream.set_nodelay(true);
@@ -107,9 +111,10 @@ fn host<P, F, A, G>(
         if let Some(why) = place.hold(served).await {
             let kind = match why {
                 SentAway::GivesWay => Kind::LimitHit,
-                SentAway::Late => Kind::StrangerGone,
+                SentAway::Late | SentAway::Closed => Kind::StrangerGone,
             };
             shared.note_stranger(kind, &peer, &why);
+            shared.budget.metrics().sent_away(why.label());
             send_away(why).await;
         }
     };

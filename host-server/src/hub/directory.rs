@@ -7,9 +7,8 @@ use moorline_core::token::AgentId;
 
 use super::{Identity, Nudged, Outbox, Output, SessionKey};
 
-/// Sessions at a time of one agent, and of one commander (PROTOCOL.md §6.2).
+/// Sessions at a time of one agent (PROTOCOL.md §6.2): what is for it goes to one place.
 const AGENT_SESSIONS: usize = 1;
-const COMMANDER_SESSIONS: usize = 4;
 
 /// One session.
 #[derive(Debug)]
@@ -25,14 +24,25 @@ struct Entry {
 pub(super) struct Directory {
     sessions: HashMap<SessionKey, Entry>,
     opened: u64,
+    commander_sessions: usize,
 }
 
 impl Directory {
-    /// Takes a session in. The oldest of the same peer over its number is ended: the newest wins.
-    pub(super) fn open(&mut self, session: SessionKey, identity: Identity, outbox: Outbox) {
+    /// Has a commander have `commander_sessions` at a time from now on. Those that are open stay.
+    pub(super) fn set_limits(&mut self, commander_sessions: usize) {
+        self.commander_sessions = commander_sessions;
+    }
+
+    /// Takes a session in. The oldest of the same peer over its number is ended: the newest wins. Returns how many are.
+    pub(super) fn open(
+        &mut self,
+        session: SessionKey,
+        identity: Identity,
+        outbox: Outbox,
+    ) -> usize {
         let allowed = match identity {
             Identity::Agent { .. } => AGENT_SESSIONS,
-            Identity::Commander { .. } => COMMANDER_SESSIONS,
+            Identity::Commander { .. } => self.commander_sessions,
         };
         let mut same: Vec<(u64, SessionKey)> = self
             .sessions
@@ -54,6 +64,7 @@ impl Directory {
                 age: self.opened,
             },
         );
+        surplus
     }
 
     /// Notes what the newer token of a session says.

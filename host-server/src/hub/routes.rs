@@ -143,6 +143,11 @@ impl Routes {
         .collect()
     }
 
+    /// Returns how many there are.
+    pub(super) fn len(&self) -> usize {
+        self.by_name.len()
+    }
+
     /// Returns when [`Routes::expire`] is to be called.
     pub(super) fn deadline(&self) -> Option<Instant> {
         self.due

@@ -14,6 +14,7 @@ use super::{Identity, Input, Output, SessionKey};
 use crate::audit::{Event, Kind};
 use crate::clock;
 use crate::config::Limits;
+use crate::metrics::{Metrics, level};
 use crate::store::Registry;
 use crate::witness::Witness;
 
@@ -32,6 +33,11 @@ impl HubHandle {
     pub(crate) async fn tell(&self, input: Input) -> bool {
         self.0.send(input).await.is_ok()
     }
+
+    /// Returns how many inputs wait for the hub's task.
+    pub(crate) fn queue_len(&self) -> usize {
+        self.0.len()
+    }
 }
 
 /// The hub.
@@ -42,6 +48,7 @@ pub(crate) struct Hub {
     directory: Directory,
     routes: Routes,
     witness: Witness,
+    metrics: Arc<Metrics>,
 }
 
 impl Hub {
@@ -50,9 +57,11 @@ impl Hub {
         registry: Arc<RwLock<Registry>>,
         limits: &Limits,
         witness: Witness,
+        metrics: Arc<Metrics>,
     ) -> (Self, HubHandle) {
         let (sender, inputs) = async_channel::bounded(INPUT_QUEUE);
-        let directory = Directory::default();
+        let mut directory = Directory::default();
+        directory.set_limits(limits.commander_sessions);
         let routes = Routes::new(limits.channels, limits.channel_idle_millis);
         (
             Self {
@@ -61,6 +70,7 @@ impl Hub {
                 directory,
                 routes,
                 witness,
+                metrics,
             },
             HubHandle(sender),
         )
@@ -90,6 +100,7 @@ impl Hub {
                 }
                 Ok(Some(input)) => self.handle(input),
             }
+            self.metrics.channels.set(level(self.routes.len()));
         }
     }
 
@@ -103,7 +114,11 @@ impl Hub {
                 tracing::info!(session = %Hex(&session.0), peer = identity.name(), "session open");
                 let is_shut_out = self.is_shut_out(identity.name());
                 let name = identity.name().to_owned();
-                self.directory.open(session, identity, outbox);
+                let is_commander = matches!(identity, Identity::Commander { .. });
+                let ended = self.directory.open(session, identity, outbox);
+                if is_commander && ended > 0 {
+                    self.metrics.limit_hit("commander_sessions");
+                }
                 // It may have been shut out since its token was looked at.
                 if is_shut_out {
                     self.directory.end_peer(&name, AlertCode::Revoked);
@@ -167,9 +182,11 @@ impl Hub {
                 self.directory
                     .end_all(AlertCode::GoingAway, || drain.hint());
             }
-            Input::Limits(limits) => self
-                .routes
-                .set_limits(limits.channels, limits.channel_idle_millis),
+            Input::Limits(limits) => {
+                self.directory.set_limits(limits.commander_sessions);
+                self.routes
+                    .set_limits(limits.channels, limits.channel_idle_millis);
+            }
             Input::Nudge(whom) => self.directory.nudge(&whom),
             Input::Ping(answer) => {
                 let _ = answer.try_send(());
@@ -228,6 +245,7 @@ impl Hub {
             channel: 0,
             inner,
         };
+        let len = output.payload_len();
         if is_new {
             let called = self.directory.identity(agent).map(Identity::name);
             let opened = Event::new(Kind::ChannelOpened)
@@ -237,6 +255,7 @@ impl Hub {
                 .note(opened.text("agent", called.unwrap_or_default()));
         }
         if self.directory.tell(agent, output) {
+            self.metrics.routed(len);
             Ok(())
         } else {
             Err(RouteRefusal::Busy)
@@ -260,8 +279,11 @@ impl Hub {
             channel: route.channel,
             inner,
         };
+        let len = output.payload_len();
         // A channel bears losses. Ending the commander would let one agent cut it off from all others.
-        if !self.directory.tell(commander, output) {
+        if self.directory.tell(commander, output) {
+            self.metrics.routed(len);
+        } else {
             tracing::debug!(
                 peer = name,
                 "a commander does not keep up; a message is dropped"
@@ -306,6 +328,7 @@ impl Hub {
     }
 
     fn refuse(&mut self, commander: SessionKey, channel: u32, refusal: RouteRefusal) {
+        self.metrics.route_refused(refusal);
         self.say(commander, &FromHub::RouteRefused { channel, refusal });
     }
 
@@ -405,8 +428,12 @@ mod tests {
         registry.enrol("boiler", peer).expect("enrolled");
         assert!(registry.revoke("boiler").expect("on the disk"));
         let limits = crate::config::Config::default().limits;
-        let (mut hub, _handle) =
-            Hub::new(Arc::new(RwLock::new(registry)), &limits, Witness::silent());
+        let (mut hub, _handle) = Hub::new(
+            Arc::new(RwLock::new(registry)),
+            &limits,
+            Witness::silent(),
+            Arc::new(Metrics::new()),
+        );
         let (outbox, output) = async_channel::bounded(4);
         // The gate let it pass before; the hub hears of the revocation first, and of the session after it.
         let name = "boiler".to_owned();

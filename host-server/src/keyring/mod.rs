@@ -97,6 +97,17 @@ impl Shared {
         self.keyring.in_use()
     }
 
+    /// Returns how many seconds ago each of the hub's keys was made that is in use.
+    pub(crate) fn key_ages(&self) -> [(&'static str, u64); 3] {
+        let now = clock::now().unix.secs();
+        let age = |which| now.saturating_sub(self.keyring.since(which));
+        [
+            ("identity", age(HubKey::Identity)),
+            ("issuer", age(HubKey::Issuer)),
+            ("tickets", age(HubKey::Tickets)),
+        ]
+    }
+
     /// Takes up the keys as they are on the disk now, and tells whom it concerns. Sessions go on; but when the root has ended
     /// the issuer's keys, all end, and peers come back by their own keys. Returns what is to be recorded of it.
     ///

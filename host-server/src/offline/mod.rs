@@ -14,7 +14,7 @@ use smol::lock::{Mutex, MutexGuard};
 
 use crate::clock;
 use crate::config::OfflineLimits;
-use crate::store::{OfflineStore, StoreError};
+use crate::store::{Kept, OfflineStore, StoreError};
 
 /// How often it is looked whether something has lost its meaning.
 const SWEEP: Duration = Duration::from_secs(30);
@@ -44,6 +44,11 @@ impl Offline {
     /// Has `limits` hold from now on. What is kept already stays.
     pub(crate) async fn set_limits(&self, limits: OfflineLimits) {
         self.store.lock().await.set_limits(limits);
+    }
+
+    /// Returns how much is kept.
+    pub(crate) async fn kept(&self) -> Kept {
+        self.store.lock().await.kept()
     }
 
     /// Forgets what the peer `name`, who is shut out, gave and is to have; `agent` is the id of an agent of this name.

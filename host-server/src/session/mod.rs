@@ -2,7 +2,9 @@
 
 mod again;
 mod answers;
+mod pace;
 
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,12 +16,15 @@ use moorline_core::handshake::{Peer, RespondAs, Responder, Succession};
 use moorline_core::limits::{MAX_HANDSHAKE_LEN, MAX_SPLIT_PAYLOAD_LEN};
 use moorline_core::message::{Alert, AlertCode, Enrolled, Envelope, FromHub, ToHub};
 use moorline_core::reason::Reason;
+use moorline_core::time::Instant;
 use moorline_core::token::{AgentId, Claims, MAX_UNPACKED_LEN, Role};
 use moorline_core::trust::NoKeeper;
 use moorline_core::wire::{Form, Limits as WireLimits, Reject, RejectCode, SuiteList};
+use pace::Pace;
 
 use crate::audit::{Event as Happened, Kind, NotRecorded};
 use crate::clock;
+use crate::connections::Counted;
 use crate::door::Place;
 use crate::entropy::SystemEntropy;
 use crate::gate::Door;
@@ -51,15 +56,12 @@ const STREAM_MTU: u16 = u16::MAX;
 
 /// Serves one peer on `transport` until it is over. `peer` says in logs where it comes from; `place` is what it has to
 /// have to be let in.
-pub(crate) async fn serve<T: Transport>(
-    shared: &Shared,
-    mut transport: T,
-    peer: &str,
-    place: &Place,
-) {
-    let end = Session::new(shared, &mut transport, peer, place)
-        .run()
-        .await;
+pub(crate) async fn serve<T: Transport>(shared: &Shared, transport: T, peer: &str, place: &Place) {
+    let mut transport = Counted::new(transport, place.entry(), shared.budget.metrics());
+    let mut session = Session::new(shared, &mut transport, peer, place);
+    let end = session.run().await;
+    session.count_failure(&end);
+    place.entry().end();
     if place.is_settled() {
         tracing::info!(peer, %end, "session over");
     } else {
@@ -156,6 +158,9 @@ struct Session<'s, T> {
     renewals: Renewals,
     /// The session of a newcomer that has not shown its token yet.
     enrolling: Option<SessionKey>,
+    /// Whose token the peer has shown. Nobody vouches for it.
+    shown: Option<String>,
+    pace: Pace,
     desk: Option<Desk>,
     again: Again,
     /// What a commander on datagrams may ask for again.
@@ -176,7 +181,10 @@ impl<'s, T: Transport> Session<'s, T> {
         let settings = Settings {
             max_payload_len: payload_len,
             handshake_millis: limits.handshake_millis,
-            heartbeat: Heartbeat::DEFAULT,
+            heartbeat: Heartbeat {
+                ping_after: limits.heartbeat_millis,
+                dead_after: limits.silence_millis,
+            },
             fresh_updates: true,
         };
         let (outbox_sender, outbox) = async_channel::bounded(limits.outbox);
@@ -192,6 +200,8 @@ impl<'s, T: Transport> Session<'s, T> {
             key: None,
             renewals: Renewals::default(),
             enrolling: None,
+            shown: None,
+            pace: Pace::new(limits),
             desk: None,
             again: Again::default(),
             answers: None,
@@ -233,6 +243,20 @@ impl<'s, T: Transport> Session<'s, T> {
         end
     }
 
+    /// Counts a handshake that ended in a failure.
+    fn count_failure(&self, end: &End) {
+        if let End::Refused(reason) = end
+            && !self.place.is_settled()
+        {
+            // This is looked at after the issuer's signature was found right.
+            let shown = self.shown.as_deref();
+            let subject = shown.filter(|_| *reason == Reason::InitiatorSignature);
+            let budget = &self.shared.budget;
+            budget.metrics().handshake_refused(*reason);
+            budget.fail(self.place, *reason, T::FORM, subject, self.peer);
+        }
+    }
+
     /// Returns the keys that a message is judged by.
     fn keys(&mut self) -> Arc<HubKeys> {
         if self.place.is_settled() {
@@ -257,9 +281,19 @@ impl<'s, T: Transport> Session<'s, T> {
     }
 
     async fn wake(&mut self) -> Wake {
-        let due = [self.line.deadline(), self.again.deadline()];
+        let due = [
+            self.line.deadline(),
+            self.again.deadline(),
+            self.idle_deadline(),
+        ];
         let deadline = due.into_iter().flatten().min();
-        let message = async { Wake::Message(self.transport.receive().await) };
+        let held_until = self.pace.held_until();
+        let message = async {
+            if let Some(until) = held_until {
+                clock::sleep_until(until).await;
+            }
+            Wake::Message(self.transport.receive().await)
+        };
         let output = async { Wake::Output(self.outbox.recv().await.ok()) };
         let late = async {
             match deadline {
@@ -280,6 +314,9 @@ impl<'s, T: Transport> Session<'s, T> {
 
     async fn take_message(&mut self, mut message: Vec<u8>, parts: &mut Parts) -> Result<(), End> {
         self.place.meter().begin_again();
+        if self.place.is_settled() && self.pace.count(clock::instant()) {
+            self.shared.budget.note_limit("messages", self.peer);
+        }
         let keys = self.keys();
         let responder = responder(self.shared, &keys, T::FORM, self.payload_len);
         let (len, event, session, newcomer, token, acts) = {
@@ -292,6 +329,7 @@ impl<'s, T: Transport> Session<'s, T> {
                 external: self.renewals.external(),
                 token: Vec::new(),
                 acts: Vec::new(),
+                subject: RefCell::default(),
             };
             let mut context = Context {
                 now: clock::now(),
@@ -311,10 +349,13 @@ impl<'s, T: Transport> Session<'s, T> {
                 newcomer,
                 token,
                 acts,
+                subject,
                 ..
             } = door;
+            self.shown = subject.take().or(self.shown.take());
             (len, outcome.event, session, newcomer, token, acts)
         };
+        self.note_event(event.as_ref());
         // What was done is on record before the peer hears that it was.
         for act in acts {
             let recorded = self.shared.witness.record_durably(act.peer(self.peer));
@@ -405,6 +446,31 @@ impl<'s, T: Transport> Session<'s, T> {
         }
     }
 
+    /// Counts what happened, for operators.
+    fn note_event(&self, event: Option<&Event<'_>>) {
+        let (entry, metrics) = (self.place.entry(), self.shared.budget.metrics());
+        match event {
+            Some(Event::Open(peer)) => {
+                let facts = self.line.connection().facts();
+                metrics.handshake(match peer {
+                    Some(Peer::Newcomer(_)) => "newcomer",
+                    Some(Peer::External(_)) => "external_key",
+                    _ if facts.is_some_and(|facts| facts.resumed) => "resumed",
+                    _ => "full",
+                });
+            }
+            Some(Event::RoundTrip(millis)) => entry.round_trip(*millis),
+            Some(Event::Dropped(_)) => entry.refuse(),
+            Some(Event::RenewalRefused(_)) => {
+                entry.refuse();
+                metrics.renewal("refused");
+            }
+            Some(Event::Envelope(_) | Event::Application(_)) => entry.carry(clock::instant()),
+            Some(Event::Renewed(_)) => metrics.renewal("done"),
+            _ => {}
+        }
+    }
+
     /// Answers a peer that asks for a newer token.
     async fn give_token(&mut self, key: Option<&[u8]>) -> Result<(), End> {
         let made = self.renewals.give(self.shared, key);
@@ -450,6 +516,7 @@ impl<'s, T: Transport> Session<'s, T> {
         self.renewals.note(claims);
         tracing::info!(peer = self.peer, name = identity.name(), "authenticated");
         self.key = Some(session);
+        self.place.entry().authenticate(&identity, outbox.clone());
         self.desk = Some(Desk::new(
             identity.clone(),
             claims.key.hash().prefix(),
@@ -609,6 +676,9 @@ impl<'s, T: Transport> Session<'s, T> {
         {
             answers.answer((*route, *channel), inner);
         }
+        if matches!(output, Output::Envelope { .. } | Output::Application(_)) {
+            self.place.entry().carry(clock::instant());
+        }
         let len = sealed_len(T::FORM, output.payload_len());
         if self.out.len() < len {
             self.out.resize(len, 0);
@@ -639,6 +709,7 @@ impl<'s, T: Transport> Session<'s, T> {
                     code: *code,
                     argument: *argument,
                 };
+                self.place.entry().end();
                 if let Some(frame) = self.line.close(alert, &mut self.out) {
                     write(self.transport, frame).await?;
                 }
@@ -682,7 +753,22 @@ impl<'s, T: Transport> Session<'s, T> {
         }
     }
 
+    /// Returns when a peer that carries nothing is let go of, if it ever is.
+    fn idle_deadline(&self) -> Option<Instant> {
+        let millis = self.place.limits().idle_millis;
+        let may_end = millis > 0 && self.place.is_settled();
+        may_end.then(|| self.place.entry().carried().plus(millis))
+    }
+
     async fn handle_deadline(&mut self) -> Result<(), End> {
+        if self
+            .idle_deadline()
+            .is_some_and(|due| clock::instant() >= due)
+        {
+            self.shared.budget.note_limit("idle", self.peer);
+            let close = Output::Close(AlertCode::Limit, 0);
+            return self.handle_output(close).await.map(drop);
+        }
         if let Some(what) = self.again.due(clock::instant()) {
             self.say_again(what).await?;
         }
@@ -698,6 +784,7 @@ impl<'s, T: Transport> Session<'s, T> {
                 external: self.renewals.external(),
                 token: Vec::new(),
                 acts: Vec::new(),
+                subject: RefCell::default(),
             };
             let mut context = Context {
                 now: clock::now(),

@@ -21,7 +21,7 @@ pub use key_file::{KeyFileError, create_key, load_key};
 pub(crate) use keys::open_or_create as open_or_create_key;
 pub use keys::{HubKeys, IDENTITY_NAME, ROOT_NAME, kid, rotate_issuer};
 use moorline_core::token::TokenReason;
-pub(crate) use offline::{Bundle, OfflineStore, ReplyState};
+pub(crate) use offline::{Bundle, Kept, OfflineStore, ReplyState};
 pub use registry::{Peer, PeerRole, Reach, Registry, RegistryError};
 pub(crate) use registry::{decode_key, encode_key};
 pub(crate) use revocations::Revocations;

@@ -76,6 +76,13 @@ mod base64 {
     }
 }
 
+/// How much is kept: numbers, and bytes.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Kept {
+    pub(crate) commands: (usize, usize),
+    pub(crate) replies: (usize, usize),
+}
+
 /// The store.
 #[derive(Debug)]
 pub(crate) struct OfflineStore {
@@ -111,6 +118,21 @@ impl OfflineStore {
             entries,
             bundles,
         })
+    }
+
+    /// Returns what is kept.
+    pub(crate) fn kept(&self) -> Kept {
+        let mut kept = Kept::default();
+        for entry in self.entries.values() {
+            let (number, bytes) = if entry.is_reply {
+                &mut kept.replies
+            } else {
+                &mut kept.commands
+            };
+            *number += 1;
+            *bytes += entry.sealed.len();
+        }
+        kept
     }
 
     /// Keeps the bundle of `agent` in place of an earlier one. When it returns, it is on the disk.

@@ -130,6 +130,11 @@ impl Tickets {
         self.write_anew()
     }
 
+    /// Returns how many are kept.
+    pub(crate) fn count(&self) -> usize {
+        self.kept.len()
+    }
+
     /// Returns the ticket called `id`.
     pub(crate) fn find(&self, id: &TicketId) -> Option<TicketRecord> {
         self.kept.get(id).map(|kept| kept.record.clone())

@@ -17,7 +17,7 @@ use moorline_server::clock;
 use moorline_server::entropy::SystemEntropy;
 use moorline_server::store::{PeerRole, Reach};
 
-use crate::agent::Stream;
+use crate::agent::{End, Stream};
 use crate::world::{ALL, Peer, World};
 
 /// How long the hub may take to let go of a peer: longer than a write and an end may take together.
@@ -30,6 +30,16 @@ pub(crate) fn open<F: Framing>(
     framing: F,
     work: impl FnOnce(&mut Link<'_, '_, Stream, F>),
 ) {
+    try_open(peer, stream, framing, work).expect("the hub lets it in");
+}
+
+/// As [`open`], but the hub may refuse.
+pub(crate) fn try_open<F: Framing>(
+    peer: &Peer,
+    stream: Stream,
+    framing: F,
+    work: impl FnOnce(&mut Link<'_, '_, Stream, F>),
+) -> Result<(), End> {
     let trust = peer.trust();
     let mut buffer = [0; MAX_UNPACKED_LEN];
     let offer = Offer {
@@ -66,9 +76,9 @@ pub(crate) fn open<F: Framing>(
         Settings::default(),
         buffers,
         &mut machine,
-    )
-    .expect("the hub lets it in");
+    )?;
     work(&mut link);
+    Ok(())
 }
 
 /// Hears what the hub says unasked when a link opens.

@@ -27,6 +27,7 @@ pub(crate) struct World {
     pub(crate) http: SocketAddr,
     pub(crate) tcp: SocketAddr,
     pub(crate) udp: SocketAddr,
+    pub(crate) metrics: Option<SocketAddr>,
     pub(crate) control: Control,
     stop: Option<async_channel::Sender<()>>,
     thread: Option<JoinHandle<()>>,
@@ -65,8 +66,9 @@ impl World {
                     let daemon = finish(daemon);
                     let tcp = daemon.tcp_address().expect("it serves TCP");
                     let udp = daemon.udp_address().expect("it takes datagrams");
+                    let metrics = daemon.metrics_address();
                     ready
-                        .send((daemon.http_address(), tcp, udp, daemon.control()))
+                        .send((daemon.http_address(), tcp, udp, metrics, daemon.control()))
                         .expect("the test waits");
                     let stop = async {
                         let _ = stopped.recv().await;
@@ -75,12 +77,13 @@ impl World {
                 });
             });
         });
-        let (http, tcp, udp, control) = addresses.recv().expect("the hub starts");
+        let (http, tcp, udp, metrics, control) = addresses.recv().expect("the hub starts");
         Self {
             folder,
             http,
             tcp,
             udp,
+            metrics,
             control,
             stop: Some(stop),
             thread: Some(thread),

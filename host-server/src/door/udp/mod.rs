@@ -142,10 +142,9 @@ impl Door {
                 .note_stranger(Kind::LimitHit, &caller, &"all places are taken");
             return;
         }
-        let Some(place) = self.shared.budget.enter(address.ip()) else {
-            self.shared
-                .note_stranger(Kind::LimitHit, &caller, &"peers have all places");
-            return;
+        let place = match self.shared.budget.enter(address) {
+            Ok(place) => place,
+            Err(why) => return self.shared.budget.note(&caller, &why),
         };
         let place = Arc::new(place);
         let entry = self.table.enter(caller, Arc::clone(place.meter()));

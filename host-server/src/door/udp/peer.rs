@@ -23,6 +23,7 @@ impl UdpPeer {
 
 impl Transport for UdpPeer {
     const FORM: Form = Form::Datagram;
+    const NAME: &'static str = "udp";
 
     fn answer_to(&mut self, id: u32) {
         self.entry.answer_to(id);
