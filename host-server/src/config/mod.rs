@@ -3,12 +3,14 @@
 mod address_or_off;
 mod drain;
 mod error;
+mod http;
 mod keys;
 mod layers;
 mod limits;
 mod live;
 mod load;
 mod log;
+mod origin;
 mod path_or_off;
 mod secret;
 mod variables;
@@ -19,11 +21,13 @@ use std::path::{Path, PathBuf};
 pub use drain::Drain;
 pub use error::{ConfigError, Mistakes};
 pub(crate) use error::{between, require};
+pub use http::HttpSettings;
 pub use keys::{KeySettings, LockMemory};
 pub use limits::{Limits, OfflineLimits};
 pub(crate) use live::Live;
 pub use load::Sources;
 pub use log::LogFormat;
+pub use origin::{MalformedOrigin, OriginPattern};
 pub use secret::Secret;
 use serde::{Deserialize, Serialize};
 
@@ -58,6 +62,8 @@ pub struct Config {
     pub pid_file: Option<PathBuf>,
     /// How the daemon ends.
     pub drain: Drain,
+    /// How HTTP is served.
+    pub http: HttpSettings,
     /// What is bounded.
     pub limits: Limits,
     /// What is kept for who is away.
@@ -83,6 +89,7 @@ impl Default for Config {
             log_file: None,
             pid_file: None,
             drain: Drain::default(),
+            http: HttpSettings::default(),
             limits: Limits::default(),
             offline: OfflineLimits::default(),
             keys: KeySettings::default(),
@@ -110,6 +117,7 @@ impl Config {
         mistakes.extend(name.err());
         mistakes.extend(log::check_filter(&self.log_filter).err());
         mistakes.extend(self.drain.mistakes());
+        mistakes.extend(self.http.mistakes());
         mistakes.extend(self.limits.mistakes());
         mistakes.extend(self.offline.mistakes());
         mistakes.extend(self.keys.mistakes(&self.limits));

@@ -8,6 +8,7 @@ mod command_line;
 mod documents;
 mod door;
 mod floods;
+mod http;
 mod keys;
 mod kill;
 mod life;
