@@ -16,7 +16,7 @@ use smol::net::{TcpListener, UdpSocket};
 
 use crate::audit::{Audit, Event, Kind};
 use crate::config::{Config, Live};
-use crate::door::{Budget, serve_http, serve_tcp, serve_udp};
+use crate::door::{Budget, serve_http, serve_https, serve_tcp, serve_udp};
 use crate::hub::{Hex, Hub, HubHandle, Input};
 use crate::keyring::{Keyring, LockError, lock_memory};
 use crate::offline::Offline;
@@ -24,6 +24,7 @@ use crate::shared::Shared;
 use crate::store::{
     Invitations, Registry, Revocations, StoreError, Tickets, Vault, make_private_dir,
 };
+use crate::tls::{Certificates, TlsError};
 use crate::watch::{AlertHandler, Courier, Handler, Watch};
 use crate::witness::Witness;
 use crate::{admin, clock};
@@ -43,6 +44,9 @@ pub enum StartError {
     /// Memory is to be locked, and cannot be.
     #[error(transparent)]
     Memory(#[from] LockError),
+    /// The certificate or its key is not in order.
+    #[error("TLS: {0}")]
+    Tls(#[from] TlsError),
     /// A listener cannot be opened.
     #[error("cannot listen on {place}: {error}")]
     Listen {
@@ -62,6 +66,7 @@ pub struct Daemon {
     shared: Arc<Shared>,
     hub: Hub,
     http: TcpListener,
+    https: Option<TcpListener>,
     tcp: Option<TcpListener>,
     udp: Option<UdpSocket>,
     admin: UnixListener,
@@ -96,7 +101,12 @@ impl Daemon {
         let now = clock::now().unix;
         let tickets = Tickets::open(&config.data_dir, &vault, config.limits.tickets, now)?;
         let offline = Offline::open(&config.data_dir, &config.offline)?;
+        let certificates = Certificates::open(&config.tls)?;
         let http = listen(config.listen).await?;
+        let https = match config.tls.listen {
+            Some(address) => Some(listen(address).await?),
+            None => None,
+        };
         let tcp = match config.listen_tcp {
             Some(address) => Some(listen(address).await?),
             None => None,
@@ -116,10 +126,13 @@ impl Daemon {
         let (hub, handle) = Hub::new(Arc::clone(&registry), &config.limits, witness.clone());
         let budget = Budget::new(config.limits.clone());
         // A port that was left to the system is told as it came out.
-        let config = Config {
+        let mut config = Config {
             listen: http.local_addr()?,
             ..config
         };
+        if let Some(https) = &https {
+            config.tls.listen = Some(https.local_addr()?);
+        }
         let key_name = keyring.in_use().identity_key().hash().prefix::<8>();
         let started = Event::new(Kind::Started)
             .subject(&config.name)
@@ -141,11 +154,13 @@ impl Daemon {
             hub: handle,
             budget,
             witness,
+            certificates,
         };
         Ok(Self {
             shared: Arc::new(shared),
             hub,
             http,
+            https,
             tcp,
             udp,
             admin,
@@ -171,6 +186,12 @@ impl Daemon {
     #[must_use]
     pub fn http_address(&self) -> SocketAddr {
         self.shared.config().listen
+    }
+
+    /// Returns where HTTP is served in TLS.
+    #[must_use]
+    pub fn https_address(&self) -> Option<SocketAddr> {
+        self.shared.config().tls.listen
     }
 
     /// Returns where bare TCP is served.
@@ -199,6 +220,10 @@ impl Daemon {
         let hub = executor.spawn(self.hub.run());
         let http = serve_http(self.http, Arc::clone(&self.shared), Arc::clone(&executor));
         let mut doors = vec![executor.spawn(http)];
+        if let Some(https) = self.https {
+            let https = serve_https(https, Arc::clone(&self.shared), Arc::clone(&executor));
+            doors.push(executor.spawn(https));
+        }
         if let Some(tcp) = self.tcp {
             let tcp = serve_tcp(tcp, Arc::clone(&self.shared), Arc::clone(&executor));
             doors.push(executor.spawn(tcp));

@@ -15,6 +15,7 @@ use crate::hub::HubHandle;
 use crate::keyring::Keyring;
 use crate::offline::Offline;
 use crate::store::{Invitations, Registry, Revocations, Tickets};
+use crate::tls::Certificates;
 use crate::witness::Witness;
 
 /// What every session of a daemon shares.
@@ -32,6 +33,7 @@ pub(crate) struct Shared {
     pub(crate) hub: HubHandle,
     pub(crate) budget: Budget,
     pub(crate) witness: Witness,
+    pub(crate) certificates: Certificates,
 }
 
 impl Shared {

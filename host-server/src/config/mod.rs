@@ -13,6 +13,7 @@ mod log;
 mod origin;
 mod path_or_off;
 mod secret;
+mod tls;
 mod variables;
 
 use std::net::SocketAddr;
@@ -30,6 +31,7 @@ pub use log::LogFormat;
 pub use origin::{MalformedOrigin, OriginPattern};
 pub use secret::Secret;
 use serde::{Deserialize, Serialize};
+pub use tls::TlsSettings;
 
 use crate::audit::AuditConfig;
 use crate::watch::WatchConfig;
@@ -64,6 +66,8 @@ pub struct Config {
     pub drain: Drain,
     /// How HTTP is served.
     pub http: HttpSettings,
+    /// How HTTP is served in TLS.
+    pub tls: TlsSettings,
     /// What is bounded.
     pub limits: Limits,
     /// What is kept for who is away.
@@ -90,6 +94,7 @@ impl Default for Config {
             pid_file: None,
             drain: Drain::default(),
             http: HttpSettings::default(),
+            tls: TlsSettings::default(),
             limits: Limits::default(),
             offline: OfflineLimits::default(),
             keys: KeySettings::default(),
@@ -118,6 +123,7 @@ impl Config {
         mistakes.extend(log::check_filter(&self.log_filter).err());
         mistakes.extend(self.drain.mistakes());
         mistakes.extend(self.http.mistakes());
+        mistakes.extend(self.tls.mistakes());
         mistakes.extend(self.limits.mistakes());
         mistakes.extend(self.offline.mistakes());
         mistakes.extend(self.keys.mistakes(&self.limits));

@@ -39,6 +39,8 @@ impl Control {
         shared.tickets().set_max(config.limits.tickets);
         shared.offline.set_limits(config.offline.clone()).await;
         let limits = Box::new(config.limits.clone());
+        // What is wrong with a certificate is said now.
+        let _ = shared.certificates.now(&config.tls);
         shared.config.replace(config);
         match shared.take_up_keys().await {
             Ok(acts) => shared.record(acts).await,
@@ -55,6 +57,12 @@ fn keep_settled(old: &Config, new: &mut Config) -> Vec<&'static str> {
     if new.listen.port() == 0 && new.listen.ip() == old.listen.ip() {
         new.listen = old.listen;
     }
+    if let (Some(old), Some(new)) = (&old.tls.listen, &mut new.tls.listen)
+        && new.port() == 0
+        && new.ip() == old.ip()
+    {
+        *new = *old;
+    }
     let mut waiting = Vec::new();
     keep("name", &old.name, &mut new.name, &mut waiting);
     keep("data_dir", &old.data_dir, &mut new.data_dir, &mut waiting);
@@ -69,6 +77,12 @@ fn keep_settled(old: &Config, new: &mut Config) -> Vec<&'static str> {
         "listen_udp",
         &old.listen_udp,
         &mut new.listen_udp,
+        &mut waiting,
+    );
+    keep(
+        "tls.listen",
+        &old.tls.listen,
+        &mut new.tls.listen,
         &mut waiting,
     );
     keep("log_file", &old.log_file, &mut new.log_file, &mut waiting);

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 pub(crate) use budget::{Budget, Place, SentAway};
 use futures_lite::future;
-pub(crate) use http::serve_http;
+pub(crate) use http::{serve_http, serve_https};
 pub(crate) use http_io::HyperIo;
 pub(crate) use meter::Metered;
 use smol::net::{TcpListener, TcpStream};

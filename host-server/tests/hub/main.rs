@@ -24,6 +24,7 @@ mod rotation;
 mod routing;
 mod service;
 mod tickets;
+mod tls;
 mod udp;
 mod udp_link;
 mod udp_lossy;

@@ -25,6 +25,7 @@ pub(crate) const ALL: &[&str] = &["agent.command.*", "agent.list"];
 pub(crate) struct World {
     pub(crate) folder: Arc<TempDir>,
     pub(crate) http: SocketAddr,
+    pub(crate) https: Option<SocketAddr>,
     pub(crate) tcp: SocketAddr,
     pub(crate) udp: SocketAddr,
     pub(crate) control: Control,
@@ -66,7 +67,11 @@ impl World {
                     let tcp = daemon.tcp_address().expect("it serves TCP");
                     let udp = daemon.udp_address().expect("it takes datagrams");
                     ready
-                        .send((daemon.http_address(), tcp, udp, daemon.control()))
+                        .send((
+                            (daemon.http_address(), daemon.https_address()),
+                            (tcp, udp),
+                            daemon.control(),
+                        ))
                         .expect("the test waits");
                     let stop = async {
                         let _ = stopped.recv().await;
@@ -75,10 +80,11 @@ impl World {
                 });
             });
         });
-        let (http, tcp, udp, control) = addresses.recv().expect("the hub starts");
+        let ((http, https), (tcp, udp), control) = addresses.recv().expect("the hub starts");
         Self {
             folder,
             http,
+            https,
             tcp,
             udp,
             control,

@@ -19,6 +19,7 @@ use super::{MAX_HEADERS_LEN, routes};
 use crate::audit::Kind;
 use crate::session;
 use crate::shared::Shared;
+use crate::tls::Skin;
 use crate::transport::{WebSocket, max_message_len};
 
 /// Most headers of a request.
@@ -33,15 +34,19 @@ const READ_BUFFER_LEN: usize = 4 * 1024;
 /// Bytes that may wait to be written to one WebSocket.
 const MAX_WRITE_BUFFER_LEN: usize = 64 * 1024;
 
-/// Serves one socket.
-pub(super) async fn serve(guest: &Guest, shared: &Shared) {
+/// What requests come in.
+type Stream = Skin<Metered<TcpStream>>;
+
+/// Serves the connection `stream` of `guest`.
+pub(super) async fn serve(stream: Stream, guest: &Guest, shared: &Shared) {
+    let is_secure = matches!(stream, Skin::Tls(_));
     let (hand_over, handed_over) = async_channel::bounded(1);
     let requests = AtomicUsize::new(0);
     let service = service_fn(|mut request: Request<Incoming>| {
         let hand_over = hand_over.clone();
         let is_last = requests.fetch_add(1, Ordering::Relaxed) + 1 >= MAX_REQUESTS;
         async move {
-            let mut answer = routes::answer(&request, shared);
+            let mut answer = routes::answer(&request, is_secure, shared);
             if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
                 let upgrade = hyper::upgrade::on(&mut request);
                 // There is one place, and a connection is upgraded once.
@@ -58,7 +63,7 @@ pub(super) async fn serve(guest: &Guest, shared: &Shared) {
         .header_read_timeout(None)
         .max_buf_size(MAX_HEADERS_LEN)
         .max_headers(MAX_HEADERS)
-        .serve_connection(HyperIo(guest.metered()), service)
+        .serve_connection(HyperIo(stream), service)
         .with_upgrades()
         .await;
     if let Err(error) = served {
@@ -74,9 +79,13 @@ pub(super) async fn serve(guest: &Guest, shared: &Shared) {
 }
 
 async fn serve_websocket(upgraded: Upgraded, guest: &Guest, shared: &Shared) {
-    let Ok(parts) = upgraded.downcast::<HyperIo<Metered<TcpStream>>>() else {
+    let Ok(parts) = upgraded.downcast::<HyperIo<Stream>>() else {
         tracing::error!("an upgraded connection is not of the type that was served");
         return;
+    };
+    let door = match parts.io.0 {
+        Skin::Plain(_) => "ws",
+        Skin::Tls(_) => "wss",
     };
     let max_len = max_message_len(guest.place.limits().payload_len);
     let config = WebSocketConfig::default()
@@ -92,6 +101,6 @@ async fn serve_websocket(upgraded: Upgraded, guest: &Guest, shared: &Shared) {
         Some(config),
     )
     .await;
-    let peer = format!("ws {}", guest.address);
+    let peer = format!("{door} {}", guest.address);
     session::serve(shared, WebSocket::new(stream), &peer, &guest.place).await;
 }

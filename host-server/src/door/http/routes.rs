@@ -6,7 +6,7 @@ use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Request};
 
 use super::answers::{Answer, Refusal, refuse, switch};
-use super::{jwks, origins, upgrade};
+use super::{jwks, origins, redirect, upgrade};
 use crate::clock;
 use crate::config::Config;
 use crate::shared::Shared;
@@ -14,20 +14,24 @@ use crate::shared::Shared;
 /// Methods of what is only read.
 const READ: &str = "GET, HEAD";
 
-/// Returns the answer to `request`.
-pub(super) fn answer<B: Body>(request: &Request<B>, shared: &Shared) -> Answer {
+/// Returns the answer to `request`, which came in TLS if `is_secure`.
+pub(super) fn answer<B: Body>(request: &Request<B>, is_secure: bool, shared: &Shared) -> Answer {
     let config = shared.config();
-    route(request, shared, &config).unwrap_or_else(refuse)
+    route(request, is_secure, shared, &config).unwrap_or_else(refuse)
 }
 
 fn route<B: Body>(
     request: &Request<B>,
+    is_secure: bool,
     shared: &Shared,
     config: &Config,
 ) -> Result<Answer, Refusal> {
     // Nothing here takes a body, so none is read, and no request hides in one.
     if !request.body().is_end_stream() {
         return Err(Refusal::bad("no body is expected\n"));
+    }
+    if let (true, false, Some(listen)) = (config.tls.require_tls, is_secure, config.tls.listen) {
+        return redirect::to_tls(request, listen);
     }
     match request.uri().path() {
         "/ws" => upgrade::accept_key(request, &config.http.origins).map(switch),
