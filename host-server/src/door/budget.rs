@@ -37,7 +37,8 @@ struct State {
 #[derive(Debug)]
 struct Stranger {
     number: u64,
-    network: IpAddr,
+    /// Nothing of a proxy's connection until it is known for whom it speaks.
+    network: Option<IpAddr>,
     give_way: async_channel::Sender<()>,
 }
 
@@ -46,7 +47,7 @@ struct Stranger {
 pub(crate) struct Place {
     state: Arc<Mutex<State>>,
     number: u64,
-    network: IpAddr,
+    network: Mutex<IpAddr>,
     deadline: Instant,
     limits: Arc<Limits>,
     gives_way: async_channel::Receiver<()>,
@@ -79,19 +80,24 @@ impl Budget {
     /// Returns a place for a stranger from `address`. Another stranger gives way for it if need be; there is nothing
     /// when peers have all the places.
     pub(crate) fn enter(&self, address: IpAddr) -> Option<Place> {
+        self.enter_as(address, false)
+    }
+
+    /// Returns a place for a stranger that comes by the proxy at `address`. It does not count as one of that address, nor
+    /// of any, until it is known for whom the proxy speaks.
+    pub(crate) fn enter_by_proxy(&self, address: IpAddr) -> Option<Place> {
+        self.enter_as(address, true)
+    }
+
+    fn enter_as(&self, address: IpAddr, is_proxy: bool) -> Option<Place> {
         let limits = self.limits.now();
         let network = network(address);
         let mut state = lock(&self.state);
         if state.peers >= limits.connections {
             return None;
         }
-        let neighbours = state
-            .strangers
-            .iter()
-            .filter(|stranger| stranger.network == network)
-            .count();
-        if neighbours >= limits.handshakes_per_address {
-            state.send_away_oldest(|stranger| stranger.network == network);
+        if !is_proxy {
+            state.make_room(network, &limits);
         }
         let count = state.strangers.len();
         if count >= limits.handshakes || state.peers + count >= limits.connections {
@@ -102,13 +108,13 @@ impl Budget {
         let (give_way, gives_way) = async_channel::bounded(1);
         state.strangers.push_back(Stranger {
             number,
-            network,
+            network: (!is_proxy).then_some(network),
             give_way,
         });
         Some(Place {
             state: Arc::clone(&self.state),
             number,
-            network,
+            network: Mutex::new(network),
             deadline: clock::instant().plus(limits.handshake_millis),
             gives_way,
             meter: Arc::new(Meter::of_a_stranger(limits.payload_len)),
@@ -125,7 +131,7 @@ impl Budget {
         let own = state
             .strangers
             .iter()
-            .filter(|stranger| stranger.network == network);
+            .filter(|stranger| stranger.network == Some(network));
         2 * state.strangers.len() >= limits.handshakes
             || 2 * own.count() >= limits.handshakes_per_address
     }
@@ -147,6 +153,15 @@ impl Budget {
 }
 
 impl State {
+    /// Has the oldest stranger of `network` give way when there may not be one more.
+    fn make_room(&mut self, network: IpAddr, limits: &Limits) {
+        let of_it = |stranger: &Stranger| stranger.network == Some(network);
+        let strangers = self.strangers.iter();
+        if strangers.filter(|stranger| of_it(stranger)).count() >= limits.handshakes_per_address {
+            self.send_away_oldest(of_it);
+        }
+    }
+
     fn send_away_oldest(&mut self, among: impl Fn(&Stranger) -> bool) {
         if let Some(place) = self.strangers.iter().position(among)
             && let Some(stranger) = self.strangers.remove(place)
@@ -187,9 +202,26 @@ impl Place {
         &self.limits
     }
 
+    /// Counts the stranger as one of `address`, for which its proxy speaks. Another of that address gives way for it if
+    /// need be.
+    pub(crate) fn count_as(&self, address: IpAddr) {
+        let network = network(address);
+        let mut state = lock(&self.state);
+        let number = self.number;
+        let is_own = |stranger: &Stranger| stranger.number == number;
+        let counted = state.strangers.iter().find(|stranger| is_own(stranger));
+        if counted.is_some_and(|stranger| stranger.network != Some(network)) {
+            state.make_room(network, &self.limits);
+            if let Some(stranger) = state.strangers.iter_mut().find(|stranger| is_own(stranger)) {
+                stranger.network = Some(network);
+            }
+        }
+        *self.network.lock().unwrap_or_else(PoisonError::into_inner) = network;
+    }
+
     /// Returns what counts as the peer's address.
     pub(crate) fn network(&self) -> IpAddr {
-        self.network
+        *self.network.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns what counts the bytes of this connection.
@@ -302,6 +334,42 @@ mod tests {
         assert_eq!(sent_away(&first), Some(SentAway::GivesWay));
         for place in [other, second, third] {
             assert_eq!(sent_away(&place), None);
+        }
+    }
+
+    #[test]
+    fn who_comes_by_a_proxy_counts_as_whom_the_proxy_speaks_for() {
+        let budget = budget(10, 8, 2);
+        let address = |text: &str| text.parse::<IpAddr>().expect("an address");
+        let by_proxy = || {
+            budget
+                .enter_by_proxy(address("127.0.0.1"))
+                .expect("a place")
+        };
+        let unknown = [(); 4].map(|()| by_proxy());
+        assert!(unknown.iter().all(|place| sent_away(place).is_none()));
+        assert!(!budget.is_under_load(address("10.0.0.1")));
+        drop(unknown);
+        let places = [(); 3].map(|()| {
+            let place = by_proxy();
+            place.count_as(address("203.0.113.7"));
+            // Another request of the same is no other stranger.
+            place.count_as(address("203.0.113.7"));
+            assert_eq!(place.network(), address("203.0.113.7"));
+            place
+        });
+        let gone = places.iter().map(sent_away).collect::<Vec<_>>();
+        assert_eq!(gone, [Some(SentAway::GivesWay), None, None]);
+        let direct = enter(&budget, "203.0.113.7").expect("a place");
+        assert_eq!(
+            sent_away(&places[1]),
+            Some(SentAway::GivesWay),
+            "one address, one share"
+        );
+        let other = by_proxy();
+        other.count_as(address("203.0.113.8"));
+        for place in [&places[2], &direct, &other] {
+            assert_eq!(sent_away(place), None);
         }
     }
 

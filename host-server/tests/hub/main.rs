@@ -17,6 +17,7 @@ mod offline;
 mod offline_agent;
 mod packaging;
 mod patience;
+mod proxies;
 mod refusals;
 mod renewal;
 mod revocation;

@@ -25,13 +25,13 @@ use crate::http::{parts, talk};
 use crate::world::{World, private_folder};
 
 /// An authority, and the folder with the pair that it made last.
-struct Authority {
+pub(crate) struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
     folder: TempDir,
 }
 
 impl Authority {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let key = KeyPair::generate().expect("a key");
         let mut params = CertificateParams::new([]).expect("no names");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -73,7 +73,7 @@ impl Authority {
         }
     }
 
-    fn start(&self, change: impl FnOnce(&mut Config)) -> World {
+    pub(crate) fn start(&self, change: impl FnOnce(&mut Config)) -> World {
         World::start_with(|config| {
             config.tls = self.settings();
             change(config);
@@ -155,7 +155,7 @@ fn both_versions_of_tls_are_spoken_and_nothing_but_http_in_them() {
 #[test]
 fn a_commander_commands_in_tls_and_takes_no_certificate_but_that_of_its_authority() {
     let authority = Authority::new();
-    let world = authority.start(|config| config.tls.require_tls = false);
+    let world = authority.start(|_| {});
     let _agent = Agent::start(world.agent("boiler"), Way::WebSocket(world.http));
     let home = enrolled(&world, &[]);
     let port = world.https.expect("it serves TLS").port();

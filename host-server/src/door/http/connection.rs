@@ -46,7 +46,7 @@ pub(super) async fn serve(stream: Stream, guest: &Guest, shared: &Shared) {
         let hand_over = hand_over.clone();
         let is_last = requests.fetch_add(1, Ordering::Relaxed) + 1 >= MAX_REQUESTS;
         async move {
-            let mut answer = routes::answer(&request, is_secure, shared);
+            let mut answer = routes::answer(&request, is_secure, guest, shared);
             if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
                 let upgrade = hyper::upgrade::on(&mut request);
                 // There is one place, and a connection is upgraded once.
@@ -67,14 +67,14 @@ pub(super) async fn serve(stream: Stream, guest: &Guest, shared: &Shared) {
         .with_upgrades()
         .await;
     if let Err(error) = served {
-        shared.note_stranger(Kind::StrangerGone, &guest.address, &error);
+        shared.note_stranger(Kind::StrangerGone, &guest.caller, &error);
     }
     let Ok(upgrade) = handed_over.try_recv() else {
         return;
     };
     match upgrade.await {
         Ok(upgraded) => serve_websocket(upgraded, guest, shared).await,
-        Err(error) => shared.note_stranger(Kind::StrangerGone, &guest.address, &error),
+        Err(error) => shared.note_stranger(Kind::StrangerGone, &guest.caller, &error),
     }
 }
 
@@ -101,6 +101,6 @@ async fn serve_websocket(upgraded: Upgraded, guest: &Guest, shared: &Shared) {
         Some(config),
     )
     .await;
-    let peer = format!("{door} {}", guest.address);
+    let peer = format!("{door} {}", guest.caller);
     session::serve(shared, WebSocket::new(stream), &peer, &guest.place).await;
 }

@@ -3,6 +3,7 @@
 mod answers;
 mod connection;
 mod fields;
+mod forwarded;
 mod jwks;
 mod origins;
 mod redirect;
@@ -14,7 +15,7 @@ use std::sync::Arc;
 use futures_rustls::{TlsAcceptor, TlsStream};
 use smol::net::TcpListener;
 
-use super::{Guest, accept};
+use super::{Addresses, Guest, accept};
 use crate::audit::Kind;
 use crate::shared::Shared;
 use crate::tls::Skin;
@@ -43,7 +44,7 @@ pub(crate) async fn serve_http(
     // There may be no WebSocket yet in which to say a word.
     let send_away = |_, _| std::future::ready(());
     accept(
-        listener,
+        (listener, Addresses::OfProxies),
         Arc::clone(&shared),
         &executor,
         serve_one,
@@ -71,13 +72,13 @@ pub(crate) async fn serve_https(
                     let stream = Skin::Tls(Box::new(TlsStream::Server(stream)));
                     connection::serve(stream, &guest, &shared).await;
                 }
-                Err(error) => shared.note_stranger(Kind::StrangerGone, &guest.address, &error),
+                Err(error) => shared.note_stranger(Kind::StrangerGone, &guest.caller, &error),
             }
         }
     };
     let send_away = |_, _| std::future::ready(());
     accept(
-        listener,
+        (listener, Addresses::OfProxies),
         Arc::clone(&shared),
         &executor,
         serve_one,

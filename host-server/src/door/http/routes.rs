@@ -5,8 +5,9 @@ use hyper::body::{Body, Bytes};
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Request};
 
+use super::super::Guest;
 use super::answers::{Answer, Refusal, refuse, switch};
-use super::{jwks, origins, redirect, upgrade};
+use super::{forwarded, jwks, origins, redirect, upgrade};
 use crate::clock;
 use crate::config::Config;
 use crate::shared::Shared;
@@ -14,10 +15,26 @@ use crate::shared::Shared;
 /// Methods of what is only read.
 const READ: &str = "GET, HEAD";
 
-/// Returns the answer to `request`, which came in TLS if `is_secure`.
-pub(super) fn answer<B: Body>(request: &Request<B>, is_secure: bool, shared: &Shared) -> Answer {
+/// Returns the answer to `request` of `guest`, which came in TLS if `is_secure`.
+pub(super) fn answer<B: Body>(
+    request: &Request<B>,
+    is_secure: bool,
+    guest: &Guest,
+    shared: &Shared,
+) -> Answer {
     let config = shared.config();
-    route(request, is_secure, shared, &config).unwrap_or_else(refuse)
+    let socket = guest.caller.socket();
+    let answered = match forwarded::read(request.headers(), socket, &config.http) {
+        Ok(Some(said)) => {
+            guest.caller.speaks_for(said.address);
+            guest.place.count_as(said.address);
+            let is_secure = said.is_secure.unwrap_or(is_secure);
+            route(request, is_secure, shared, &config)
+        }
+        Ok(None) => route(request, is_secure, shared, &config),
+        Err(refusal) => Err(refusal),
+    };
+    answered.unwrap_or_else(refuse)
 }
 
 fn route<B: Body>(
