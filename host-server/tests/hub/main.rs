@@ -24,6 +24,7 @@ mod revocation;
 mod rotation;
 mod routing;
 mod service;
+mod smuggling;
 mod tickets;
 mod tls;
 mod udp;

@@ -1,7 +1,8 @@
 //! One connection: requests first, and a session if one of them asks for it.
 
 use std::convert::Infallible;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use async_tungstenite::WebSocketStream;
 use async_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
@@ -15,6 +16,7 @@ use smol::net::TcpStream;
 
 use super::super::http_io::HyperIo;
 use super::super::{Guest, Metered};
+use super::lines::Lines;
 use super::{MAX_HEADERS_LEN, routes};
 use crate::audit::Kind;
 use crate::session;
@@ -42,12 +44,15 @@ pub(super) async fn serve(stream: Stream, guest: &Guest, shared: &Shared) {
     let is_secure = matches!(stream, Skin::Tls(_));
     let (hand_over, handed_over) = async_channel::bounded(1);
     let requests = AtomicUsize::new(0);
+    let is_upgraded = Arc::new(AtomicBool::new(false));
+    let stream = Lines::new(stream, Arc::clone(&is_upgraded));
     let service = service_fn(|mut request: Request<Incoming>| {
-        let hand_over = hand_over.clone();
+        let (hand_over, is_upgraded) = (hand_over.clone(), &is_upgraded);
         let is_last = requests.fetch_add(1, Ordering::Relaxed) + 1 >= MAX_REQUESTS;
         async move {
             let mut answer = routes::answer(&request, is_secure, guest, shared);
             if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
+                is_upgraded.store(true, Ordering::Release);
                 let upgrade = hyper::upgrade::on(&mut request);
                 // There is one place, and a connection is upgraded once.
                 let _ = hand_over.try_send(upgrade);
@@ -79,11 +84,12 @@ pub(super) async fn serve(stream: Stream, guest: &Guest, shared: &Shared) {
 }
 
 async fn serve_websocket(upgraded: Upgraded, guest: &Guest, shared: &Shared) {
-    let Ok(parts) = upgraded.downcast::<HyperIo<Stream>>() else {
+    let Ok(parts) = upgraded.downcast::<HyperIo<Lines<Stream>>>() else {
         tracing::error!("an upgraded connection is not of the type that was served");
         return;
     };
-    let door = match parts.io.0 {
+    let stream = parts.io.0.into_inner();
+    let door = match stream {
         Skin::Plain(_) => "ws",
         Skin::Tls(_) => "wss",
     };
@@ -95,7 +101,7 @@ async fn serve_websocket(upgraded: Upgraded, guest: &Guest, shared: &Shared) {
         .max_message_size(Some(max_len))
         .max_frame_size(Some(max_len));
     let stream = WebSocketStream::from_partially_read(
-        parts.io.0,
+        stream,
         parts.read_buf.to_vec(),
         Role::Server,
         Some(config),

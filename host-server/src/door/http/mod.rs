@@ -5,6 +5,7 @@ mod connection;
 mod fields;
 mod forwarded;
 mod jwks;
+mod lines;
 mod origins;
 mod redirect;
 mod routes;
