@@ -16,7 +16,7 @@ use smol::net::{TcpListener, UdpSocket};
 
 use crate::audit::{Audit, Event, Kind};
 use crate::config::{Config, Live, MetricsSettings};
-use crate::door::{Budget, serve_http, serve_tcp, serve_udp};
+use crate::door::{Budget, serve_http, serve_https, serve_tcp, serve_udp};
 use crate::hub::{Hex, Hub, HubHandle, Input};
 use crate::keyring::{Keyring, LockError, lock_memory};
 use crate::metrics::{Doors, Running};
@@ -25,6 +25,7 @@ use crate::shared::Shared;
 use crate::store::{
     Invitations, Registry, Revocations, StoreError, Tickets, Vault, make_private_dir,
 };
+use crate::tls::{Certificates, TlsError};
 use crate::watch::{AlertHandler, Courier, Handler, Watch};
 use crate::witness::Witness;
 use crate::{admin, clock, metrics};
@@ -44,6 +45,9 @@ pub enum StartError {
     /// Memory is to be locked, and cannot be.
     #[error(transparent)]
     Memory(#[from] LockError),
+    /// The certificate or its key is not in order.
+    #[error("TLS: {0}")]
+    Tls(#[from] TlsError),
     /// A listener cannot be opened.
     #[error("cannot listen on {place}: {error}")]
     Listen {
@@ -63,6 +67,7 @@ pub struct Daemon {
     shared: Arc<Shared>,
     hub: Hub,
     http: TcpListener,
+    https: Option<TcpListener>,
     tcp: Option<TcpListener>,
     udp: Option<UdpSocket>,
     metrics: Option<TcpListener>,
@@ -98,7 +103,12 @@ impl Daemon {
         let now = clock::now().unix;
         let tickets = Tickets::open(&config.data_dir, &vault, config.limits.tickets, now)?;
         let offline = Offline::open(&config.data_dir, &config.offline)?;
+        let certificates = Certificates::open(&config.tls)?;
         let http = listen(config.listen).await?;
+        let https = match config.tls.listen {
+            Some(address) => Some(listen(address).await?),
+            None => None,
+        };
         let tcp = match config.listen_tcp {
             Some(address) => Some(listen(address).await?),
             None => None,
@@ -128,7 +138,7 @@ impl Daemon {
             counts,
         );
         // A port that was left to the system is told as it came out.
-        let config = Config {
+        let mut config = Config {
             listen: http.local_addr()?,
             listen_tcp: tcp.as_ref().map(TcpListener::local_addr).transpose()?,
             listen_udp: udp.as_ref().map(UdpSocket::local_addr).transpose()?,
@@ -137,6 +147,9 @@ impl Daemon {
             },
             ..config
         };
+        if let Some(https) = &https {
+            config.tls.listen = Some(https.local_addr()?);
+        }
         let key_name = keyring.in_use().identity_key().hash().prefix::<8>();
         let started = Event::new(Kind::Started)
             .subject(&config.name)
@@ -160,11 +173,13 @@ impl Daemon {
             witness,
             doors: Doors::default(),
             started: clock::now(),
+            certificates,
         };
         Ok(Self {
             shared: Arc::new(shared),
             hub,
             http,
+            https,
             tcp,
             udp,
             metrics,
@@ -191,6 +206,12 @@ impl Daemon {
     #[must_use]
     pub fn http_address(&self) -> SocketAddr {
         self.shared.config().listen
+    }
+
+    /// Returns where HTTP is served in TLS.
+    #[must_use]
+    pub fn https_address(&self) -> Option<SocketAddr> {
+        self.shared.config().tls.listen
     }
 
     /// Returns where bare TCP is served.
@@ -226,6 +247,10 @@ impl Daemon {
         let http = serve_http(self.http, Arc::clone(&self.shared), Arc::clone(&executor));
         let open = &self.shared.doors;
         let mut doors = vec![executor.spawn(while_running(open.open("http"), http))];
+        if let Some(https) = self.https {
+            let https = serve_https(https, Arc::clone(&self.shared), Arc::clone(&executor));
+            doors.push(executor.spawn(while_running(open.open("https"), https)));
+        }
         if let Some(tcp) = self.tcp {
             let tcp = serve_tcp(tcp, Arc::clone(&self.shared), Arc::clone(&executor));
             doors.push(executor.spawn(while_running(open.open("tcp"), tcp)));

@@ -57,6 +57,7 @@ pub mod service;
 mod session;
 mod shared;
 pub mod store;
+pub mod tls;
 mod transport;
 pub mod watch;
 mod witness;

@@ -17,6 +17,7 @@ use crate::keyring::Keyring;
 use crate::metrics::Doors;
 use crate::offline::Offline;
 use crate::store::{Invitations, Registry, Revocations, Tickets};
+use crate::tls::Certificates;
 use crate::witness::Witness;
 
 /// What every session of a daemon shares.
@@ -37,6 +38,7 @@ pub(crate) struct Shared {
     pub(crate) doors: Doors,
     /// When the daemon started.
     pub(crate) started: Now,
+    pub(crate) certificates: Certificates,
 }
 
 impl Shared {

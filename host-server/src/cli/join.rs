@@ -18,7 +18,7 @@ use crate::store::decode_key;
 /// Which hub is joined.
 #[derive(Debug, Args)]
 pub struct JoinArguments {
-    /// Where the hub is: `ws://HOST:PORT/ws` or `udp://HOST:PORT`.
+    /// Where the hub is: `ws://HOST:PORT/ws`, `wss://HOST:PORT/ws` or `udp://HOST:PORT`.
     url: String,
     /// The hub's public key, as `moorline enroll --code` prints it.
     #[arg(long)]

@@ -45,6 +45,7 @@ use crate::backup::BackupError;
 use crate::client::{ClientError, Profile, ProfileError};
 use crate::manual::{CompletionsArguments, ManArguments};
 use crate::store::{StoreError, encode_key};
+use crate::tls::trust_only;
 
 /// Commands devices over a Moorline hub.
 #[derive(Debug, Parser)]
@@ -53,9 +54,13 @@ pub struct Arguments {
     /// The folder with the private key and the credential.
     #[arg(long, env = "MOORLINE_HOME", global = true, value_name = "FOLDER")]
     home: Option<PathBuf>,
-    /// Where the hub is, in place of what the credential says: `ws://HOST:PORT/ws` or `udp://HOST:PORT`.
+    /// Where the hub is, in place of what the credential says: `ws://HOST:PORT/ws`, `wss://HOST:PORT/ws` or
+    /// `udp://HOST:PORT`.
     #[arg(long, env = "MOORLINE_HUB", global = true, value_name = "URL")]
     hub: Option<String>,
+    /// The certificates of the authorities that vouch for a hub at `wss://`, PEM, in place of the system's.
+    #[arg(long, env = "MOORLINE_CA", global = true, value_name = "FILE")]
+    ca: Option<PathBuf>,
     /// Prints JSON, for programs.
     #[arg(long, global = true)]
     json: bool,
@@ -196,9 +201,13 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
     let Arguments {
         home,
         hub,
+        ca,
         json,
         command,
     } = arguments;
+    if let Some(file) = &ca {
+        trust_only(file).map_err(|error| Failure::Usage(error.to_string()))?;
+    }
     let profile = Profile::new(&home.unwrap_or_else(default_home)).with_hub(hub);
     match command {
         Command::Keygen => {

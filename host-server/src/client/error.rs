@@ -13,7 +13,9 @@ use crate::store::StoreError;
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// The address is none of a hub.
-    #[error("{0}: not an address of a hub; `ws://HOST:PORT/ws` or `udp://HOST:PORT` is expected")]
+    #[error(
+        "{0}: not an address of a hub; `ws://HOST:PORT/ws`, `wss://HOST:PORT/ws` or `udp://HOST:PORT` is expected"
+    )]
     Address(String),
     /// The hub is not reached.
     #[error("{place}: {error}")]

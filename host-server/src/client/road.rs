@@ -14,6 +14,7 @@ use smol::net::{TcpStream, UdpSocket, resolve};
 use super::ClientError;
 use super::link::PAYLOAD_LEN;
 use crate::line::DATAGRAM_MTU;
+use crate::tls::{self, Skin};
 use crate::transport::{Transport, WebSocket, max_message_len};
 
 /// What a hub's address begins with that is reached over datagrams.
@@ -22,7 +23,7 @@ const UDP: &str = "udp://";
 /// Where a hub is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place<'u> {
-    /// `ws://HOST:PORT/ws`.
+    /// `ws://HOST:PORT/ws`, or `wss://HOST:PORT/ws` in TLS.
     WebSocket(&'u str),
     /// `udp://HOST:PORT`, or `udp://HOST:PORT?mtu=BYTES`.
     Udp {
@@ -90,7 +91,7 @@ impl<'u> Place<'u> {
 /// A socket to a hub.
 #[derive(Debug)]
 pub(super) enum Road {
-    WebSocket(Box<WebSocket<TcpStream>>),
+    WebSocket(Box<WebSocket<Skin<TcpStream>>>),
     Udp {
         socket: UdpSocket,
         /// Whether the hub has proved itself at the socket's other end. From then on nothing that is not sealed ends
@@ -180,14 +181,16 @@ pub(super) async fn addresses(host: &str, port: u16) -> Result<Vec<SocketAddr>, 
         })
 }
 
-async fn open_websocket(url: &str) -> Result<WebSocket<TcpStream>, ClientError> {
+async fn open_websocket(url: &str) -> Result<WebSocket<Skin<TcpStream>>, ClientError> {
     let address = || ClientError::Address(url.into());
     let mut request = url.into_client_request().map_err(|_| address())?;
-    if request.uri().scheme_str() != Some("ws") {
-        return Err(address());
-    }
+    let (is_secure, usual_port) = match request.uri().scheme_str() {
+        Some("ws") => (false, 80),
+        Some("wss") => (true, 443),
+        _ => return Err(address()),
+    };
     let host = request.uri().host().ok_or_else(address)?.to_owned();
-    let port = request.uri().port_u16().unwrap_or(80);
+    let port = request.uri().port_u16().unwrap_or(usual_port);
     let place = format!("{host}:{port}");
     let unreachable = |error| ClientError::Unreachable {
         place: place.clone(),
@@ -197,6 +200,15 @@ async fn open_websocket(url: &str) -> Result<WebSocket<TcpStream>, ClientError> 
         .await
         .map_err(unreachable)?;
     stream.set_nodelay(true)?;
+    let stream = if is_secure {
+        let bare = host
+            .strip_prefix('[')
+            .and_then(|host| host.strip_suffix(']'));
+        let opened = tls::connect(bare.unwrap_or(&host), stream).await;
+        opened.map_err(unreachable)?
+    } else {
+        Skin::Plain(stream)
+    };
     let subprotocol = HeaderValue::from_static("moorline.v1");
     request
         .headers_mut()

@@ -3,6 +3,7 @@
 mod address_or_off;
 mod drain;
 mod error;
+mod http;
 mod keys;
 mod layers;
 mod limits;
@@ -10,8 +11,11 @@ mod live;
 mod load;
 mod log;
 mod metrics;
+mod network;
+mod origin;
 mod path_or_off;
 mod secret;
+mod tls;
 mod variables;
 
 use std::net::SocketAddr;
@@ -20,14 +24,18 @@ use std::path::{Path, PathBuf};
 pub use drain::Drain;
 pub use error::{ConfigError, Mistakes};
 pub(crate) use error::{between, require};
+pub use http::HttpSettings;
 pub use keys::{KeySettings, LockMemory};
 pub use limits::{Limits, OfflineLimits};
 pub(crate) use live::Live;
 pub use load::Sources;
 pub use log::LogFormat;
 pub use metrics::MetricsSettings;
+pub use network::{MalformedNetwork, Network};
+pub use origin::{MalformedOrigin, OriginPattern};
 pub use secret::Secret;
 use serde::{Deserialize, Serialize};
+pub use tls::TlsSettings;
 
 use crate::audit::AuditConfig;
 use crate::watch::WatchConfig;
@@ -60,6 +68,10 @@ pub struct Config {
     pub pid_file: Option<PathBuf>,
     /// How the daemon ends.
     pub drain: Drain,
+    /// How HTTP is served.
+    pub http: HttpSettings,
+    /// How HTTP is served in TLS.
+    pub tls: TlsSettings,
     /// What is bounded.
     pub limits: Limits,
     /// What is kept for who is away.
@@ -87,6 +99,8 @@ impl Default for Config {
             log_file: None,
             pid_file: None,
             drain: Drain::default(),
+            http: HttpSettings::default(),
+            tls: TlsSettings::default(),
             limits: Limits::default(),
             offline: OfflineLimits::default(),
             keys: KeySettings::default(),
@@ -115,6 +129,8 @@ impl Config {
         mistakes.extend(name.err());
         mistakes.extend(log::check_filter(&self.log_filter).err());
         mistakes.extend(self.drain.mistakes());
+        mistakes.extend(self.http.mistakes());
+        mistakes.extend(self.tls.mistakes());
         mistakes.extend(self.limits.mistakes());
         mistakes.extend(self.offline.mistakes());
         mistakes.extend(self.keys.mistakes(&self.limits));

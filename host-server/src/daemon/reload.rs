@@ -40,6 +40,8 @@ impl Control {
         shared.tickets().set_max(config.limits.tickets);
         shared.offline.set_limits(config.offline.clone()).await;
         let limits = Box::new(config.limits.clone());
+        // What is wrong with a certificate is said now.
+        let _ = shared.certificates.now(&config.tls);
         shared.config.replace(config);
         match shared.take_up_keys().await {
             Ok(acts) => shared.record(acts).await,
@@ -59,6 +61,7 @@ fn keep_settled(old: &Config, new: &mut Config) -> Vec<&'static str> {
     keep_port(old.listen_tcp, &mut new.listen_tcp);
     keep_port(old.listen_udp, &mut new.listen_udp);
     keep_port(old.metrics.listen, &mut new.metrics.listen);
+    keep_port(old.tls.listen, &mut new.tls.listen);
     let mut waiting = Vec::new();
     keep("name", &old.name, &mut new.name, &mut waiting);
     keep("data_dir", &old.data_dir, &mut new.data_dir, &mut waiting);
@@ -79,6 +82,12 @@ fn keep_settled(old: &Config, new: &mut Config) -> Vec<&'static str> {
         "metrics.listen",
         &old.metrics.listen,
         &mut new.metrics.listen,
+        &mut waiting,
+    );
+    keep(
+        "tls.listen",
+        &old.tls.listen,
+        &mut new.tls.listen,
         &mut waiting,
     );
     keep("log_file", &old.log_file, &mut new.log_file, &mut waiting);

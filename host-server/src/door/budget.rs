@@ -52,7 +52,8 @@ struct State {
 #[derive(Debug)]
 struct Stranger {
     number: u64,
-    network: IpAddr,
+    /// Nothing of a proxy's connection until it is known for whom it speaks.
+    network: Option<IpAddr>,
     give_way: async_channel::Sender<SentAway>,
 }
 
@@ -61,7 +62,7 @@ struct Stranger {
 pub(crate) struct Place {
     state: Arc<Mutex<State>>,
     number: u64,
-    network: IpAddr,
+    network: Mutex<IpAddr>,
     deadline: Instant,
     limits: Arc<Limits>,
     gives_way: async_channel::Receiver<SentAway>,
@@ -187,31 +188,45 @@ impl Budget {
     ///
     /// [`Shut`]; the connection is to be dropped then, and has cost nothing else.
     pub(crate) fn enter(&self, address: SocketAddr) -> Result<Place, Shut> {
-        let entered = self.try_enter(address);
+        self.enter_as(address, false)
+    }
+
+    /// Returns a place for a stranger that comes by the proxy at `address`. It does not count as one of that address, nor
+    /// of any, until it is known for whom the proxy speaks.
+    ///
+    /// # Errors
+    ///
+    /// As [`Budget::enter`].
+    pub(crate) fn enter_by_proxy(&self, address: SocketAddr) -> Result<Place, Shut> {
+        self.enter_as(address, true)
+    }
+
+    fn enter_as(&self, address: SocketAddr, is_proxy: bool) -> Result<Place, Shut> {
+        let entered = self.try_enter(address, is_proxy);
         if let Err(why) = &entered {
-            let address = address.to_string();
-            self.note_limit(why.label(), &address);
-            self.metrics.sent_away(why.label());
+            self.note_shut(*why, &address.to_string());
         }
         entered
     }
 
-    fn try_enter(&self, address: SocketAddr) -> Result<Place, Shut> {
+    /// Notes that the door is shut to `peer`.
+    pub(crate) fn note_shut(&self, why: Shut, peer: &str) {
+        self.note_limit(why.label(), peer);
+        self.metrics.sent_away(why.label());
+    }
+
+    fn try_enter(&self, address: SocketAddr, is_proxy: bool) -> Result<Place, Shut> {
         let limits = self.limits.now();
         let network = network(address.ip());
         let mut state = lock(&self.state);
         if state.peers >= limits.connections {
             return Err(Shut::Full);
         }
-        state.check(network, &limits)?;
-        let neighbours = state
-            .strangers
-            .iter()
-            .filter(|stranger| stranger.network == network)
-            .count();
-        if neighbours >= limits.handshakes_per_address {
-            self.metrics.limit_hit("handshakes_per_address");
-            state.send_away_oldest(|stranger| stranger.network == network, SentAway::GivesWay);
+        if !is_proxy {
+            state.check(network, &limits)?;
+            if state.make_room(network, &limits) {
+                self.metrics.limit_hit("handshakes_per_address");
+            }
         }
         let count = state.strangers.len();
         if count >= limits.handshakes || state.peers + count >= limits.connections {
@@ -225,13 +240,13 @@ impl Budget {
         state.entries.insert(number, Arc::clone(&entry));
         state.strangers.push_back(Stranger {
             number,
-            network,
+            network: (!is_proxy).then_some(network),
             give_way,
         });
         Ok(Place {
             state: Arc::clone(&self.state),
             number,
-            network,
+            network: Mutex::new(network),
             deadline: clock::instant().plus(limits.handshake_millis),
             gives_way,
             meter: Arc::new(Meter::of_a_stranger(limits.payload_len)),
@@ -257,11 +272,11 @@ impl Budget {
         let mut state = lock(&self.state);
         let now = clock::instant();
         let guard = &mut state.guard;
-        let blocked = guard.fail(place.network, subject, &self.limits.now(), now);
+        let blocked = guard.fail(place.network(), subject, &self.limits.now(), now);
         let count = guard.blocked(now);
         drop(state);
         if let Some(blocked) = blocked {
-            self.note_blocked(peer, place.network, &blocked, count);
+            self.note_blocked(peer, place.network(), &blocked, count);
         }
     }
 
@@ -304,7 +319,7 @@ impl Budget {
         let own = state
             .strangers
             .iter()
-            .filter(|stranger| stranger.network == network);
+            .filter(|stranger| stranger.network == Some(network));
         2 * state.strangers.len() >= limits.handshakes
             || 2 * own.count() >= limits.handshakes_per_address
     }
@@ -353,6 +368,21 @@ impl State {
         }
     }
 
+    /// Has the oldest stranger of `network` give way when there may not be one more; returns whether it had to.
+    fn make_room(&mut self, network: IpAddr, limits: &Limits) -> bool {
+        let of_it = |stranger: &Stranger| stranger.network == Some(network);
+        let count = self
+            .strangers
+            .iter()
+            .filter(|stranger| of_it(stranger))
+            .count();
+        let is_full = count >= limits.handshakes_per_address;
+        if is_full {
+            self.send_away_oldest(of_it, SentAway::GivesWay);
+        }
+        is_full
+    }
+
     fn send_away_oldest(&mut self, among: impl Fn(&Stranger) -> bool, why: SentAway) {
         if let Some(place) = self.strangers.iter().position(among)
             && let Some(stranger) = self.strangers.remove(place)
@@ -377,8 +407,8 @@ impl Place {
         let mut state = lock(&self.state);
         let had_place = state.take_off(self.number);
         if had_place {
-            state.count_peer(self.network, true);
-            state.guard.succeed(self.network, &self.limits);
+            state.count_peer(self.network(), true);
+            state.guard.succeed(self.network(), &self.limits);
             self.meter.settle();
         }
         had_place
@@ -394,9 +424,32 @@ impl Place {
         &self.limits
     }
 
+    /// Counts the stranger as one of `address`, for which its proxy speaks. Another of that address gives way for it if
+    /// need be.
+    ///
+    /// # Errors
+    ///
+    /// [`Shut`], as to one that comes from that address itself.
+    pub(crate) fn count_as(&self, address: IpAddr) -> Result<(), Shut> {
+        let network = network(address);
+        let mut state = lock(&self.state);
+        let number = self.number;
+        let is_own = |stranger: &Stranger| stranger.number == number;
+        let counted = state.strangers.iter().find(|stranger| is_own(stranger));
+        if counted.is_some_and(|stranger| stranger.network != Some(network)) {
+            state.check(network, &self.limits)?;
+            state.make_room(network, &self.limits);
+            if let Some(stranger) = state.strangers.iter_mut().find(|stranger| is_own(stranger)) {
+                stranger.network = Some(network);
+            }
+        }
+        *self.network.lock().unwrap_or_else(PoisonError::into_inner) = network;
+        Ok(())
+    }
+
     /// Returns what counts as the peer's address.
     pub(crate) fn network(&self) -> IpAddr {
-        self.network
+        *self.network.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns what is counted of this connection, for operators.
@@ -439,7 +492,7 @@ impl Drop for Place {
         let mut state = lock(&self.state);
         state.entries.remove(&self.number);
         if !state.take_off(self.number) && self.is_settled() {
-            state.count_peer(self.network, false);
+            state.count_peer(self.network(), false);
         }
     }
 }
@@ -461,7 +514,7 @@ fn network(address: IpAddr) -> IpAddr {
 
 #[cfg(test)]
 mod tests {
-    use std::net::IpAddr;
+    use std::net::{IpAddr, SocketAddr};
 
     use futures_lite::future;
 
@@ -520,6 +573,42 @@ mod tests {
         assert_eq!(sent_away(&first), Some(SentAway::GivesWay));
         for place in [other, second, third] {
             assert_eq!(sent_away(&place), None);
+        }
+    }
+
+    #[test]
+    fn who_comes_by_a_proxy_counts_as_whom_the_proxy_speaks_for() {
+        let budget = budget(10, 8, 2);
+        let address = |text: &str| text.parse::<IpAddr>().expect("an address");
+        let by_proxy = || {
+            budget
+                .enter_by_proxy(SocketAddr::from(([127, 0, 0, 1], 9)))
+                .expect("a place")
+        };
+        let unknown = [(); 3].map(|()| by_proxy());
+        assert!(unknown.iter().all(|place| sent_away(place).is_none()));
+        assert!(!budget.is_under_load(address("127.0.0.1")));
+        drop(unknown);
+        let places = [(); 3].map(|()| {
+            let place = by_proxy();
+            assert_eq!(place.count_as(address("203.0.113.7")), Ok(()));
+            // Another request of the same is no other stranger.
+            assert_eq!(place.count_as(address("203.0.113.7")), Ok(()));
+            assert_eq!(place.network(), address("203.0.113.7"));
+            place
+        });
+        let gone = places.iter().map(sent_away).collect::<Vec<_>>();
+        assert_eq!(gone, [Some(SentAway::GivesWay), None, None]);
+        let direct = enter(&budget, "203.0.113.7").expect("a place");
+        assert_eq!(
+            sent_away(&places[1]),
+            Some(SentAway::GivesWay),
+            "one address, one share"
+        );
+        let other = by_proxy();
+        assert_eq!(other.count_as(address("203.0.113.8")), Ok(()));
+        for place in [&places[2], &direct, &other] {
+            assert_eq!(sent_away(place), None);
         }
     }
 

@@ -41,6 +41,11 @@ impl Meter {
         self.begin_again();
     }
 
+    /// Allows a stranger `len` bytes more, for what comes before its first request.
+    pub(super) fn allow(&self, len: usize) {
+        self.left.fetch_add(len, Ordering::AcqRel);
+    }
+
     pub(super) fn is_settled(&self) -> bool {
         self.is_settled.load(Ordering::Acquire)
     }

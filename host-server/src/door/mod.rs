@@ -1,6 +1,7 @@
 //! How peers come in.
 
 mod budget;
+mod caller;
 mod http;
 mod http_io;
 mod journal;
@@ -9,13 +10,13 @@ mod tcp;
 mod udp;
 
 use std::fmt::Display;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 pub(crate) use budget::{Budget, Place, SentAway};
+use caller::Caller;
 use futures_lite::future;
-pub(crate) use http::{MAX_HEADERS_LEN, serve_http};
+pub(crate) use http::{MAX_HEADERS_LEN, serve_http, serve_https};
 pub(crate) use http_io::HyperIo;
 pub(crate) use meter::Metered;
 use smol::net::{TcpListener, TcpStream};
@@ -32,7 +33,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 #[derive(Debug, Clone)]
 struct Guest {
     stream: TcpStream,
-    address: SocketAddr,
+    caller: Caller,
     place: Arc<Place>,
 }
 
@@ -43,10 +44,19 @@ impl Guest {
     }
 }
 
+/// What a door takes for the address of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Addresses {
+    /// That of its socket.
+    OfSockets,
+    /// That for which a proxy speaks, where there is one.
+    OfProxies,
+}
+
 /// Accepts connections for ever, and has `serve` take each for as long as it has its place. The executor runs
 /// `send_away` for a stranger that had to go.
 async fn accept<S, F, A, G>(
-    listener: TcpListener,
+    (listener, addresses): (TcpListener, Addresses),
     shared: Arc<Shared>,
     executor: &smol::Executor<'_>,
     serve: S,
@@ -60,7 +70,14 @@ async fn accept<S, F, A, G>(
     loop {
         match listener.accept().await {
             Ok((stream, address)) => {
-                let place = match shared.budget.enter(address) {
+                let by_proxy = addresses == Addresses::OfProxies
+                    && shared.config().http.is_proxy(address.ip());
+                let entered = if by_proxy {
+                    shared.budget.enter_by_proxy(address)
+                } else {
+                    shared.budget.enter(address)
+                };
+                let place = match entered {
                     Ok(place) => place,
                     Err(why) => {
                         shared.budget.note(&address, &why);
@@ -71,14 +88,15 @@ async fn accept<S, F, A, G>(
                 };
                 // Small frames go out at once; a socket that does not know the option works as well.
                 let _ = stream.set_nodelay(true);
+                let caller = Caller::new(address);
                 let guest = Guest {
                     stream: stream.clone(),
-                    address,
+                    caller: caller.clone(),
                     place: Arc::new(place),
                 };
                 let place = Arc::clone(&guest.place);
                 let send_away = move |why| send_away(stream, why);
-                host(executor, &shared, address, place, serve(guest), send_away);
+                host(executor, &shared, caller, place, serve(guest), send_away);
                 // Those who had to give way let go of their sockets before the next one is taken.
                 future::yield_now().await;
             }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use moorline_core::limits::MAX_HANDSHAKE_LEN;
 use smol::net::{TcpListener, TcpStream};
 
-use super::{Guest, SentAway, accept};
+use super::{Addresses, Guest, SentAway, accept};
 use crate::session::{serve, turn_away};
 use crate::shared::Shared;
 use crate::transport::{BareStream, max_message_len};
@@ -21,7 +21,7 @@ pub(crate) async fn serve_tcp(
         async move {
             let len = max_message_len(guest.place.limits().payload_len);
             let transport = BareStream::new(guest.metered(), len);
-            let peer = format!("tcp {}", guest.address);
+            let peer = format!("tcp {}", guest.caller);
             serve(&shared, transport, &peer, &guest.place).await;
         }
     };
@@ -31,7 +31,7 @@ pub(crate) async fn serve_tcp(
         }
     };
     accept(
-        listener,
+        (listener, Addresses::OfSockets),
         Arc::clone(&shared),
         &executor,
         serve_one,

@@ -46,7 +46,7 @@ fn a_request_that_opens_no_websocket_is_told_why_and_nothing_more() {
         ("404", &[("/ws", "/")]),
         ("404", &[("/ws", "/../data/issuer.key")]),
         (
-            "400",
+            "405",
             &[
                 ("GET", "POST"),
                 ("\r\n\r\n", "\r\nContent-Length: 0\r\n\r\n"),

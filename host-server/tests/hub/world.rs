@@ -25,6 +25,7 @@ pub(crate) const ALL: &[&str] = &["agent.command.*", "agent.list"];
 pub(crate) struct World {
     pub(crate) folder: Arc<TempDir>,
     pub(crate) http: SocketAddr,
+    pub(crate) https: Option<SocketAddr>,
     pub(crate) tcp: SocketAddr,
     pub(crate) udp: SocketAddr,
     pub(crate) metrics: Option<SocketAddr>,
@@ -68,7 +69,11 @@ impl World {
                     let udp = daemon.udp_address().expect("it takes datagrams");
                     let metrics = daemon.metrics_address();
                     ready
-                        .send((daemon.http_address(), tcp, udp, metrics, daemon.control()))
+                        .send((
+                            (daemon.http_address(), daemon.https_address()),
+                            (tcp, udp, metrics),
+                            daemon.control(),
+                        ))
                         .expect("the test waits");
                     let stop = async {
                         let _ = stopped.recv().await;
@@ -77,10 +82,12 @@ impl World {
                 });
             });
         });
-        let (http, tcp, udp, metrics, control) = addresses.recv().expect("the hub starts");
+        let ((http, https), (tcp, udp, metrics), control) =
+            addresses.recv().expect("the hub starts");
         Self {
             folder,
             http,
+            https,
             tcp,
             udp,
             metrics,

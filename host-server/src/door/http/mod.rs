@@ -1,0 +1,89 @@
+//! HTTP, with the WebSocket at `/ws` (RFC 6455 §4.2).
+
+mod answers;
+mod connection;
+mod fields;
+mod forwarded;
+mod jwks;
+mod lines;
+mod origins;
+mod redirect;
+mod routes;
+mod upgrade;
+
+use std::sync::Arc;
+
+use futures_rustls::{TlsAcceptor, TlsStream};
+use smol::net::TcpListener;
+
+use super::{Addresses, Guest, accept};
+use crate::audit::Kind;
+use crate::shared::Shared;
+use crate::tls::Skin;
+
+/// Most bytes of the headers of a request.
+pub(crate) const MAX_HEADERS_LEN: usize = 8 * 1024;
+
+/// Most bytes that are read of a stranger's TLS handshake, beside what a stranger may send without it: a ClientHello of up to
+/// 3 KiB, with a key share of a post-quantum exchange and a ticket; the same again when the hub asks for another group; and
+/// as much as that for the rest, alerts, and the marks of the records that follow.
+const TLS_HANDSHAKE_LEN: usize = 3 * 3 * 1024;
+
+/// Serves HTTP on `listener` for ever.
+pub(crate) async fn serve_http(
+    listener: TcpListener,
+    shared: Arc<Shared>,
+    executor: Arc<smol::Executor<'static>>,
+) {
+    let serve_one = |guest: Guest| {
+        let shared = Arc::clone(&shared);
+        async move {
+            let stream = Skin::Plain(guest.metered());
+            connection::serve(stream, &guest, &shared).await;
+        }
+    };
+    // There may be no WebSocket yet in which to say a word.
+    let send_away = |_, _| std::future::ready(());
+    accept(
+        (listener, Addresses::OfProxies),
+        Arc::clone(&shared),
+        &executor,
+        serve_one,
+        send_away,
+    )
+    .await;
+}
+
+/// Serves HTTP in TLS on `listener` for ever.
+pub(crate) async fn serve_https(
+    listener: TcpListener,
+    shared: Arc<Shared>,
+    executor: Arc<smol::Executor<'static>>,
+) {
+    let serve_one = |guest: Guest| {
+        let shared = Arc::clone(&shared);
+        async move {
+            // There is a certificate where there is this door.
+            let Some(tls) = shared.certificates.now(&shared.config().tls) else {
+                return;
+            };
+            guest.place.meter().allow(TLS_HANDSHAKE_LEN);
+            match TlsAcceptor::from(tls).accept(guest.metered()).await {
+                Ok(stream) => {
+                    let stream = Skin::Tls(Box::new(TlsStream::Server(stream)));
+                    connection::serve(stream, &guest, &shared).await;
+                }
+                Err(error) => shared.note_stranger(Kind::StrangerGone, &guest.caller, &error),
+            }
+        }
+    };
+    let send_away = |_, _| std::future::ready(());
+    accept(
+        (listener, Addresses::OfProxies),
+        Arc::clone(&shared),
+        &executor,
+        serve_one,
+        send_away,
+    )
+    .await;
+}
