@@ -49,6 +49,9 @@ const KINDS: [Kind; 6] = [
     Kind::Flooder,
 ];
 
+/// Threads of each kind: a handshake keeps one busy.
+const SQUADS: u32 = 4;
+
 /// All of them.
 pub(crate) struct Enemies(Vec<(Kind, JoinHandle<u32>)>);
 
@@ -62,13 +65,17 @@ struct Camp {
     peer: Peer,
     /// Connections that it opens in all.
     most: u32,
+    squad: u32,
     until: Instant,
 }
 
 /// Has strangers of each kind come until then, `connections` in all.
 pub(crate) fn start(hub: &Hub, connections: u32, until: Instant) -> Enemies {
-    let threads = KINDS.iter().map(|kind| {
-        let name = format!("mallory-{kind:?}");
+    let squads = KINDS
+        .iter()
+        .flat_map(|kind| (0..SQUADS).map(move |squad| (kind, squad)));
+    let threads = squads.map(|(kind, squad)| {
+        let name = format!("mallory-{kind:?}-{squad}");
         let mut peer = hub.enrol(&name, PeerRole::Commander, Reach::Agents(vec!["x".into()]));
         if *kind == Kind::Thief {
             // It has the token, and not the key.
@@ -78,7 +85,8 @@ pub(crate) fn start(hub: &Hub, connections: u32, until: Instant) -> Enemies {
             kind: *kind,
             tcp: hub.tcp,
             peer,
-            most: connections.div_ceil(6),
+            most: connections.div_ceil(6 * SQUADS),
+            squad,
             until,
         };
         (*kind, std::thread::spawn(move || camp.besiege()))
@@ -98,7 +106,7 @@ impl Camp {
             let due = began + pause * opened;
             std::thread::sleep(due.saturating_duration_since(Instant::now()));
             opened += 1;
-            let Ok(mut stream) = self.connect(opened) else {
+            let Ok(mut stream) = self.connect(self.squad * self.most + opened) else {
                 continue;
             };
             // The hub may be gone from it at any time.
@@ -236,7 +244,10 @@ impl Numbers {
 impl fmt::Display for Numbers {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}:", self.total())?;
-        let mut each = self.0.iter();
-        each.try_for_each(|(kind, number)| write!(formatter, " {number} {kind:?}"))
+        KINDS.iter().try_for_each(|kind| {
+            let own = self.0.iter().filter(|(other, _)| other == kind);
+            let number: u32 = own.map(|(_, number)| number).sum();
+            write!(formatter, " {number} {kind:?}")
+        })
     }
 }
