@@ -30,7 +30,12 @@ pub struct JoinArguments {
     #[arg(long, default_value_t = 0, value_name = "NUMBER")]
     root_counter: u32,
     /// The code; without it, it is read from the standard input, where other users of the machine do not see it.
-    #[arg(long, env = "MOORLINE_CODE", hide_env_values = true)]
+    #[arg(
+        long,
+        env = "MOORLINE_CODE",
+        hide_env_values = true,
+        allow_hyphen_values = true
+    )]
     code: Option<String>,
 }
 

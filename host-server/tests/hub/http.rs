@@ -84,7 +84,10 @@ fn the_key_set_has_the_key_that_signs_the_next_one_and_those_that_still_count() 
     let rotated = world.ask(&AdminRequest::RotateKey {
         key: HubKey::Issuer,
     });
-    assert!(matches!(rotated, AdminAnswer::KeysInUse { .. }), "{rotated:?}");
+    assert!(
+        matches!(rotated, AdminAnswer::KeysInUse { .. }),
+        "{rotated:?}"
+    );
     let after = keys(&world);
     assert_eq!(after.len(), 3);
     assert_eq!(after[0], before[1], "the next one signs");

@@ -10,7 +10,7 @@ use hyper::body::Incoming;
 use hyper::header::{CONNECTION, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::upgrade::Upgraded;
+use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper::{Request, StatusCode};
 use smol::net::TcpStream;
 
@@ -41,6 +41,18 @@ type Stream = Skin<Metered<TcpStream>>;
 
 /// Serves the connection `stream` of `guest`.
 pub(super) async fn serve(stream: Stream, guest: &Guest, shared: &Shared) {
+    // What requests take in memory is free again when there is a session.
+    let Some(upgrade) = Box::pin(serve_requests(stream, guest, shared)).await else {
+        return;
+    };
+    match upgrade.await {
+        Ok(upgraded) => Box::pin(serve_websocket(upgraded, guest, shared)).await,
+        Err(error) => shared.note_stranger(Kind::StrangerGone, &guest.caller, &error),
+    }
+}
+
+/// Answers requests; returns the way to what follows them, if one asked for that.
+async fn serve_requests(stream: Stream, guest: &Guest, shared: &Shared) -> Option<OnUpgrade> {
     let is_secure = matches!(stream, Skin::Tls(_));
     let (hand_over, handed_over) = async_channel::bounded(1);
     let requests = AtomicUsize::new(0);
@@ -74,13 +86,7 @@ pub(super) async fn serve(stream: Stream, guest: &Guest, shared: &Shared) {
     if let Err(error) = served {
         shared.note_stranger(Kind::StrangerGone, &guest.caller, &error);
     }
-    let Ok(upgrade) = handed_over.try_recv() else {
-        return;
-    };
-    match upgrade.await {
-        Ok(upgraded) => serve_websocket(upgraded, guest, shared).await,
-        Err(error) => shared.note_stranger(Kind::StrangerGone, &guest.caller, &error),
-    }
+    handed_over.try_recv().ok()
 }
 
 async fn serve_websocket(upgraded: Upgraded, guest: &Guest, shared: &Shared) {
