@@ -127,8 +127,12 @@ impl Guard {
         })
     }
 
-    /// Notes that a peer of `network` has proved itself.
+    /// Notes that a peer of `network` has proved itself. Its connection is not counted: peers at one address, of which each may
+    /// come as often as it has to, do not keep each other out.
     pub(crate) fn succeed(&mut self, network: IpAddr, limits: &Limits) {
+        if let Some(bucket) = self.connections.find(&network) {
+            bucket.give_back(connection_rate(limits));
+        }
         if let Some(penalty) = self.penalties.find(&network) {
             penalty.succeed(limits);
         }
@@ -208,6 +212,18 @@ mod tests {
             block_max_seconds: 40,
             ..Limits::default()
         }
+    }
+
+    #[test]
+    fn peers_that_prove_themselves_do_not_use_up_what_their_address_may() {
+        let (limits, mut guard) = (limits(), Guard::default());
+        let now = Instant(0);
+        for _ in 0..100 {
+            assert_eq!(guard.connect(address(1), false, &limits, now), Ok(()));
+            guard.succeed(address(1), &limits);
+        }
+        let strangers = [(); 3].map(|()| guard.connect(address(1), false, &limits, now));
+        assert_eq!(strangers, [Ok(()), Ok(()), Err(Over::Rate)]);
     }
 
     #[test]
