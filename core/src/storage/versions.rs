@@ -178,10 +178,24 @@ impl<F: NorFlash> Versions<F> {
             (Err(_), Some(newest)) => {
                 // What was begun in the other sectors has used up their places.
                 let start = self.clear_others(flash, newest).map_err(failed)?;
+                let (start, end) = self.above(found, newest, start..end);
                 self.put_in(flash, found, start..end, value)
             }
             (put, _) => put,
         }
+    }
+
+    /// Returns where of `free` to begin and end. A damaged version whose number is higher would hide what is written below it.
+    fn above(&self, found: Found, newest: u32, free: Range<u32>) -> (u32, u32) {
+        if !found.is_damaged || found.next <= free.start {
+            return (free.start, free.end);
+        }
+        let own = self.layout.sector(newest);
+        let mut start = self.layout.next_sector(found.next.saturating_sub(1));
+        if self.layout.sector(start) == own {
+            start = self.layout.next_sector(start);
+        }
+        (start, free.end.max(self.layout.next_sector(start)))
     }
 
     /// Writes `value` to the first place that takes it, of those with the numbers of `free`.
