@@ -46,7 +46,15 @@ pub struct Issuers {
     /// The keys of which tokens may still be good, the newest first.
     pub retired: Vec<Retired>,
     /// The oldest first.
-    statements: Vec<[u8; STATEMENT_LEN]>,
+    statements: Vec<Kept>,
+}
+
+/// A statement, with what it is looked for by: a peer that asks costs no look at a curve.
+#[derive(Debug)]
+struct Kept {
+    by: KeyName,
+    is_root: bool,
+    bytes: [u8; STATEMENT_LEN],
 }
 
 /// A key that has signed before.
@@ -150,8 +158,12 @@ impl Issuers {
         });
         let statements = contents.statements.iter().map(|text| {
             let bytes = Base64UrlUnpadded::decode_vec(text).map_err(|_| bad())?;
-            IssuerStatement::parse(&bytes).map_err(|_| bad())?;
-            bytes.try_into().map_err(|_| bad())
+            let parsed = IssuerStatement::parse(&bytes).map_err(|_| bad())?;
+            Ok(Kept {
+                by: *parsed.by_unverified(),
+                is_root: parsed.signer_unverified() == Signer::Root,
+                bytes: bytes.try_into().map_err(|_| bad())?,
+            })
         });
         let next = contents.next.key().ok_or_else(bad)?;
         Ok(Self {
@@ -190,25 +202,21 @@ impl Issuers {
     pub fn newest_statement(&self) -> &[u8] {
         self.statements
             .last()
-            .map(<[u8; STATEMENT_LEN]>::as_slice)
+            .map(|kept| kept.bytes.as_slice())
             .unwrap_or_default()
     }
 
     /// Returns up to four statements, one after the other, for who knows the key called `after`, and whether there are more.
     #[must_use]
     pub fn statements_after(&self, after: &KeyName) -> (Vec<u8>, bool) {
-        let parsed = |statement: &[u8; STATEMENT_LEN]| IssuerStatement::parse(statement).ok();
-        let by_it = self.statements.iter().position(|statement| {
-            parsed(statement).is_some_and(|statement| statement.by_unverified() == after)
-        });
-        let by_root = self.statements.iter().rposition(|statement| {
-            parsed(statement).is_some_and(|statement| statement.signer_unverified() == Signer::Root)
-        });
+        let by_it = self.statements.iter().position(|kept| kept.by == *after);
+        let by_root = self.statements.iter().rposition(|kept| kept.is_root);
         // What the root has ended leads nowhere: its word is where to go on from.
         let from = by_it.max(by_root).unwrap_or(self.statements.len());
         let rest = self.statements.get(from..).unwrap_or_default();
         let taken = rest.get(..MAX_ISSUER_STATEMENTS).unwrap_or(rest);
-        (taken.concat(), taken.len() < rest.len())
+        let bytes = taken.iter().flat_map(|kept| kept.bytes).collect();
+        (bytes, taken.len() < rest.len())
     }
 }
 
