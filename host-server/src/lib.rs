@@ -12,6 +12,7 @@
 //! line        one end of a link, over a stream or over datagrams
 //! shared      what every session has in common
 //! guard       how often each address connects and fails, and what follows from it
+//! access      who may do what: roles, what tokens say, and the one place where it is decided
 //! gate        what is stored and allowed, asked in each handshake
 //! renewals    newer tokens for the peer of a session
 //! hub         the one task that owns the routing table
@@ -32,6 +33,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod access;
 pub mod admin;
 pub mod audit;
 pub mod backup;

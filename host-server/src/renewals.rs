@@ -7,9 +7,9 @@ use moorline_core::time::Instant;
 use moorline_core::token::Claims;
 
 use crate::clock;
-use crate::issuer::issue;
+use crate::issuer::Issuer;
 use crate::shared::Shared;
-use crate::store::encode_key;
+use crate::store::{decode_key, encode_key};
 
 /// Fewest milliseconds between two tokens for one session.
 const PAUSE_MILLIS: u64 = 10_000;
@@ -105,7 +105,7 @@ impl Renewals {
             .registry
             .read()
             .unwrap_or_else(PoisonError::into_inner);
-        let mut peer = if let Some(identity) = &self.external {
+        let peer = if let Some(identity) = &self.external {
             let invited = shared.invitations().invited(identity);
             let (name, peer) = invited.ok_or("the external key is spent")?;
             key.as_ref()
@@ -117,20 +117,19 @@ impl Renewals {
             peer.ok_or("the peer is shut out")?.clone()
         };
         if let Some(key) = &key {
-            peer.key = encode_key(key);
             registry
-                .check_key(&self.name, &peer.key)
+                .check_key(&self.name, &encode_key(key))
                 .map_err(|error| error.to_string())?;
         }
-        let config = shared.config();
-        let issued = issue(
-            &config.name,
-            &shared.keys(),
-            &config.limits,
-            &self.name,
-            &peer,
-            self.issued_at,
-        )?;
+        let named = key.or_else(|| decode_key(&peer.key));
+        let named = named.ok_or("the peer has no key that a token could name")?;
+        let issuer = Issuer {
+            hub: &shared.name,
+            keys: &shared.keys(),
+            limits: &shared.config().limits,
+            registry: &registry,
+        };
+        let issued = issuer.issue(&self.name, &peer, named, self.issued_at)?;
         self.next_key = key;
         Ok(issued.unpacked)
     }
@@ -153,8 +152,14 @@ pub(crate) fn first_token(shared: &Shared, name: &str) -> Result<FirstToken, Str
         .unwrap_or_else(PoisonError::into_inner);
     let peer = registry.find(name).filter(|peer| !peer.revoked);
     let peer = peer.ok_or("the peer is shut out")?;
-    let config = shared.config();
-    let issued = issue(&config.name, &shared.keys(), &config.limits, name, peer, 0)?;
+    let key = decode_key(&peer.key).ok_or("the peer has no key that a token could name")?;
+    let issuer = Issuer {
+        hub: &shared.name,
+        keys: &shared.keys(),
+        limits: &shared.config().limits,
+        registry: &registry,
+    };
+    let issued = issuer.issue(name, peer, key, 0)?;
     Ok(FirstToken {
         token: issued.unpacked,
         group: peer.group.clone(),

@@ -82,8 +82,8 @@ impl Shared {
     /// Returns the name of the agent `id`, or the id in words when nobody has it.
     pub(crate) fn name_of(&self, id: &AgentId) -> String {
         let registry = self.registry.read().unwrap_or_else(PoisonError::into_inner);
-        let found = registry.agents().find(|(_, other, _)| other == id);
-        found.map_or_else(|| id.to_string(), |(name, _, _)| name.to_owned())
+        let found = registry.agent(id);
+        found.map_or_else(|| id.to_string(), |(name, _)| name.to_owned())
     }
 
     /// Returns when every token that commanders have now will have expired, in seconds since 1970.

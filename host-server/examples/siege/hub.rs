@@ -11,7 +11,7 @@ use moorline_core::crypto::SigningKey;
 use moorline_server::admin::{AdminAnswer, AdminRequest, StatusReport, ask};
 use moorline_server::daemon::{Daemon, block_on};
 use moorline_server::entropy::SystemEntropy;
-use moorline_server::store::{PeerRole, Reach};
+use moorline_server::store::{Particulars, PeerRole, Reach};
 use tempfile::TempDir;
 
 use crate::world::{ALL, Peer, config, encode, private_folder};
@@ -81,11 +81,11 @@ impl Hub {
         };
         let request = AdminRequest::Enrol {
             name: name.into(),
-            role,
             key: encode(&key),
-            group: None,
-            reach,
-            permissions: permissions.iter().copied().map(String::from).collect(),
+            particulars: Particulars {
+                role,
+                ..Particulars::commander(reach, permissions)
+            },
         };
         match ask(self.folder.path(), &request) {
             Ok(AdminAnswer::Enrolled(credential)) => Peer { key, credential },

@@ -3,17 +3,21 @@
 //! One request and one answer a connection, each one line of JSON.
 
 mod client;
+mod people;
 mod server;
 mod status;
 
+use std::collections::BTreeMap;
+
 pub use client::{AdminError, ask};
+pub use people::{AccessChange, AccessReport, RoleReport, UserReport};
 use serde::{Deserialize, Serialize};
 pub(crate) use server::{bind, serve};
 pub use status::{KeyReport, StatusReport, StoreReport};
 
 use crate::connections::ConnectionReport;
 use crate::keyring::HubKey;
-use crate::store::{PeerRole, Reach};
+use crate::store::{Particulars, PeerRole};
 
 /// The socket's name in the data directory.
 pub const SOCKET_NAME: &str = "admin.sock";
@@ -29,33 +33,37 @@ pub enum AdminRequest {
     Enrol {
         /// Its name.
         name: String,
-        /// What it is.
-        role: PeerRole,
         /// Its public key: the uncompressed point in base64url.
         key: String,
-        /// The group of an agent.
-        group: Option<String>,
-        /// Which agents a commander reaches.
-        reach: Reach,
-        /// What a commander may do.
-        permissions: Vec<String>,
+        /// What is written of it.
+        particulars: Particulars,
     },
     /// Gives out a code with which a peer enrols itself over the line, under a key that it makes.
     Invite {
         /// Its name.
         name: String,
-        /// What it is.
-        role: PeerRole,
-        /// The group of an agent.
-        group: Option<String>,
-        /// Which agents a commander reaches.
-        reach: Reach,
-        /// What a commander may do.
-        permissions: Vec<String>,
+        /// What will be written of it.
+        particulars: Particulars,
         /// Seconds for which the code is good.
         seconds: u64,
         /// Whether an external key is given out in place of a code.
         with_key: bool,
+    },
+    /// Says which roles there are.
+    Roles,
+    /// Says who the commanders are, some of them at a time.
+    Users {
+        /// The last one that is known already.
+        after: Option<String>,
+        /// The one that is asked for, in place of all.
+        name: Option<String>,
+    },
+    /// Changes who may do what.
+    ChangeAccess(AccessChange),
+    /// Says whom an agent belongs to and is granted to.
+    Access {
+        /// The agent.
+        agent: String,
     },
     /// Puts another key in the place of one of the hub's.
     RotateKey {
@@ -93,6 +101,19 @@ pub enum AdminAnswer {
     Invited(Invitation),
     /// The peer is shut out.
     Revoked,
+    /// These are the roles.
+    Roles(BTreeMap<String, RoleReport>),
+    /// These are commanders.
+    Users {
+        /// Those that were asked for.
+        users: Vec<UserReport>,
+        /// Whether there are others after them.
+        more: bool,
+    },
+    /// The agent is reached so.
+    Access(AccessReport),
+    /// It is as the operator says.
+    Changed,
     /// These keys are in use.
     KeysInUse {
         /// The hub's identity key: the uncompressed point in base64url.

@@ -11,14 +11,14 @@ use moorline_core::handshake::ExternalKey;
 use moorline_core::token::AgentId;
 use smol::net::unix::{UnixListener, UnixStream};
 
-use super::{AdminAnswer, AdminRequest, Credential, Invitation, MAX_LINE_LEN, SOCKET_NAME};
+use super::{AdminAnswer, AdminRequest, Credential, Invitation, MAX_LINE_LEN, SOCKET_NAME, people};
 use crate::audit::{Event, Kind};
 use crate::clock;
 use crate::gate::enrolled;
 use crate::hub::Input;
-use crate::issuer::issue;
+use crate::issuer::Issuer;
 use crate::shared::Shared;
-use crate::store::{Peer, PeerRole, Reach, RegistryError, decode_key, encode_key};
+use crate::store::{Particulars, Peer, PeerRole, Reach, RegistryError, decode_key, encode_key};
 
 /// Seconds for which a code may be good.
 const CODE_SECONDS: std::ops::RangeInclusive<u64> = 60..=86_400;
@@ -88,26 +88,15 @@ async fn handle(request: AdminRequest, shared: &Shared) -> AdminAnswer {
     match request {
         AdminRequest::Enrol {
             name,
-            role,
             key,
-            group,
-            reach,
-            permissions,
+            particulars,
         } => {
-            let peer = Peer {
-                role,
-                key,
-                group,
-                reach,
-                permissions,
-                generation: 1,
-                revoked: false,
-            };
-            let key = decode_key(&peer.key);
-            match enrol(&name, peer, shared) {
+            let role = particulars.role;
+            let known = decode_key(&key);
+            match enrol(&name, key, particulars, shared) {
                 Ok(credential) => {
                     tracing::info!(name, ?role, "enrolled");
-                    let act = key.map(|key| enrolled(&name, "operator", &key));
+                    let act = known.map(|key| enrolled(&name, "operator", &key));
                     on_record(act, shared, AdminAnswer::Enrolled(credential)).await
                 }
                 Err(why) => AdminAnswer::Refused(why),
@@ -115,24 +104,13 @@ async fn handle(request: AdminRequest, shared: &Shared) -> AdminAnswer {
         }
         AdminRequest::Invite {
             name,
-            role,
-            group,
-            reach,
-            permissions,
+            particulars,
             seconds,
             with_key,
         } => {
-            let peer = Peer {
-                role,
-                key: String::new(),
-                group,
-                reach,
-                permissions,
-                generation: 1,
-                revoked: false,
-            };
+            let role = particulars.role;
             let replaces = shared.invitations().is_invited(&name);
-            match invite(&name, peer, seconds, with_key, shared) {
+            match invite(&name, particulars, seconds, with_key, shared) {
                 Ok(invitation) => {
                     tracing::info!(name, ?role, "invited");
                     let act = Event::new(Kind::Invited)
@@ -146,6 +124,13 @@ async fn handle(request: AdminRequest, shared: &Shared) -> AdminAnswer {
                 Err(why) => AdminAnswer::Refused(why),
             }
         }
+        AdminRequest::Roles => people::roles(shared),
+        AdminRequest::Users { after, name } => people::users(after, name, shared),
+        AdminRequest::Access { agent } => people::access(&agent, shared),
+        AdminRequest::ChangeAccess(change) => match people::change(&change, shared) {
+            Ok(act) => on_record([act], shared, AdminAnswer::Changed).await,
+            Err(error) => AdminAnswer::Refused(error.to_string()),
+        },
         AdminRequest::RotateKey { key } => match shared.rotate_key(key).await {
             Ok(acts) => on_record(acts, shared, keys_in_use(shared)).await,
             Err(error) => AdminAnswer::Refused(error.to_string()),
@@ -221,20 +206,29 @@ fn withdrawn(name: &str, was_invited: bool, why: &str) -> Option<Event> {
 }
 
 /// A token is made first: what no token can say is not enrolled.
-fn enrol(name: &str, mut peer: Peer, shared: &Shared) -> Result<Credential, String> {
-    let key = decode_key(&peer.key).ok_or("the public key is not a point on P-256")?;
-    peer.key = encode_key(&key);
-    check_role(&mut peer)?;
+fn enrol(
+    name: &str,
+    key: String,
+    particulars: Particulars,
+    shared: &Shared,
+) -> Result<Credential, String> {
+    let key = decode_key(&key).ok_or("the public key is not a point on P-256")?;
+    let peer = Peer::new(checked(particulars)?, encode_key(&key));
     let (config, keys) = (shared.config(), shared.keys());
-    let issued = issue(&config.name, &keys, &config.limits, name, &peer, 0)?;
     let (role, group) = (peer.role, peer.group.clone());
-    let mut registry = shared
-        .registry
-        .write()
-        .unwrap_or_else(PoisonError::into_inner);
-    registry
-        .enrol(name, peer)
-        .map_err(|error| error.to_string())?;
+    let registry = shared.registry.write();
+    let mut registry = registry.unwrap_or_else(PoisonError::into_inner);
+    let refused = |error: RegistryError| error.to_string();
+    let peer = registry.following(name, peer).map_err(refused)?;
+    let issuer = Issuer {
+        hub: &shared.name,
+        keys: &keys,
+        limits: &config.limits,
+        registry: &registry,
+    };
+    let issued = issuer.issue(name, &peer, key, 0)?;
+    registry.enrol(name, peer).map_err(refused)?;
+    drop(registry);
     Ok(Credential {
         hub: config.name.clone(),
         hub_key: encode_key(keys.identity_key()),
@@ -255,7 +249,7 @@ fn enrol(name: &str, mut peer: Peer, shared: &Shared) -> Result<Credential, Stri
 /// What no token can say nobody is invited to.
 fn invite(
     name: &str,
-    mut peer: Peer,
+    particulars: Particulars,
     seconds: u64,
     with_key: bool,
     shared: &Shared,
@@ -263,18 +257,23 @@ fn invite(
     if !CODE_SECONDS.contains(&seconds) {
         return Err("a code is good for a minute at least and a day at most".into());
     }
-    check_role(&mut peer)?;
+    let peer = Peer::new(checked(particulars)?, String::new());
     let (config, keys) = (shared.config(), shared.keys());
-    // Any key shows whether a token can say the rest.
-    peer.key = encode_key(keys.issuer().public_key());
-    issue(&config.name, &keys, &config.limits, name, &peer, 0)?;
-    peer.key.clear();
-    shared
-        .registry
-        .read()
-        .unwrap_or_else(PoisonError::into_inner)
+    let registry = shared.registry.read();
+    let registry = registry.unwrap_or_else(PoisonError::into_inner);
+    registry
         .check_invitation(name, peer.role)
+        .and_then(|()| registry.check(name, &peer))
         .map_err(|error| error.to_string())?;
+    let issuer = Issuer {
+        hub: &shared.name,
+        keys: &keys,
+        limits: &config.limits,
+        registry: &registry,
+    };
+    // Any key shows whether a token can say the rest.
+    issuer.issue(name, &peer, *keys.issuer().public_key(), 0)?;
+    drop(registry);
     let now = clock::now().unix.secs();
     let expires_at = now.saturating_add(seconds);
     let code = if with_key {
@@ -303,16 +302,23 @@ fn written(key: &ExternalKey) -> String {
     format!("{identity}:{secret}")
 }
 
-fn check_role(peer: &mut Peer) -> Result<(), String> {
-    match (peer.role, &peer.reach) {
-        (PeerRole::Agent, Reach::Nobody) => peer.permissions.clear(),
+/// Returns `particulars` if they belong to what the peer is.
+fn checked(mut particulars: Particulars) -> Result<Particulars, String> {
+    match (particulars.role, &particulars.reach) {
+        (PeerRole::Agent, Reach::Nobody) if particulars.roles.is_empty() => {
+            particulars.permissions.clear();
+        }
+        (PeerRole::Agent, Reach::Nobody) => return Err("an agent has no roles".into()),
         (PeerRole::Agent, _) => return Err("an agent reaches nobody".into()),
-        (PeerRole::Commander, _) if peer.group.is_some() => {
+        (PeerRole::Commander, _) if particulars.group.is_some() => {
             return Err("a commander is in no group; it reaches one".into());
+        }
+        (PeerRole::Commander, _) if particulars.owner.is_some() => {
+            return Err("a commander belongs to nobody; it owns agents".into());
         }
         (PeerRole::Commander, _) => {}
     }
-    Ok(())
+    Ok(particulars)
 }
 
 fn revoke(name: &str, shared: &Shared) -> Result<bool, RegistryError> {

@@ -100,6 +100,8 @@ closed_list! {
         Withdrawn = "withdrawn",
         /// A peer is shut out.
         Revoked = "revoked",
+        /// The operator changed who may do what.
+        AccessChanged = "access_changed",
         /// The operator ended connections.
         ConnectionsEnded = "connections_ended",
         /// The operator asked for something that is not done.
@@ -177,6 +179,7 @@ impl Kind {
                 | Self::Invited
                 | Self::Withdrawn
                 | Self::Revoked
+                | Self::AccessChanged
         )
     }
 }

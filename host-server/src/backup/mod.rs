@@ -31,6 +31,7 @@ const FILES: &[&str] = &[
     "root.pub",
     "passphrase.json",
     "peers.json",
+    "roles.json",
     "invitations.json",
     "revocations.json",
     "tickets.key",

@@ -9,7 +9,7 @@ use super::{Failure, output};
 use crate::admin::{AdminAnswer, AdminRequest, ask};
 use crate::client::Profile;
 use crate::config::Config;
-use crate::store::{PeerRole, Reach, encode_key};
+use crate::store::{Particulars, Reach, encode_key};
 
 /// What a commander may do unless it is said otherwise.
 const DEFAULT_PERMISSIONS: [&str; 3] = ["agent.command.*", "agent.list", "agent.watch"];
@@ -48,6 +48,12 @@ pub struct EnrollArguments {
     /// For an agent, its group; for a commander, the group whose agents it reaches.
     #[arg(long)]
     group: Option<String>,
+    /// For an agent, the commander that it belongs to, which reaches it.
+    #[arg(long, value_name = "NAME")]
+    owner: Option<String>,
+    /// For a commander, a role, such as `user`; may be given 8 times. `moorline roles` says which there are.
+    #[arg(long = "role", value_name = "ROLE")]
+    roles: Vec<String>,
     /// For a commander, what it may do, such as `agent.command.led` or `agent.*`; may be given often.
     #[arg(long = "permission", value_name = "NAME")]
     permissions: Vec<String>,
@@ -59,46 +65,58 @@ pub struct EnrollArguments {
 impl EnrollArguments {
     /// Asks the daemon, and stores the credential in `profile` when the key is the profile's own.
     pub(super) fn run(self, profile: &Profile, json: bool) -> Result<(), Failure> {
-        let (role, group, reach, permissions) = match self.role {
+        let particulars = match self.role {
             Role::Agent => {
-                if !self.agents.is_empty() || !self.permissions.is_empty() {
-                    let why = "--agent and --permission are for commanders";
+                let is_commanders = !self.agents.is_empty()
+                    || !self.permissions.is_empty()
+                    || !self.roles.is_empty();
+                if is_commanders {
+                    let why = "--agent, --permission and --role are for commanders";
                     return Err(Failure::Usage(why.into()));
                 }
-                (PeerRole::Agent, self.group, Reach::Nobody, Vec::new())
+                Particulars {
+                    owner: self.owner,
+                    ..Particulars::agent(self.group.as_deref())
+                }
             }
             Role::Commander => {
+                if self.owner.is_some() {
+                    return Err(Failure::Usage("--owner is for agents".into()));
+                }
                 let reach = match (self.group, self.agents.is_empty()) {
                     (Some(group), _) => Reach::Group(group),
                     (None, false) => Reach::Agents(self.agents),
+                    // It may own agents, and be granted others.
+                    (None, true) if !self.roles.is_empty() => Reach::Nobody,
                     (None, true) => {
-                        let why = "say whom the commander reaches: --agent NAME, or --group NAME";
+                        let why = "say whom the commander reaches: --agent NAME, or --group NAME; with --role it reaches \
+                                   those that it owns and is granted";
                         return Err(Failure::Usage(why.into()));
                     }
                 };
-                let permissions = if self.permissions.is_empty() {
+                let permissions = if self.permissions.is_empty() && self.roles.is_empty() {
                     DEFAULT_PERMISSIONS.map(String::from).into()
                 } else {
                     self.permissions
                 };
-                (PeerRole::Commander, None, reach, permissions)
+                Particulars {
+                    permissions,
+                    roles: self.roles,
+                    ..Particulars::commander(reach, &[])
+                }
             }
         };
         let (name, data_dir) = (self.name, data_dir(self.data_dir));
         if self.code {
             let request = AdminRequest::Invite {
                 name,
-                role,
-                group,
-                reach,
-                permissions,
+                particulars,
                 seconds: self.valid,
                 with_key: self.external_key,
             };
             return match ask(&data_dir, &request)? {
                 AdminAnswer::Invited(invitation) => output::invited(json, &invitation),
-                AdminAnswer::Refused(why) => Err(Failure::Refused(why)),
-                _ => Err(Failure::Refused("an answer to another question".into())),
+                other => Err(Failure::of_answer(other)),
             };
         }
         let is_own_key = self.key.is_none();
@@ -108,11 +126,8 @@ impl EnrollArguments {
         };
         let request = AdminRequest::Enrol {
             name,
-            role,
             key,
-            group,
-            reach,
-            permissions,
+            particulars,
         };
         match ask(&data_dir, &request)? {
             AdminAnswer::Enrolled(credential) => {
@@ -123,8 +138,7 @@ impl EnrollArguments {
                 // Whose key is elsewhere must carry the credential there: it is printed.
                 output::enrolled(json || !is_own_key, &credential)
             }
-            AdminAnswer::Refused(why) => Err(Failure::Refused(why)),
-            _ => Err(Failure::Refused("an answer to another question".into())),
+            other => Err(Failure::of_answer(other)),
         }
     }
 }
@@ -139,8 +153,7 @@ pub(super) fn revoke(
     let answer = json!({ "revoked": name });
     match ask(&data_dir(data_dir_given), &AdminRequest::Revoke { name })? {
         AdminAnswer::Revoked => output::print(json, &answer, &text),
-        AdminAnswer::Refused(why) => Err(Failure::Refused(why)),
-        _ => Err(Failure::Refused("an answer to another question".into())),
+        other => Err(Failure::of_answer(other)),
     }
 }
 

@@ -5,6 +5,7 @@
 //! trusted; 4 the hub refuses the token or the permission; 5 no such agent, it is offline, or it has left no prekey; 6 no
 //! answer in time.
 
+mod access;
 mod audit;
 mod backup;
 mod enroll;
@@ -16,14 +17,17 @@ mod offline;
 mod output;
 mod provision;
 mod renew;
+mod roles;
 mod send;
 mod session;
 mod sessions;
 mod status;
+mod users;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+pub use access::AccessArguments;
 pub use audit::AuditCommand;
 pub use backup::{BackupArguments, RestoreArguments};
 use clap::{Args, CommandFactory, Parser, Subcommand};
@@ -36,11 +40,13 @@ pub use offline::{OfflineArguments, RepliesArguments};
 use output::printable;
 pub use provision::ProvisionArguments;
 pub use renew::RenewArguments;
+pub use roles::RolesArguments;
 pub use send::SendArguments;
 pub use sessions::SessionsArguments;
 pub use status::StatusArguments;
+pub use users::UsersArguments;
 
-use crate::admin::AdminError;
+use crate::admin::{AdminAnswer, AdminError};
 use crate::backup::BackupError;
 use crate::client::{ClientError, Profile, ProfileError};
 use crate::manual::{CompletionsArguments, ManArguments};
@@ -90,6 +96,12 @@ enum Command {
     Restore(RestoreArguments),
     /// Shuts a peer out of the hub on this machine and ends its sessions.
     Revoke(RevokeArguments),
+    /// Lists the commanders of the hub on this machine, or gives one other roles.
+    Users(UsersArguments),
+    /// Lists the roles of the hub on this machine, or changes one.
+    Roles(RolesArguments),
+    /// Says or changes which commanders own an agent of the hub on this machine and are granted it.
+    Access(AccessArguments),
     /// Lists the connections of the hub on this machine, or closes some.
     Sessions(SessionsArguments),
     /// Says how the hub on this machine does.
@@ -152,6 +164,14 @@ enum Failure {
 }
 
 impl Failure {
+    /// Returns why `answer` is not the one that was asked for.
+    fn of_answer(answer: AdminAnswer) -> Self {
+        match answer {
+            AdminAnswer::Refused(why) => Self::Refused(why),
+            _ => Self::Refused("an answer to another question".into()),
+        }
+    }
+
     fn code(&self) -> u8 {
         match self {
             Self::Agent(_) | Self::Damaged(_) | Self::Print(_) => 1,
@@ -233,6 +253,9 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Watch(watch) => watch.run(&profile, json),
         Command::Logs(logs) => logs.run(&profile, json),
         Command::Replies(replies) => replies.run(&profile, json),
+        Command::Users(users) => users.run(json),
+        Command::Roles(roles) => roles.run(json),
+        Command::Access(access) => access.run(json),
         Command::Sessions(sessions) => sessions.run(json),
         Command::Status(status) => status.run(json),
         Command::Completions(completions) => Ok(completions.run(Arguments::command())?),

@@ -55,8 +55,7 @@ fn list(folder: &Path, json: bool) -> Result<(), Failure> {
                     break;
                 }
             }
-            AdminAnswer::Refused(why) => return Err(Failure::Refused(why)),
-            _ => return Err(Failure::Refused("an answer to another question".into())),
+            other => return Err(Failure::of_answer(other)),
         }
     }
     let text = if all.is_empty() {
@@ -74,8 +73,7 @@ fn close(folder: &Path, whom: String, json: bool) -> Result<(), Failure> {
             let text = format!("told to end: {count}");
             print(json, &json!({ "closed": count }), &text)
         }
-        AdminAnswer::Refused(why) => Err(Failure::Refused(why)),
-        _ => Err(Failure::Refused("an answer to another question".into())),
+        other => Err(Failure::of_answer(other)),
     }
 }
 

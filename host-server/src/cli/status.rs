@@ -25,8 +25,7 @@ impl StatusArguments {
                 let value = serde_json::to_value(&status).map_err(std::io::Error::from)?;
                 print(json, &value, &written(&status))
             }
-            AdminAnswer::Refused(why) => Err(Failure::Refused(why)),
-            _ => Err(Failure::Refused("an answer to another question".into())),
+            other => Err(Failure::of_answer(other)),
         }
     }
 }

@@ -393,24 +393,22 @@ impl Credential {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{HubKeys, Peer, PeerRole, Reach, Vault, encode_key};
+    use crate::store::{HubKeys, Particulars, Peer, PeerRole, Reach, Registry, Vault, encode_key};
 
     #[test]
     fn a_token_is_to_be_renewed_when_half_of_its_life_is_over() {
         let folder = tempfile::tempdir().expect("a folder");
         let keys = HubKeys::open(folder.path(), "hub", &Vault::default(), 0).expect("keys");
         let hub_key = encode_key(keys.issuer().public_key());
-        let peer = Peer {
-            role: PeerRole::Commander,
-            key: hub_key.clone(),
-            group: None,
-            reach: Reach::Nobody,
-            permissions: Vec::new(),
-            generation: 1,
-            revoked: false,
-        };
+        let peer = Peer::new(Particulars::commander(Reach::Nobody, &[]), hub_key.clone());
         let limits = crate::config::Config::default().limits;
-        let issued = crate::issuer::issue("hub", &keys, &limits, "alice", &peer, 0);
+        let issuer = crate::issuer::Issuer {
+            hub: "hub",
+            keys: &keys,
+            limits: &limits,
+            registry: &Registry::open(folder.path(), "hub").expect("it is empty"),
+        };
+        let issued = issuer.issue("alice", &peer, *keys.issuer().public_key(), 0);
         let issued = issued.expect("a token");
         let credential = Credential {
             hub: "hub".into(),

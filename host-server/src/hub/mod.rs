@@ -9,8 +9,9 @@ mod run;
 
 use moorline_core::message::{Alert, AlertCode, ENVELOPE_HEADER_LEN};
 use moorline_core::token::{AgentId, AgentScope, Permissions};
-pub(crate) use run::{Hex, Hub, HubHandle, may_command};
+pub(crate) use run::{Hex, Hub, HubHandle};
 
+use crate::access::Holder;
 use crate::config::{Drain, Limits};
 
 /// What names a session inside the hub.
@@ -43,6 +44,22 @@ impl Identity {
     pub(crate) fn name(&self) -> &str {
         match self {
             Self::Agent { name, .. } | Self::Commander { name, .. } => name,
+        }
+    }
+
+    /// Returns what the token of a commander says.
+    pub(crate) fn holder(&self) -> Option<Holder<'_>> {
+        match self {
+            Self::Agent { .. } => None,
+            Self::Commander {
+                name,
+                permissions,
+                scope,
+            } => Some(Holder {
+                name,
+                permissions: *permissions,
+                scope,
+            }),
         }
     }
 }

@@ -6,11 +6,12 @@ use futures_lite::future;
 use moorline_core::message::{
     AgentEntry, AlertCode, FromHub, MAX_AGENT_ENTRIES, RouteRefusal, ToHub, is_carried,
 };
-use moorline_core::token::{AgentId, Permissions};
+use moorline_core::token::AgentId;
 
 use super::directory::Directory;
 use super::routes::{Cut, Routes};
 use super::{Identity, Input, Output, SessionKey};
+use crate::access::{Act, Denial, Holder, check};
 use crate::audit::{Event, Kind};
 use crate::clock;
 use crate::config::Limits;
@@ -154,7 +155,12 @@ impl Hub {
                     scope,
                 }) => {
                     let agent = AgentId(route);
-                    let carried = self.may_carry(permissions, &scope, &agent, &inner);
+                    let who = Holder {
+                        name: &name,
+                        permissions,
+                        scope: &scope,
+                    };
+                    let carried = self.may_carry(&who, &agent, &inner);
                     let carried = carried
                         .and_then(|()| self.carry_to_agent(&name, session, channel, agent, inner));
                     if let Err(refusal) = carried {
@@ -203,23 +209,20 @@ impl Hub {
     /// Checks that a commander may speak with that agent. What it may not reach is unknown to it.
     fn may_carry(
         &self,
-        permissions: Permissions,
-        scope: &moorline_core::token::AgentScope,
+        who: &Holder<'_>,
         agent: &AgentId,
         inner: &[u8],
     ) -> Result<(), RouteRefusal> {
         let registry = self.registry.read().unwrap_or_else(PoisonError::into_inner);
-        if !registry.reaches(scope, agent) {
-            return Err(RouteRefusal::UnknownAgent);
+        check(&registry, who, Act::Command(agent)).map_err(|denial| match denial {
+            Denial::Unknown => RouteRefusal::UnknownAgent,
+            Denial::NotPermitted => RouteRefusal::NotPermitted,
+        })?;
+        if is_carried(inner) {
+            Ok(())
+        } else {
+            Err(RouteRefusal::BadMessage)
         }
-        if !is_carried(inner) {
-            return Err(RouteRefusal::BadMessage);
-        }
-        // The agent judges each command by itself; who may give none at all does not get that far.
-        if !may_command(permissions) {
-            return Err(RouteRefusal::NotPermitted);
-        }
-        Ok(())
     }
 
     fn carry_to_agent(
@@ -337,28 +340,21 @@ impl Hub {
             self.directory.end(session, AlertCode::Protocol, 0);
             return;
         };
-        let Some(Identity::Commander {
-            permissions, scope, ..
-        }) = self.directory.identity(session)
-        else {
+        let registry = Arc::clone(&self.registry);
+        let registry = registry.read().unwrap_or_else(PoisonError::into_inner);
+        let identity = self.directory.identity(session);
+        let who = identity.and_then(Identity::holder);
+        let may_list = |who: &Holder<'_>| check(&registry, who, Act::List).is_ok();
+        let Some(who) = who.filter(may_list) else {
             self.note_not_permitted(session, "agents");
             self.say(session, &FromHub::NotPermitted);
             return;
         };
-        if !permissions.contains(Permissions::AGENT_LIST) {
-            self.note_not_permitted(session, "agents");
-            self.say(session, &FromHub::NotPermitted);
-            return;
-        }
-        let registry = Arc::clone(&self.registry);
-        let registry = registry.read().unwrap_or_else(PoisonError::into_inner);
         let mut agents: Vec<(AgentId, &str)> = registry
             .agents()
-            .filter(|(_, id, group)| {
-                let groups: Vec<&str> = group.iter().copied().collect();
-                scope.reaches(id, &groups) && after.is_none_or(|after| id.0 > after)
-            })
-            .map(|(name, id, _)| (id, name))
+            .filter(|(id, _)| after.is_none_or(|after| id.0 > after))
+            .filter(|(id, _)| check(&registry, &who, Act::See(id)).is_ok())
+            .map(|(id, name)| (*id, name))
             .collect();
         agents.sort_unstable_by_key(|(id, _)| id.0);
         let more = agents.len() > MAX_AGENT_ENTRIES;
@@ -388,12 +384,6 @@ impl Hub {
     }
 }
 
-/// Returns whether `permissions` have any command of an agent in them.
-pub(crate) fn may_command(permissions: Permissions) -> bool {
-    let commands = Permissions::from_pattern("agent.command.*").unwrap_or(Permissions::NONE);
-    !permissions.intersection(commands).is_empty()
-}
-
 /// Bytes in hexadecimal, for logs.
 pub(crate) struct Hex<'a>(pub(crate) &'a [u8]);
 
@@ -410,21 +400,13 @@ mod tests {
     use moorline_core::token::AgentId;
 
     use super::*;
-    use crate::store::{Peer, PeerRole, Reach};
+    use crate::store::{Particulars, Peer};
 
     #[test]
     fn a_peer_that_was_shut_out_on_its_way_in_does_not_stay() {
         let folder = tempfile::tempdir().expect("a folder");
         let mut registry = Registry::open(folder.path(), "moorline").expect("it is empty");
-        let peer = Peer {
-            role: PeerRole::Agent,
-            key: "a key".into(),
-            group: None,
-            reach: Reach::Nobody,
-            permissions: Vec::new(),
-            generation: 1,
-            revoked: false,
-        };
+        let peer = Peer::new(Particulars::agent(None), "a key".into());
         registry.enrol("boiler", peer).expect("enrolled");
         assert!(registry.revoke("boiler").expect("on the disk"));
         let limits = crate::config::Config::default().limits;

@@ -1,17 +1,18 @@
 //! One session's part in offline commands.
 
-use std::sync::PoisonError;
+use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
 use moorline_core::limits::PREKEY_MILLIS;
 use moorline_core::message::{FrameName, FromHub, OfflineRefusal, ToHub};
 use moorline_core::offline::{CommandLabel, PrekeyLabel, SIGNED_PREKEY_LEN, answered_frame};
-use moorline_core::token::{AgentId, AgentScope, Permissions};
+use moorline_core::token::AgentId;
 
+use crate::access::{Act, Denial, check};
 use crate::audit::{Event, Kind};
 use crate::clock;
-use crate::hub::{Identity, Input, Nudged, may_command};
+use crate::hub::{Identity, Input, Nudged};
 use crate::shared::Shared;
-use crate::store::{Bundle, ReplyState};
+use crate::store::{Bundle, Registry, ReplyState};
 
 /// How far an expiry may be beyond the seven days that a prekey and an offline token live: two clocks differ.
 const LEEWAY_MILLIS: u64 = 60_000;
@@ -98,22 +99,11 @@ impl Desk {
             (ToHub::GiveReply { reply }, Identity::Agent { id, .. }) => {
                 self.give_reply(shared, id, reply).await
             }
-            (
-                ToHub::FetchBundle { agent },
-                Identity::Commander {
-                    permissions, scope, ..
-                },
-            ) => fetch_bundle(shared, permissions, &scope, AgentId(*agent)).await,
-            (
-                ToHub::GiveCommand { frame },
-                Identity::Commander {
-                    name,
-                    permissions,
-                    scope,
-                },
-            ) => {
-                self.give_command(shared, name, permissions, scope, frame)
-                    .await
+            (ToHub::FetchBundle { agent }, identity @ Identity::Commander { .. }) => {
+                fetch_bundle(shared, &identity, AgentId(*agent)).await
+            }
+            (ToHub::GiveCommand { frame }, identity @ Identity::Commander { .. }) => {
+                self.give_command(shared, identity, frame).await
             }
             (ToHub::FetchReply { frame, wait }, Identity::Commander { name, .. }) => {
                 self.fetch_reply(shared, &name, *frame, *wait).await
@@ -253,10 +243,7 @@ impl Desk {
             .offline
             .change(move |store| {
                 // Who is shut out meanwhile leaves nothing behind: its records go after it is written that it is.
-                let registry = registry.read().unwrap_or_else(PoisonError::into_inner);
-                let is_shut_out = registry.is_shut_out(&name);
-                drop(registry);
-                if is_shut_out {
+                if read(&registry).is_shut_out(&name) {
                     return Err(OfflineRefusal::NotPermitted);
                 }
                 store.put_bundle(agent, bundle).map_err(|error| {
@@ -287,14 +274,12 @@ impl Desk {
     async fn give_command(
         &self,
         shared: &Shared,
-        commander: String,
-        permissions: Permissions,
-        scope: AgentScope,
+        commander: Identity,
         frame: &[u8],
     ) -> Result<Option<Said>, Refused> {
         let label = CommandLabel::read(frame).map_err(|_| ([0; 16], OfflineRefusal::BadMessage))?;
         let refuse = |refusal| (label.name, refusal);
-        may_give(shared, permissions, &scope, &label.agent).map_err(refuse)?;
+        may_give(&read(&shared.registry), &commander, &label.agent).map_err(refuse)?;
         if label.key_name != self.key_name {
             return Err(refuse(OfflineRefusal::BadMessage));
         }
@@ -312,17 +297,9 @@ impl Desk {
                 if frame.len() > usize::from(bundle.max_command_len) {
                     return Err(OfflineRefusal::TooLong);
                 }
-                let registry = registry.read().unwrap_or_else(PoisonError::into_inner);
-                let is_shut_out = registry.is_shut_out(&commander);
-                let reaches = registry.reaches(&scope, &label.agent);
-                drop(registry);
-                if is_shut_out {
-                    return Err(OfflineRefusal::NotPermitted);
-                }
-                if !reaches {
-                    return Err(OfflineRefusal::UnknownAgent);
-                }
-                store.add_command(&commander, &label, frame, now)
+                // It may have been taken away meanwhile.
+                may_give(&read(&registry), &commander, &label.agent)?;
+                store.add_command(commander.name(), &label, frame, now)
             })
             .await;
         stored.map_err(refuse)?;
@@ -385,32 +362,28 @@ impl Desk {
 
 /// Checks that a commander may give that agent commands, exactly as for a channel.
 fn may_give(
-    shared: &Shared,
-    permissions: Permissions,
-    scope: &AgentScope,
+    registry: &Registry,
+    commander: &Identity,
     agent: &AgentId,
 ) -> Result<(), OfflineRefusal> {
-    let registry = shared
-        .registry
-        .read()
-        .unwrap_or_else(PoisonError::into_inner);
-    if !registry.reaches(scope, agent) {
-        return Err(OfflineRefusal::UnknownAgent);
-    }
-    if !may_command(permissions) {
-        return Err(OfflineRefusal::NotPermitted);
-    }
-    Ok(())
+    let who = commander.holder().ok_or(OfflineRefusal::NotPermitted)?;
+    check(registry, &who, Act::Command(agent)).map_err(|denial| match denial {
+        Denial::Unknown => OfflineRefusal::UnknownAgent,
+        Denial::NotPermitted => OfflineRefusal::NotPermitted,
+    })
+}
+
+fn read(registry: &RwLock<Registry>) -> RwLockReadGuard<'_, Registry> {
+    registry.read().unwrap_or_else(PoisonError::into_inner)
 }
 
 async fn fetch_bundle(
     shared: &Shared,
-    permissions: Permissions,
-    scope: &AgentScope,
+    commander: &Identity,
     agent: AgentId,
 ) -> Result<Option<Said>, Refused> {
     let refuse = |refusal| (agent.0, refusal);
-    may_give(shared, permissions, scope, &agent).map_err(refuse)?;
+    may_give(&read(&shared.registry), commander, &agent).map_err(refuse)?;
     let store = shared.offline.look().await;
     let bundle = store.bundle(agent, clock::now().unix);
     let bundle = bundle.ok_or(refuse(OfflineRefusal::NoPrekey))?;

@@ -344,20 +344,12 @@ fn new_code() -> Result<String, InvitationError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{PeerRole, Reach};
+    use crate::store::Particulars;
 
     const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
     fn peer() -> Peer {
-        Peer {
-            role: PeerRole::Agent,
-            key: String::new(),
-            group: None,
-            reach: Reach::Nobody,
-            permissions: Vec::new(),
-            generation: 1,
-            revoked: false,
-        }
+        Peer::new(Particulars::agent(None), String::new())
     }
 
     fn address(number: u32) -> IpAddr {

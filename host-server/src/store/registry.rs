@@ -1,72 +1,30 @@
 //! The peers that are enrolled.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use base64ct::{Base64UrlUnpadded, Encoding};
 use moorline_core::crypto::{PUBLIC_KEY_LEN, PublicKey};
-use moorline_core::token::{AgentId, AgentScope, Claims, Role};
-use serde::{Deserialize, Serialize};
+use moorline_core::token::{AgentId, Claims, Role};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
-use super::{StoreError, replace};
+use super::{Peer, PeerRole, Reach, StoreError, replace};
+use crate::access::{RoleDefinition, RoleError, Roles, check_permissions, compile};
 
-/// What a peer is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum PeerRole {
-    /// It runs commands.
-    Agent,
-    /// It gives them.
-    Commander,
-}
+/// Most commanders that one agent is granted to.
+const MAX_GRANTED: usize = 64;
 
-impl From<PeerRole> for Role {
-    fn from(role: PeerRole) -> Self {
-        match role {
-            PeerRole::Agent => Self::Agent,
-            PeerRole::Commander => Self::Commander,
-        }
-    }
-}
-
-/// Which agents a commander reaches.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Reach {
-    /// None.
-    Nobody,
-    /// The agents of these names.
-    Agents(Vec<String>),
-    /// The agents of this group.
-    Group(String),
-}
-
-/// One peer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Peer {
-    /// What it is.
-    pub role: PeerRole,
-    /// Its public key: the uncompressed point in base64url.
-    pub key: String,
-    /// The group of an agent.
-    pub group: Option<String>,
-    /// Which agents a commander reaches.
-    pub reach: Reach,
-    /// What a commander may do: names and patterns.
-    pub permissions: Vec<String>,
-    /// Which tokens are still good: those of this generation and later ones.
-    pub generation: u32,
-    /// Whether the peer is shut out.
-    pub revoked: bool,
-}
-
-/// The peers, by name.
-#[derive(Debug)]
+/// The peers, by name, and the roles that they may have.
+#[derive(Debug, Clone)]
 pub struct Registry {
     path: PathBuf,
+    roles_path: PathBuf,
     issuer: String,
     peers: BTreeMap<String, Peer>,
+    /// The names of agents, by their ids.
+    agents: HashMap<AgentId, String>,
+    roles: Roles,
 }
 
 /// Why a peer was not enrolled.
@@ -81,6 +39,28 @@ pub enum RegistryError {
     /// The peer is revoked.
     #[error("`{0}` is revoked")]
     Revoked(String),
+    /// Nobody has the name.
+    #[error("nobody called `{0}` is enrolled")]
+    Unknown(String),
+    /// Who has the name is of another role.
+    #[error("`{name}` is no {wanted}")]
+    WrongRole {
+        /// The name.
+        name: String,
+        /// What it would have to be.
+        wanted: &'static str,
+    },
+    /// A role is not what it has to be.
+    #[error(transparent)]
+    Role(#[from] RoleError),
+    /// An agent is granted to too many.
+    #[error(
+        "an agent is granted to {MAX_GRANTED} commanders at most; those of a group reach all agents in it"
+    )]
+    GrantedToMany,
+    /// No token can say it.
+    #[error("{0}")]
+    NoToken(String),
     /// The file failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -94,19 +74,17 @@ impl Registry {
     /// [`StoreError`] when the file is there and cannot be read.
     pub fn open(data_dir: &Path, issuer: &str) -> Result<Self, StoreError> {
         let path = data_dir.join("peers.json");
-        let peers = match std::fs::read(&path) {
-            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| StoreError::Registry {
-                path: path.clone(),
-                error,
-            })?,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => BTreeMap::new(),
-            Err(error) => return Err(StoreError::Io { path, error }),
-        };
-        Ok(Self {
+        let roles_path = data_dir.join("roles.json");
+        let mut registry = Self {
+            peers: read(&path)?,
+            roles: read(&roles_path)?,
             path,
+            roles_path,
             issuer: issuer.into(),
-            peers,
-        })
+            agents: HashMap::new(),
+        };
+        registry.index();
+        Ok(registry)
     }
 
     /// Enrols `peer` under `name`, or changes what is written of it. When it returns, that is on the disk.
@@ -124,9 +102,7 @@ impl Registry {
             }
         }
         self.check_key(name, &peer.key)?;
-        let mut peers = self.peers.clone();
-        peers.insert(name.into(), peer);
-        self.commit(peers)
+        self.put(name, peer)
     }
 
     /// Gives the peer `name` the key `key` in place of the one that it has. When it returns, that is on the disk.
@@ -141,9 +117,7 @@ impl Registry {
         let mut peer = peer.clone();
         peer.key = encode_key(key);
         self.check_key(name, &peer.key)?;
-        let mut peers = self.peers.clone();
-        peers.insert(name.into(), peer);
-        self.commit(peers)
+        self.put(name, peer)
     }
 
     /// Checks that `key` is nobody else's than the peer's called `name`.
@@ -168,9 +142,159 @@ impl Registry {
     pub fn enrol_invited(&mut self, name: &str, peer: Peer) -> Result<(), RegistryError> {
         self.check_invitation(name, peer.role)?;
         self.check_key(name, &peer.key)?;
-        let mut peers = self.peers.clone();
-        peers.insert(name.into(), peer);
-        self.commit(peers)
+        self.put(name, peer)
+    }
+
+    /// Returns `peer` as it would be written under `name`: its generation, and whom it belongs and is granted to, stay as
+    /// they are unless they are said anew.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Registry::check`].
+    pub fn following(&self, name: &str, mut peer: Peer) -> Result<Peer, RegistryError> {
+        if let Some(known) = self.peers.get(name) {
+            peer.generation = peer.generation.max(known.generation);
+            peer.granted.clone_from(&known.granted);
+            peer.owner = peer.owner.or_else(|| known.owner.clone());
+        }
+        self.check(name, &peer)?;
+        Ok(peer)
+    }
+
+    fn put(&mut self, name: &str, peer: Peer) -> Result<(), RegistryError> {
+        let peer = self.following(name, peer)?;
+        let mut affected = vec![name.to_owned()];
+        affected.extend(peer.granted.iter().cloned());
+        affected.extend(peer.owner.iter().cloned());
+        let mut changed = self.clone();
+        changed.peers.insert(name.into(), peer);
+        self.commit(changed, &affected)
+    }
+
+    /// Gives the commander `name` these roles and no others. When it returns, that is on the disk.
+    ///
+    /// # Errors
+    ///
+    /// [`RegistryError`]; nothing is changed then.
+    pub fn set_roles(&mut self, name: &str, roles: &[String]) -> Result<(), RegistryError> {
+        self.expect(name, PeerRole::Commander)?;
+        let mut changed = self.clone();
+        if let Some(peer) = changed.peers.get_mut(name) {
+            peer.roles = roles.to_vec();
+        }
+        self.commit(changed, &[name.into()])
+    }
+
+    /// Says to which commander the agent `agent` belongs. When it returns, that is on the disk.
+    ///
+    /// # Errors
+    ///
+    /// [`RegistryError`]; nothing is changed then.
+    pub fn own(&mut self, agent: &str, owner: Option<&str>) -> Result<(), RegistryError> {
+        self.expect(agent, PeerRole::Agent)?;
+        if let Some(owner) = owner {
+            self.expect(owner, PeerRole::Commander)?;
+        }
+        let mut changed = self.clone();
+        if let Some(peer) = changed.peers.get_mut(agent) {
+            peer.owner = owner.map(String::from);
+        }
+        self.commit(
+            changed,
+            &owner.map(String::from).into_iter().collect::<Vec<_>>(),
+        )
+    }
+
+    /// Says whether the agent `agent` is granted to `commander`. When it returns, that is on the disk.
+    ///
+    /// # Errors
+    ///
+    /// [`RegistryError`]; nothing is changed then.
+    pub fn grant(
+        &mut self,
+        agent: &str,
+        commander: &str,
+        is_granted: bool,
+    ) -> Result<(), RegistryError> {
+        self.expect(agent, PeerRole::Agent)?;
+        if is_granted {
+            self.expect(commander, PeerRole::Commander)?;
+        }
+        let mut changed = self.clone();
+        if let Some(peer) = changed.peers.get_mut(agent) {
+            peer.granted.retain(|other| other != commander);
+            if is_granted {
+                peer.granted.push(commander.into());
+            }
+            if peer.granted.len() > MAX_GRANTED {
+                return Err(RegistryError::GrantedToMany);
+            }
+        }
+        self.commit(changed, &[commander.into()])
+    }
+
+    /// Puts the role `name` in the place of the one that is called so, or beside the others. When it returns, that is on
+    /// the disk.
+    ///
+    /// # Errors
+    ///
+    /// [`RegistryError`]; nothing is changed then.
+    pub fn put_role(&mut self, name: &str, role: RoleDefinition) -> Result<(), RegistryError> {
+        let mut changed = self.clone();
+        changed.roles.put(name, role)?;
+        self.commit_roles(changed)
+    }
+
+    /// Takes the role `name` away. When it returns, that is on the disk.
+    ///
+    /// # Errors
+    ///
+    /// [`RegistryError`]; nothing is changed then.
+    pub fn remove_role(&mut self, name: &str) -> Result<(), RegistryError> {
+        let mut changed = self.clone();
+        changed.roles.remove(name)?;
+        let mut peers = self.peers.iter();
+        let has_it = |peer: &Peer| !peer.revoked && peer.roles.iter().any(|role| role == name);
+        if let Some((by, _)) = peers.find(|(_, peer)| has_it(peer)) {
+            return Err(RegistryError::Role(RoleError::InUse {
+                role: name.into(),
+                by: by.clone(),
+            }));
+        }
+        self.commit_roles(changed)
+    }
+
+    /// Checks that the peer `name` is enrolled in this role and not revoked.
+    fn expect(&self, name: &str, role: PeerRole) -> Result<(), RegistryError> {
+        match self.peers.get(name) {
+            None => Err(RegistryError::Unknown(name.into())),
+            Some(peer) if peer.revoked => Err(RegistryError::Revoked(name.into())),
+            Some(peer) if peer.role != role => Err(RegistryError::WrongRole {
+                name: name.into(),
+                wanted: match role {
+                    PeerRole::Agent => "agent",
+                    PeerRole::Commander => "commander",
+                },
+            }),
+            Some(_) => Ok(()),
+        }
+    }
+
+    /// Checks that a peer like `peer` could have a token under `name`.
+    ///
+    /// # Errors
+    ///
+    /// [`RegistryError::Role`] or [`RegistryError::NoToken`].
+    pub fn check(&self, name: &str, peer: &Peer) -> Result<(), RegistryError> {
+        self.roles.check_known(&peer.roles)?;
+        check_permissions(&peer.permissions)?;
+        if let Some(owner) = &peer.owner {
+            self.expect(owner, PeerRole::Commander)?;
+        }
+        match compile(&self.issuer, self, name, peer) {
+            Ok(_) => Ok(()),
+            Err(why) => Err(RegistryError::NoToken(why)),
+        }
     }
 
     /// Checks that a peer of this role may be invited under `name`.
@@ -192,22 +316,51 @@ impl Registry {
     ///
     /// [`RegistryError::Store`]; nothing is changed then.
     pub fn revoke(&mut self, name: &str) -> Result<bool, RegistryError> {
-        let mut peers = self.peers.clone();
-        let Some(peer) = peers.get_mut(name) else {
+        let mut changed = self.clone();
+        let Some(peer) = changed.peers.get_mut(name) else {
             return Ok(false);
         };
         peer.revoked = true;
-        self.commit(peers)?;
+        // Who comes under the name later is somebody else.
+        for peer in changed.peers.values_mut() {
+            peer.owner.take_if(|owner| owner == name);
+            peer.granted.retain(|other| other != name);
+        }
+        self.commit(changed, &[])?;
         Ok(true)
     }
 
-    fn commit(&mut self, peers: BTreeMap<String, Peer>) -> Result<(), RegistryError> {
-        let path = self.path.clone();
-        let bytes = serde_json::to_vec_pretty(&peers)
-            .map_err(|error| StoreError::Registry { path, error })?;
-        replace(&self.path, &bytes)?;
-        self.peers = peers;
+    /// Takes up `changed`, in which the commanders `affected` are to have tokens still.
+    fn commit(&mut self, mut changed: Self, affected: &[String]) -> Result<(), RegistryError> {
+        for name in affected {
+            if let Some(peer) = changed.peers.get(name).filter(|peer| !peer.revoked) {
+                changed.check(name, peer)?;
+            }
+        }
+        write(&self.path, &changed.peers)?;
+        changed.index();
+        *self = changed;
         Ok(())
+    }
+
+    /// Takes up `changed`, in which roles are other ones.
+    fn commit_roles(&mut self, changed: Self) -> Result<(), RegistryError> {
+        for (name, peer) in changed.peers.iter().filter(|(_, peer)| !peer.revoked) {
+            if !peer.roles.is_empty() {
+                changed.check(name, peer)?;
+            }
+        }
+        write(&self.roles_path, &changed.roles)?;
+        *self = changed;
+        Ok(())
+    }
+
+    fn index(&mut self) {
+        let peers = self.peers.iter();
+        let agents = peers.filter(|(_, peer)| peer.role == PeerRole::Agent && !peer.revoked);
+        self.agents = agents
+            .map(|(name, _)| (AgentId::of(&self.issuer, name), name.clone()))
+            .collect();
     }
 
     /// Returns the peer `name`.
@@ -239,11 +392,52 @@ impl Registry {
         })
     }
 
-    /// Returns whether a commander of this `scope` reaches an agent `agent` that is enrolled and not revoked.
+    /// Returns the roles.
     #[must_use]
-    pub fn reaches(&self, scope: &AgentScope, agent: &AgentId) -> bool {
-        let found = self.agents().find(|(_, id, _)| id == agent);
-        found.is_some_and(|(_, _, group)| scope.reaches(agent, group.as_slice()))
+    pub fn roles(&self) -> &Roles {
+        &self.roles
+    }
+
+    /// Iterates over all peers by name.
+    pub fn peers(&self) -> impl Iterator<Item = (&str, &Peer)> {
+        self.peers.iter().map(|(name, peer)| (name.as_str(), peer))
+    }
+
+    /// Iterates over the agents that the commander `name` owns or was granted.
+    pub(crate) fn given_to(&self, name: &str) -> impl Iterator<Item = &str> {
+        let peers = self.peers();
+        peers
+            .filter(move |(_, peer)| !peer.revoked && peer.is_given_to(name))
+            .map(|(agent, _)| agent)
+    }
+
+    /// Returns the group of the agent `name`, if it is enrolled and in one.
+    pub(crate) fn group_of(&self, name: &str) -> Option<&str> {
+        let agent = self.find(name).filter(|peer| !peer.revoked);
+        agent.and_then(|agent| agent.group.as_deref())
+    }
+
+    /// Returns the agent `id`, which is enrolled and not revoked, with its name.
+    #[must_use]
+    pub fn agent(&self, id: &AgentId) -> Option<(&str, &Peer)> {
+        let name = self.agents.get(id)?;
+        Some((name, self.peers.get(name)?))
+    }
+
+    /// Returns whether the commander `name` reaches `agent`, as it is written now.
+    pub(crate) fn is_reached(
+        &self,
+        name: &str,
+        commander: &Peer,
+        agent_name: &str,
+        agent: &Peer,
+    ) -> bool {
+        agent.is_given_to(name)
+            || match &commander.reach {
+                Reach::Nobody => false,
+                Reach::Agents(names) => names.iter().any(|reached| reached == agent_name),
+                Reach::Group(group) => agent.group.as_ref() == Some(group),
+            }
     }
 
     /// Returns whether nobody called `name` is enrolled, or who is was revoked.
@@ -252,19 +446,34 @@ impl Registry {
         self.find(name).is_none_or(|peer| peer.revoked)
     }
 
-    /// Iterates over the agents: name, id, group.
-    pub fn agents(&self) -> impl Iterator<Item = (&str, AgentId, Option<&str>)> {
-        self.peers
-            .iter()
-            .filter(|(_, peer)| peer.role == PeerRole::Agent && !peer.revoked)
-            .map(|(name, peer)| {
-                (
-                    name.as_str(),
-                    AgentId::of(&self.issuer, name),
-                    peer.group.as_deref(),
-                )
-            })
+    /// Iterates over the agents that are enrolled and not revoked: id and name.
+    pub fn agents(&self) -> impl Iterator<Item = (&AgentId, &str)> {
+        self.agents.iter().map(|(id, name)| (id, name.as_str()))
     }
+}
+
+/// Reads the file at `path`; without one, there is nothing in it.
+fn read<T: DeserializeOwned + Default>(path: &Path) -> Result<T, StoreError> {
+    match std::fs::read(path) {
+        Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| StoreError::Registry {
+            path: path.into(),
+            error,
+        }),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(T::default()),
+        Err(error) => Err(StoreError::Io {
+            path: path.into(),
+            error,
+        }),
+    }
+}
+
+/// Writes the file at `path`. When it returns, that is on the disk.
+fn write(path: &Path, value: &impl Serialize) -> Result<(), StoreError> {
+    let bytes = serde_json::to_vec_pretty(value).map_err(|error| StoreError::Registry {
+        path: path.into(),
+        error,
+    })?;
+    replace(path, &bytes)
 }
 
 /// Returns the key in base64url `text`.

@@ -10,7 +10,7 @@ use moorline_server::admin::{AdminAnswer, AdminRequest, Invitation};
 use moorline_server::audit::{AUDIT_KEY_NAME, Kind, Record, Records, Whole, verify};
 use moorline_server::client::{Client, ClientError};
 use moorline_server::entropy::SystemEntropy;
-use moorline_server::store::{PeerRole, Reach, load_key};
+use moorline_server::store::{Particulars, Reach, load_key};
 
 use crate::agent::{Agent, Way};
 use crate::command_line::{enrolled, invited, moorline, stderr};
@@ -63,10 +63,7 @@ fn all(world: &mut World) -> Vec<Record> {
 fn invite(name: &str, with_key: bool) -> AdminRequest {
     AdminRequest::Invite {
         name: name.into(),
-        role: PeerRole::Agent,
-        group: None,
-        reach: Reach::Nobody,
-        permissions: Vec::new(),
+        particulars: Particulars::agent(None),
         seconds: 900,
         with_key,
     }

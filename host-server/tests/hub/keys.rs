@@ -17,7 +17,7 @@ use moorline_server::client::{Client, ClientError, Profile};
 use moorline_server::clock;
 use moorline_server::daemon::Daemon;
 use moorline_server::keyring::HubKey;
-use moorline_server::store::{PeerRole, ROOT_NAME, Reach, Vault, load_key, rotate_issuer};
+use moorline_server::store::{Particulars, ROOT_NAME, Reach, Vault, load_key, rotate_issuer};
 
 use crate::agent::{Agent, Way};
 use crate::world::{ALL, Peer, World, config, private_folder};
@@ -216,10 +216,7 @@ fn keys_that_are_sealed_open_for_a_hub_that_has_the_secret_alone() {
     }
     let invited = world.ask(&AdminRequest::Invite {
         name: "pump".into(),
-        role: PeerRole::Agent,
-        group: None,
-        reach: Reach::Nobody,
-        permissions: Vec::new(),
+        particulars: Particulars::agent(None),
         seconds: 600,
         with_key: true,
     });

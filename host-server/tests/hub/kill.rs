@@ -10,7 +10,7 @@ use moorline_core::crypto::SigningKey;
 use moorline_server::admin::{AdminAnswer, AdminRequest, ask};
 use moorline_server::audit::Kind;
 use moorline_server::entropy::SystemEntropy;
-use moorline_server::store::{PeerRole, Reach, Registry};
+use moorline_server::store::{Particulars, Registry};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -64,18 +64,12 @@ fn operate(data_dir: &Path, round: u64) -> Receiver<Act> {
             let invited = format!("guest-{}", number % INVITED);
             let peer = |name: &str| AdminRequest::Enrol {
                 name: name.into(),
-                role: PeerRole::Agent,
                 key: encode(&key()),
-                group: None,
-                reach: Reach::Nobody,
-                permissions: Vec::new(),
+                particulars: Particulars::agent(None),
             };
             let invite = AdminRequest::Invite {
                 name: invited.clone(),
-                role: PeerRole::Agent,
-                group: None,
-                reach: Reach::Nobody,
-                permissions: Vec::new(),
+                particulars: Particulars::agent(None),
                 seconds: 900,
                 with_key: number % 2 == 0,
             };

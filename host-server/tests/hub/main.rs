@@ -1,5 +1,6 @@
 //! The hub in process, on loopback, against real clients and agents. Nothing sleeps: everything waits for an event.
 
+mod access;
 mod agent;
 mod audit;
 mod audit_command_line;

@@ -6,7 +6,7 @@ use moorline_core::token::MAX_UNPACKED_LEN;
 use moorline_server::admin::{AdminAnswer, AdminRequest, ask};
 use moorline_server::client::{Client, Commander};
 use moorline_server::entropy::SystemEntropy;
-use moorline_server::store::{PeerRole, Reach};
+use moorline_server::store::{Particulars, Reach};
 
 use crate::command_line::start_program;
 use crate::world::{ALL, Peer, encode, private_folder};
@@ -40,11 +40,8 @@ fn an_idle_peer_costs_no_more_than_its_share() {
             let key = SigningKey::generate(&mut SystemEntropy).expect("random bytes");
             let request = AdminRequest::Enrol {
                 name: format!("commander-{count}"),
-                role: PeerRole::Commander,
                 key: encode(&key),
-                group: None,
-                reach: Reach::Agents(vec!["boiler".into()]),
-                permissions: ALL.iter().copied().map(String::from).collect(),
+                particulars: Particulars::commander(Reach::Agents(vec!["boiler".into()]), ALL),
             };
             match ask(&data_dir, &request).expect("an answer") {
                 AdminAnswer::Enrolled(credential) => Peer { key, credential },

@@ -8,7 +8,7 @@ use moorline_core::token::{
 use moorline_server::admin::{AdminAnswer, AdminRequest};
 use moorline_server::client::ClientError;
 use moorline_server::entropy::SystemEntropy;
-use moorline_server::store::{HubKeys, PeerRole, Reach, Vault};
+use moorline_server::store::{HubKeys, Particulars, PeerRole, Reach, Vault};
 use moorline_server::{clock, entropy};
 
 use crate::agent::{Agent, Way};
@@ -227,11 +227,11 @@ fn what_cannot_be_enrolled_is_refused_with_the_reason() {
     let fresh = encode(&SigningKey::generate(&mut SystemEntropy).expect("random bytes"));
     let enrol = |name: &str, role, key: &str, reach, permissions: &[&str]| AdminRequest::Enrol {
         name: name.into(),
-        role,
         key: key.into(),
-        group: None,
-        reach,
-        permissions: permissions.iter().copied().map(String::from).collect(),
+        particulars: Particulars {
+            role,
+            ..Particulars::commander(reach, permissions)
+        },
     };
     let boiler = || Reach::Agents(vec!["boiler".into()]);
     let nine = Reach::Agents((0..9).map(|count| format!("a{count}")).collect());
@@ -257,7 +257,7 @@ fn what_cannot_be_enrolled_is_refused_with_the_reason() {
             enrol("bob smith", PeerRole::Commander, &fresh, boiler(), &[]),
         ),
         (
-            "no token can say this",
+            "`all` is no permission",
             enrol("bob", PeerRole::Commander, &fresh, boiler(), &["all"]),
         ),
         (

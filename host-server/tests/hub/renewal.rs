@@ -5,6 +5,7 @@ use moorline_core::crypto::SigningKey;
 use moorline_core::token::{UnpackedToken, UnverifiedClaims};
 use moorline_server::client::{Client, ClientError};
 use moorline_server::entropy::SystemEntropy;
+use moorline_server::store::{Particulars, Reach};
 
 use crate::agent::{Agent, Way};
 use crate::world::{Peer, World};
@@ -52,14 +53,19 @@ fn what_the_operator_changed_is_in_the_newer_token_and_holds_at_once() {
         // The same key and role: what is written of her changes, her session does not.
         let narrowed = moorline_server::admin::AdminRequest::Enrol {
             name: "alice".into(),
-            role: alice.credential.role,
             key: crate::world::encode(&alice.key),
-            group: None,
-            reach: moorline_server::store::Reach::Agents(vec!["boiler".into()]),
-            permissions: vec!["agent.command.ping".into()],
+            particulars: Particulars::commander(
+                Reach::Agents(vec!["boiler".into()]),
+                &["agent.command.ping"],
+            ),
         };
         world.ask(&narrowed);
-        client.agents().await.expect("the old token still counts");
+        // What is taken away is taken away at once, whatever the token says.
+        let refused = client.agents().await;
+        assert!(
+            matches!(refused, Err(ClientError::NotPermitted)),
+            "{refused:?}"
+        );
         let token = client.ask_token(None).await.expect("the hub gives one");
         let new = NewToken {
             token: unpacked(&token),

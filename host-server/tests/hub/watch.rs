@@ -12,7 +12,7 @@ use moorline_server::admin::{AdminAnswer, AdminRequest, ask};
 use moorline_server::audit::{Kind, Severity};
 use moorline_server::config::Config;
 use moorline_server::entropy::SystemEntropy;
-use moorline_server::store::{PeerRole, Reach};
+use moorline_server::store::{Particulars, Reach};
 use moorline_server::watch::{Alert, AlertHandler, Class, Thresholds};
 use serde_json::Value;
 
@@ -226,11 +226,8 @@ fn the_log_has_the_alert_in_fields() {
     let key = || SigningKey::generate(&mut SystemEntropy).expect("random bytes");
     let request = AdminRequest::Enrol {
         name: "alice".into(),
-        role: PeerRole::Commander,
         key: encode(&key()),
-        group: None,
-        reach: Reach::Agents(vec!["boiler".into()]),
-        permissions: Vec::new(),
+        particulars: Particulars::commander(Reach::Agents(vec!["boiler".into()]), &[]),
     };
     let answer = ask(&folder.path().join("hub"), &request).expect("it answers");
     let AdminAnswer::Enrolled(credential) = answer else {

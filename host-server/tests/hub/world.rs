@@ -15,7 +15,7 @@ use moorline_server::client::{Client, ClientError, Commander};
 use moorline_server::config::Config;
 use moorline_server::daemon::{Control, Daemon, Reloaded, block_on};
 use moorline_server::entropy::SystemEntropy;
-use moorline_server::store::{PeerRole, Reach};
+use moorline_server::store::{Particulars, PeerRole, Reach};
 use tempfile::TempDir;
 
 /// What a commander may do unless a test says otherwise.
@@ -149,11 +149,12 @@ impl World {
         let key = SigningKey::generate(&mut SystemEntropy).expect("random bytes");
         let request = AdminRequest::Enrol {
             name: name.into(),
-            role,
             key: encode(&key),
-            group: group.map(String::from),
-            reach,
-            permissions: permissions.iter().copied().map(String::from).collect(),
+            particulars: Particulars {
+                role,
+                group: group.map(String::from),
+                ..Particulars::commander(reach, permissions)
+            },
         };
         match self.ask(&request) {
             AdminAnswer::Enrolled(credential) => Peer { key, credential },
