@@ -5,7 +5,7 @@ mod reload;
 use std::fs::File;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, Mutex};
 
 use futures_lite::future;
 use moorline_core::crypto::{SelfTestError, self_test};
@@ -22,6 +22,7 @@ use crate::keyring::{Keyring, LockError, lock_memory};
 use crate::metrics::{Doors, Running};
 use crate::offline::Offline;
 use crate::shared::Shared;
+use crate::standing::Standing;
 use crate::store::{
     Invitations, Registry, Revocations, StoreError, Tickets, Vault, make_private_dir,
 };
@@ -99,7 +100,10 @@ impl Daemon {
             config: config.watch.clone(),
             handler: None,
         };
-        let registry = Arc::new(RwLock::new(Registry::open(&config.data_dir, &config.name)?));
+        let standing = Standing::new(
+            Registry::open(&config.data_dir, &config.name)?,
+            Revocations::open(&config.data_dir)?,
+        );
         let now = clock::now().unix;
         let tickets = Tickets::open(&config.data_dir, &vault, config.limits.tickets, now)?;
         let offline = Offline::open(&config.data_dir, &config.offline)?;
@@ -131,12 +135,7 @@ impl Daemon {
         };
         let budget = Budget::new(config.limits.clone(), witness.clone());
         let counts = Arc::clone(budget.metrics());
-        let (hub, handle) = Hub::new(
-            Arc::clone(&registry),
-            &config.limits,
-            witness.clone(),
-            counts,
-        );
+        let (hub, handle) = Hub::new(standing.clone(), &config.limits, witness.clone(), counts);
         // A port that was left to the system is told as it came out.
         let mut config = Config {
             listen: http.local_addr()?,
@@ -161,11 +160,10 @@ impl Daemon {
         recorded.map_err(std::io::Error::other)?;
         let shared = Shared {
             invitations: Mutex::new(Invitations::open(&config.data_dir, &vault)?),
-            revocations: Mutex::new(Revocations::open(&config.data_dir)?),
             name: config.name.clone(),
             config: Live::new(config),
             keyring,
-            registry,
+            standing,
             tickets: Mutex::new(tickets),
             offline,
             hub: handle,

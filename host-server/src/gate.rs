@@ -2,7 +2,6 @@
 
 use std::cell::RefCell;
 use std::net::IpAddr;
-use std::sync::PoisonError;
 
 use moorline_core::crypto::PublicKey;
 use moorline_core::entropy::EntropyError;
@@ -16,6 +15,7 @@ use crate::clock;
 use crate::entropy::random;
 use crate::hub::{Hex, SessionKey};
 use crate::shared::Shared;
+use crate::standing::TokenName;
 use crate::store::{decode_key, encode_key};
 
 /// The shell's part in the decision about a peer.
@@ -47,11 +47,7 @@ impl Door<'_> {
             .ok()
             .flatten()?;
         peer.key = encode_key(key);
-        let mut registry = self
-            .shared
-            .registry
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut registry = self.shared.registry_mut();
         registry
             .enrol_invited(&name, peer)
             .inspect_err(|error| tracing::warn!(name, %error, "a newcomer is not enrolled"))
@@ -76,18 +72,16 @@ fn name_of_key(key: &PublicKey) -> String {
 impl Gate for Door<'_> {
     fn is_revoked(&self, claims: &Claims) -> bool {
         self.subject.replace(Some(claims.subject.as_str().into()));
-        let registry = self
-            .shared
-            .registry
-            .read()
-            .unwrap_or_else(PoisonError::into_inner);
+        let registry = self.shared.registry();
         if let Some(identity) = &self.external {
             // It is not enrolled yet: the hub has just made the token for its key.
             let invited = self.shared.invitations().invited(identity);
             let is_invited = invited.is_some_and(|(name, _)| name == claims.subject.as_str());
             return !is_invited || self.next_key.as_ref() != Some(&claims.key);
         }
-        !registry.admits(claims, self.next_key.as_ref())
+        let is_admitted = registry.admits(claims, self.next_key.as_ref());
+        drop(registry);
+        !is_admitted || self.shared.standing.is_revoked(&TokenName::of(claims))
     }
 
     fn knows_code(&mut self, code: EnrolmentCode<'_>) -> bool {
@@ -111,6 +105,9 @@ impl Gate for Door<'_> {
             code: RefuseCode::BadCredential,
             argument: 0,
         };
+        if self.shared.revocations().refuses(key.hash().as_bytes()) {
+            return Err(refused());
+        }
         let now = clock::now().unix.secs();
         let session_id = random().map_err(|_| refused())?;
         let spent = self.shared.invitations().spend(code.expose(), now);
@@ -120,11 +117,7 @@ impl Gate for Door<'_> {
             .flatten()
             .ok_or_else(refused)?;
         peer.key = encode_key(key);
-        let mut registry = self
-            .shared
-            .registry
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut registry = self.shared.registry_mut();
         registry.enrol_invited(&name, peer).map_err(|error| {
             tracing::warn!(name, %error, "a newcomer is not enrolled");
             refused()
@@ -137,8 +130,7 @@ impl Gate for Door<'_> {
     }
 
     fn knows_key(&self, key: &PublicKey) -> bool {
-        let registry = self.shared.registry.read();
-        let registry = registry.unwrap_or_else(PoisonError::into_inner);
+        let registry = self.shared.registry();
         registry.name_of(key).is_some()
     }
 
@@ -148,8 +140,7 @@ impl Gate for Door<'_> {
             argument: 0,
         };
         let session_id = random().map_err(|_| refused())?;
-        let registry = self.shared.registry.read();
-        let registry = registry.unwrap_or_else(PoisonError::into_inner);
+        let registry = self.shared.registry();
         let name = registry.name_of(key).ok_or_else(refused)?;
         self.session = Some(SessionKey(session_id));
         self.newcomer = Some(name.into());
@@ -182,11 +173,7 @@ impl Gate for Door<'_> {
         if let Some(identity) = self.external {
             self.enrol_by_key(&identity, &claims.key)?;
         } else if renewal == Renewal::NewKey {
-            let mut registry = self
-                .shared
-                .registry
-                .write()
-                .unwrap_or_else(PoisonError::into_inner);
+            let mut registry = self.shared.registry_mut();
             let old = registry.find(&claims.subject);
             let old = old.and_then(|peer| decode_key(&peer.key));
             if let Err(error) = registry.rekey(&claims.subject, &claims.key) {

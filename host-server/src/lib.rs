@@ -6,6 +6,7 @@
 //! metrics     what is counted of the whole daemon, and whether it can do its work
 //! store       what survives a restart: keys and the registry of peers
 //! keyring     the hub's keys while it runs: which are in use, and when others follow
+//! standing    whether a token, and a session that rests on it, still counts
 //! issuer      makes tokens for peers that are enrolled
 //! door        how peers come in: HTTP with a WebSocket at /ws, and bare TCP
 //! session     one task a peer; the only module that knows both a connection and a transport
@@ -58,6 +59,7 @@ mod renewals;
 pub mod service;
 mod session;
 mod shared;
+mod standing;
 pub mod store;
 pub mod tls;
 mod transport;

@@ -1,7 +1,5 @@
 //! The newer tokens that a session asks for (PROTOCOL.md §5.7, §10.4).
 
-use std::sync::PoisonError;
-
 use moorline_core::crypto::PublicKey;
 use moorline_core::time::Instant;
 use moorline_core::token::Claims;
@@ -101,10 +99,7 @@ impl Renewals {
                     .ok_or("the public key is not a point on P-256")?,
             ),
         };
-        let registry = shared
-            .registry
-            .read()
-            .unwrap_or_else(PoisonError::into_inner);
+        let registry = shared.registry();
         let peer = if let Some(identity) = &self.external {
             let invited = shared.invitations().invited(identity);
             let (name, peer) = invited.ok_or("the external key is spent")?;
@@ -146,10 +141,7 @@ pub(crate) struct FirstToken {
 
 /// Makes the first token of the peer that has just been enrolled under `name`. Returns why there is none, in words.
 pub(crate) fn first_token(shared: &Shared, name: &str) -> Result<FirstToken, String> {
-    let registry = shared
-        .registry
-        .read()
-        .unwrap_or_else(PoisonError::into_inner);
+    let registry = shared.registry();
     let peer = registry.find(name).filter(|peer| !peer.revoked);
     let peer = peer.ok_or("the peer is shut out")?;
     let key = decode_key(&peer.key).ok_or("the peer has no key that a token could name")?;

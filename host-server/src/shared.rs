@@ -1,7 +1,7 @@
 //! What every session of a daemon shares.
 
 use std::fmt::Display;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLockReadGuard, RwLockWriteGuard};
 
 use moorline_core::message::FromHub;
 use moorline_core::revocation::MAX_REVOKE_LIST_LEN;
@@ -16,6 +16,7 @@ use crate::hub::HubHandle;
 use crate::keyring::Keyring;
 use crate::metrics::Doors;
 use crate::offline::Offline;
+use crate::standing::Standing;
 use crate::store::{Invitations, Registry, Revocations, Tickets};
 use crate::tls::Certificates;
 use crate::witness::Witness;
@@ -27,10 +28,9 @@ pub(crate) struct Shared {
     pub(crate) name: String,
     pub(crate) config: Live<Config>,
     pub(crate) keyring: Keyring,
-    pub(crate) registry: Arc<RwLock<Registry>>,
+    pub(crate) standing: Standing,
     pub(crate) tickets: Mutex<Tickets>,
     pub(crate) invitations: Mutex<Invitations>,
-    pub(crate) revocations: Mutex<Revocations>,
     pub(crate) offline: Offline,
     pub(crate) hub: HubHandle,
     pub(crate) budget: Budget,
@@ -54,11 +54,19 @@ impl Shared {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Returns the registry, to be read for a moment.
+    pub(crate) fn registry(&self) -> RwLockReadGuard<'_, Registry> {
+        self.standing.registry()
+    }
+
+    /// Returns the registry, to be changed for a moment.
+    pub(crate) fn registry_mut(&self) -> RwLockWriteGuard<'_, Registry> {
+        self.standing.registry_mut()
+    }
+
     /// Returns the revocations, for a moment.
     pub(crate) fn revocations(&self) -> MutexGuard<'_, Revocations> {
-        self.revocations
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.standing.revocations()
     }
 
     /// Returns the message that tells agents what is revoked, if anything ever was.
@@ -81,7 +89,7 @@ impl Shared {
 
     /// Returns the name of the agent `id`, or the id in words when nobody has it.
     pub(crate) fn name_of(&self, id: &AgentId) -> String {
-        let registry = self.registry.read().unwrap_or_else(PoisonError::into_inner);
+        let registry = self.registry();
         let found = registry.agent(id);
         found.map_or_else(|| id.to_string(), |(name, _)| name.to_owned())
     }

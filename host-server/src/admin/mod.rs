@@ -4,6 +4,7 @@
 
 mod client;
 mod people;
+mod revocation;
 mod server;
 mod status;
 
@@ -17,6 +18,7 @@ pub use status::{KeyReport, StatusReport, StoreReport};
 
 use crate::connections::ConnectionReport;
 use crate::keyring::HubKey;
+pub use crate::standing::Tokens;
 use crate::store::{Particulars, PeerRole};
 
 /// The socket's name in the data directory.
@@ -89,6 +91,8 @@ pub enum AdminRequest {
         /// Its name.
         name: String,
     },
+    /// Revokes tokens and ends the sessions that rest on them.
+    RevokeTokens(Tokens),
 }
 
 /// What the operator hears.
@@ -99,7 +103,7 @@ pub enum AdminAnswer {
     Enrolled(Credential),
     /// The code is given out.
     Invited(Invitation),
-    /// The peer is shut out.
+    /// The peer is shut out, or the tokens are revoked.
     Revoked,
     /// These are the roles.
     Roles(BTreeMap<String, RoleReport>),

@@ -1,7 +1,6 @@
 //! What operators ask of people: roles, commanders, and to whom agents belong.
 
 use std::collections::BTreeMap;
-use std::sync::PoisonError;
 
 use serde::{Deserialize, Serialize};
 
@@ -98,10 +97,7 @@ pub struct AccessReport {
 }
 
 pub(super) fn roles(shared: &Shared) -> AdminAnswer {
-    let registry = shared
-        .registry
-        .read()
-        .unwrap_or_else(PoisonError::into_inner);
+    let registry = shared.registry();
     let roles = registry.roles();
     let reports = roles.iter().map(|(name, definition)| {
         let permits = roles.permitted(std::slice::from_ref(&name));
@@ -118,10 +114,7 @@ pub(super) fn roles(shared: &Shared) -> AdminAnswer {
 }
 
 pub(super) fn users(after: Option<String>, wanted: Option<String>, shared: &Shared) -> AdminAnswer {
-    let registry = shared
-        .registry
-        .read()
-        .unwrap_or_else(PoisonError::into_inner);
+    let registry = shared.registry();
     let commanders = registry
         .peers()
         .filter(|(_, peer)| peer.role == PeerRole::Commander)
@@ -164,10 +157,7 @@ fn user(registry: &Registry, name: &str, peer: &Peer) -> UserReport {
 }
 
 pub(super) fn access(agent: &str, shared: &Shared) -> AdminAnswer {
-    let registry = shared
-        .registry
-        .read()
-        .unwrap_or_else(PoisonError::into_inner);
+    let registry = shared.registry();
     let found = registry.find(agent);
     match found.filter(|peer| peer.role == PeerRole::Agent && !peer.revoked) {
         None => AdminAnswer::Refused(format!("no agent is called `{agent}`")),
@@ -182,8 +172,7 @@ pub(super) fn access(agent: &str, shared: &Shared) -> AdminAnswer {
 
 /// Makes `change`, and returns what is recorded of it.
 pub(super) fn change(change: &AccessChange, shared: &Shared) -> Result<Event, RegistryError> {
-    let registry = shared.registry.write();
-    let mut registry = registry.unwrap_or_else(PoisonError::into_inner);
+    let mut registry = shared.registry_mut();
     let event = Event::new(Kind::AccessChanged);
     Ok(match change {
         AccessChange::PutRole { name, role } => {

@@ -1,21 +1,22 @@
 //! The daemon's side of the operator's socket.
 
 use std::path::Path;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64ct::{Base64UrlUnpadded, Encoding};
 use futures_lite::io::BufReader;
 use futures_lite::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, future};
 use moorline_core::handshake::ExternalKey;
-use moorline_core::token::AgentId;
 use smol::net::unix::{UnixListener, UnixStream};
 
-use super::{AdminAnswer, AdminRequest, Credential, Invitation, MAX_LINE_LEN, SOCKET_NAME, people};
+use super::{
+    AdminAnswer, AdminRequest, Credential, Invitation, MAX_LINE_LEN, SOCKET_NAME, people,
+    revocation,
+};
 use crate::audit::{Event, Kind};
 use crate::clock;
 use crate::gate::enrolled;
-use crate::hub::Input;
 use crate::issuer::Issuer;
 use crate::shared::Shared;
 use crate::store::{Particulars, Peer, PeerRole, Reach, RegistryError, decode_key, encode_key};
@@ -154,24 +155,14 @@ async fn handle(request: AdminRequest, shared: &Shared) -> AdminAnswer {
             }
         },
         AdminRequest::Status => AdminAnswer::Status(Box::new(shared.status().await)),
-        AdminRequest::Revoke { name } => {
-            let is_invited = shared.invitations().is_invited(&name);
-            match revoke(&name, shared) {
-                Ok(true) => {
-                    tracing::info!(name, "revoked");
-                    let act = Event::new(Kind::Revoked).subject(&name);
-                    let withdrawn = withdrawn(&name, is_invited, "revoked");
-                    let acts = [act].into_iter().chain(withdrawn);
-                    let id = AgentId::of(&shared.name, &name);
-                    shared.offline.revoke(name.clone(), id).await;
-                    shared.hub.tell(Input::Revoked { name }).await;
-                    if let Some(message) = shared.revoked_message() {
-                        shared.hub.tell(Input::ToAgents { message }).await;
-                    }
-                    on_record(acts, shared, AdminAnswer::Revoked).await
-                }
-                Ok(false) => AdminAnswer::Refused(format!("nobody called `{name}` is enrolled")),
-                Err(error) => AdminAnswer::Refused(error.to_string()),
+        AdminRequest::Revoke { name } => match revocation::shut_out(&name, shared).await {
+            Ok(acts) => on_record(acts, shared, AdminAnswer::Revoked).await,
+            Err(why) => AdminAnswer::Refused(why),
+        },
+        AdminRequest::RevokeTokens(tokens) => {
+            match revocation::revoke_tokens(&tokens, shared).await {
+                Ok(act) => on_record([act], shared, AdminAnswer::Revoked).await,
+                Err(why) => AdminAnswer::Refused(why),
             }
         }
     }
@@ -200,7 +191,7 @@ async fn on_record(
 }
 
 /// Returns the record that the invitation for `name` is over, if there was one.
-fn withdrawn(name: &str, was_invited: bool, why: &str) -> Option<Event> {
+pub(super) fn withdrawn(name: &str, was_invited: bool, why: &str) -> Option<Event> {
     let withdrawn = Event::new(Kind::Withdrawn).subject(name).text("why", why);
     was_invited.then_some(withdrawn)
 }
@@ -213,11 +204,13 @@ fn enrol(
     shared: &Shared,
 ) -> Result<Credential, String> {
     let key = decode_key(&key).ok_or("the public key is not a point on P-256")?;
+    if shared.revocations().refuses(key.hash().as_bytes()) {
+        return Err("this key is refused for ever; make another one".into());
+    }
     let peer = Peer::new(checked(particulars)?, encode_key(&key));
     let (config, keys) = (shared.config(), shared.keys());
     let (role, group) = (peer.role, peer.group.clone());
-    let registry = shared.registry.write();
-    let mut registry = registry.unwrap_or_else(PoisonError::into_inner);
+    let mut registry = shared.registry_mut();
     let refused = |error: RegistryError| error.to_string();
     let peer = registry.following(name, peer).map_err(refused)?;
     let issuer = Issuer {
@@ -259,8 +252,7 @@ fn invite(
     }
     let peer = Peer::new(checked(particulars)?, String::new());
     let (config, keys) = (shared.config(), shared.keys());
-    let registry = shared.registry.read();
-    let registry = registry.unwrap_or_else(PoisonError::into_inner);
+    let registry = shared.registry();
     registry
         .check_invitation(name, peer.role)
         .and_then(|()| registry.check(name, &peer))
@@ -319,25 +311,4 @@ fn checked(mut particulars: Particulars) -> Result<Particulars, String> {
         (PeerRole::Commander, _) => {}
     }
     Ok(particulars)
-}
-
-fn revoke(name: &str, shared: &Shared) -> Result<bool, RegistryError> {
-    let (known, generation) = {
-        let mut registry = shared
-            .registry
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
-        let known = registry.revoke(name)?;
-        (known, registry.find(name).map(|peer| peer.generation))
-    };
-    if let Some(generation) = generation {
-        let (now, until) = (clock::now().unix.secs(), shared.tokens_end());
-        let least = generation.saturating_add(1);
-        shared
-            .revocations()
-            .revoke_subject(name, least, now, until)?;
-    }
-    shared.tickets().revoke(name);
-    shared.invitations().withdraw(name)?;
-    Ok(known)
 }

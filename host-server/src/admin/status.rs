@@ -1,7 +1,6 @@
 //! How the daemon does, as an operator sees it.
 
 use std::collections::BTreeMap;
-use std::sync::PoisonError;
 
 use serde::{Deserialize, Serialize};
 
@@ -101,7 +100,7 @@ impl Shared {
         let config = self.config();
         let kept = self.offline.kept().await;
         let agents = {
-            let registry = self.registry.read().unwrap_or_else(PoisonError::into_inner);
+            let registry = self.registry();
             registry.agents().count()
         };
         let store = |store: &str, entries, most| StoreReport {

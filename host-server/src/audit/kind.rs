@@ -100,6 +100,8 @@ closed_list! {
         Withdrawn = "withdrawn",
         /// A peer is shut out.
         Revoked = "revoked",
+        /// Tokens are revoked, and their holder is not shut out.
+        TokensRevoked = "tokens_revoked",
         /// The operator changed who may do what.
         AccessChanged = "access_changed",
         /// The operator ended connections.
@@ -138,6 +140,7 @@ impl Kind {
             | Self::StrangerRefused
             | Self::TokenRefused
             | Self::Revoked
+            | Self::TokensRevoked
             | Self::OperatorRefused
             | Self::PermissionDenied
             | Self::CommandRefused
@@ -180,6 +183,7 @@ impl Kind {
                 | Self::Withdrawn
                 | Self::Revoked
                 | Self::AccessChanged
+                | Self::TokensRevoked
         )
     }
 }

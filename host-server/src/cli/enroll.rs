@@ -1,9 +1,8 @@
-//! `moorline enroll` and `moorline revoke`: on the hub's machine, through the operator's socket.
+//! `moorline enroll`: on the hub's machine, through the operator's socket.
 
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use serde_json::json;
 
 use super::{Failure, output};
 use crate::admin::{AdminAnswer, AdminRequest, ask};
@@ -140,20 +139,6 @@ impl EnrollArguments {
             }
             other => Err(Failure::of_answer(other)),
         }
-    }
-}
-
-/// Asks the daemon to shut `name` out.
-pub(super) fn revoke(
-    name: String,
-    data_dir_given: Option<PathBuf>,
-    json: bool,
-) -> Result<(), Failure> {
-    let text = format!("{name} is shut out");
-    let answer = json!({ "revoked": name });
-    match ask(&data_dir(data_dir_given), &AdminRequest::Revoke { name })? {
-        AdminAnswer::Revoked => output::print(json, &answer, &text),
-        other => Err(Failure::of_answer(other)),
     }
 }
 

@@ -17,6 +17,7 @@ mod offline;
 mod output;
 mod provision;
 mod renew;
+mod revoke;
 mod roles;
 mod send;
 mod session;
@@ -30,7 +31,7 @@ use std::process::ExitCode;
 pub use access::AccessArguments;
 pub use audit::AuditCommand;
 pub use backup::{BackupArguments, RestoreArguments};
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 pub use enroll::EnrollArguments;
 pub use follow::{LogsArguments, WatchArguments};
 pub use join::JoinArguments;
@@ -40,6 +41,7 @@ pub use offline::{OfflineArguments, RepliesArguments};
 use output::printable;
 pub use provision::ProvisionArguments;
 pub use renew::RenewArguments;
+pub use revoke::RevokeArguments;
 pub use roles::RolesArguments;
 pub use send::SendArguments;
 pub use sessions::SessionsArguments;
@@ -94,7 +96,7 @@ enum Command {
     Backup(BackupArguments),
     /// Makes a hub's data directory of a backup, or checks one.
     Restore(RestoreArguments),
-    /// Shuts a peer out of the hub on this machine and ends its sessions.
+    /// Shuts a peer out of the hub on this machine, or revokes tokens alone; sessions that rest on them end.
     Revoke(RevokeArguments),
     /// Lists the commanders of the hub on this machine, or gives one other roles.
     Users(UsersArguments),
@@ -124,16 +126,6 @@ enum Command {
     Completions(CompletionsArguments),
     /// Writes the manual pages into a folder.
     Man(ManArguments),
-}
-
-/// Whom to shut out.
-#[derive(Debug, Args)]
-struct RevokeArguments {
-    /// The peer's name.
-    name: String,
-    /// The hub's data directory.
-    #[arg(long, env = "MOORLINED_DATA_DIR", value_name = "FOLDER")]
-    data_dir: Option<PathBuf>,
 }
 
 /// Why a command did not end well.
@@ -241,7 +233,7 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         }
         Command::Enroll(enroll) => enroll.run(&profile, json),
         Command::Join(join) => join.run(&profile, json),
-        Command::Revoke(RevokeArguments { name, data_dir }) => enroll::revoke(name, data_dir, json),
+        Command::Revoke(revoke) => revoke.run(json),
         Command::Keys(keys) => keys.run(json),
         Command::Backup(backup) => backup.run(json),
         Command::Restore(restore) => restore.run(json),

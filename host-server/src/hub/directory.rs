@@ -6,6 +6,7 @@ use moorline_core::message::AlertCode;
 use moorline_core::token::AgentId;
 
 use super::{Identity, Nudged, Outbox, Output, SessionKey};
+use crate::standing::TokenName;
 
 /// Sessions at a time of one agent (PROTOCOL.md §6.2): what is for it goes to one place.
 const AGENT_SESSIONS: usize = 1;
@@ -14,6 +15,7 @@ const AGENT_SESSIONS: usize = 1;
 #[derive(Debug)]
 struct Entry {
     identity: Identity,
+    token: TokenName,
     outbox: Outbox,
     /// Rises with every session that opens.
     age: u64,
@@ -38,6 +40,7 @@ impl Directory {
         &mut self,
         session: SessionKey,
         identity: Identity,
+        token: TokenName,
         outbox: Outbox,
     ) -> usize {
         let allowed = match identity {
@@ -60,6 +63,7 @@ impl Directory {
             session,
             Entry {
                 identity,
+                token,
                 outbox,
                 age: self.opened,
             },
@@ -68,9 +72,10 @@ impl Directory {
     }
 
     /// Notes what the newer token of a session says.
-    pub(super) fn renew(&mut self, session: SessionKey, identity: Identity) {
+    pub(super) fn renew(&mut self, session: SessionKey, identity: Identity, token: TokenName) {
         if let Some(entry) = self.sessions.get_mut(&session) {
             entry.identity = identity;
+            entry.token = token;
         }
     }
 
@@ -88,15 +93,13 @@ impl Directory {
         }
     }
 
-    /// Ends every session of the peer `name`.
-    pub(super) fn end_peer(&mut self, name: &str, alert: AlertCode) {
-        let own = self
-            .sessions
-            .iter()
-            .filter(|(_, entry)| entry.identity.name() == name);
-        let own: Vec<SessionKey> = own.map(|(key, _)| *key).collect();
-        for session in own {
-            self.end(session, alert, 0);
+    /// Ends every session whose token is revoked as `is_revoked` says.
+    pub(super) fn end_revoked(&mut self, is_revoked: impl Fn(&TokenName) -> bool) {
+        let entries = self.sessions.iter();
+        let revoked = entries.filter(|(_, entry)| is_revoked(&entry.token));
+        let revoked: Vec<SessionKey> = revoked.map(|(key, _)| *key).collect();
+        for session in revoked {
+            self.end(session, AlertCode::Revoked, 0);
         }
     }
 

@@ -13,6 +13,7 @@ pub(crate) use run::{Hex, Hub, HubHandle};
 
 use crate::access::Holder;
 use crate::config::{Drain, Limits};
+use crate::standing::TokenName;
 
 /// What names a session inside the hub.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -70,16 +71,18 @@ pub(crate) type Outbox = async_channel::Sender<Box<Output>>;
 /// What a session tells the hub.
 #[derive(Debug)]
 pub(crate) enum Input {
-    /// It is open.
+    /// It is open, and rests on this token.
     Opened {
         session: SessionKey,
         identity: Identity,
+        token: TokenName,
         outbox: Outbox,
     },
     /// It rests on a newer token, and perhaps on a new key.
     Renewed {
         session: SessionKey,
         identity: Identity,
+        token: TokenName,
         rekeyed: bool,
     },
     /// It carries an envelope from its peer.
@@ -101,8 +104,8 @@ pub(crate) enum Input {
     },
     /// It is over.
     Closed { session: SessionKey },
-    /// The peer of this name is shut out.
-    Revoked { name: String },
+    /// Something is revoked: sessions whose tokens do not count any more are to end. It is said when each has been told.
+    Revoked(async_channel::Sender<()>),
     /// All agents are to hear this.
     ToAgents { message: Vec<u8> },
     /// All peers are to hear this.

@@ -1,6 +1,6 @@
 //! The hub's task.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use futures_lite::future;
 use moorline_core::message::{
@@ -16,7 +16,7 @@ use crate::audit::{Event, Kind};
 use crate::clock;
 use crate::config::Limits;
 use crate::metrics::{Metrics, level};
-use crate::store::Registry;
+use crate::standing::Standing;
 use crate::witness::Witness;
 
 /// Inputs that wait for the hub's task; a session that has one more waits itself.
@@ -45,7 +45,7 @@ impl HubHandle {
 #[derive(Debug)]
 pub(crate) struct Hub {
     inputs: async_channel::Receiver<Input>,
-    registry: Arc<RwLock<Registry>>,
+    standing: Standing,
     directory: Directory,
     routes: Routes,
     witness: Witness,
@@ -55,7 +55,7 @@ pub(crate) struct Hub {
 impl Hub {
     /// Returns the hub and the way to it.
     pub(crate) fn new(
-        registry: Arc<RwLock<Registry>>,
+        standing: Standing,
         limits: &Limits,
         witness: Witness,
         metrics: Arc<Metrics>,
@@ -67,7 +67,7 @@ impl Hub {
         (
             Self {
                 inputs,
-                registry,
+                standing,
                 directory,
                 routes,
                 witness,
@@ -110,30 +110,35 @@ impl Hub {
             Input::Opened {
                 session,
                 identity,
+                token,
                 outbox,
             } => {
                 tracing::info!(session = %Hex(&session.0), peer = identity.name(), "session open");
-                let is_shut_out = self.is_shut_out(identity.name());
-                let name = identity.name().to_owned();
+                let is_revoked = self.standing.is_revoked(&token);
                 let is_commander = matches!(identity, Identity::Commander { .. });
-                let ended = self.directory.open(session, identity, outbox);
+                let ended = self.directory.open(session, identity, token, outbox);
                 if is_commander && ended > 0 {
                     self.metrics.limit_hit("commander_sessions");
                 }
-                // It may have been shut out since its token was looked at.
-                if is_shut_out {
-                    self.directory.end_peer(&name, AlertCode::Revoked);
+                // It may have been revoked since it was looked at.
+                if is_revoked {
+                    self.directory.end(session, AlertCode::Revoked, 0);
                 }
             }
             Input::Renewed {
                 session,
                 identity,
+                token,
                 rekeyed,
             } => {
                 if rekeyed {
                     self.directory.end_others(session, identity.name());
                 }
-                self.directory.renew(session, identity);
+                let is_revoked = self.standing.is_revoked(&token);
+                self.directory.renew(session, identity, token);
+                if is_revoked {
+                    self.directory.end(session, AlertCode::Revoked, 0);
+                }
             }
             Input::Closed { session } => {
                 self.directory.close(session);
@@ -181,7 +186,12 @@ impl Hub {
                 }
             }
             Input::Application { session, message } => self.answer_peer(session, &message),
-            Input::Revoked { name } => self.directory.end_peer(&name, AlertCode::Revoked),
+            Input::Revoked(done) => {
+                let standing = &self.standing;
+                self.directory
+                    .end_revoked(|token| standing.is_revoked(token));
+                let _ = done.try_send(());
+            }
             Input::ToAgents { message } => self.directory.tell_agents(&message),
             Input::ToAll { message } => self.directory.tell_all(&message),
             Input::EndAll(drain) => {
@@ -201,11 +211,6 @@ impl Hub {
         }
     }
 
-    fn is_shut_out(&self, name: &str) -> bool {
-        let registry = self.registry.read().unwrap_or_else(PoisonError::into_inner);
-        registry.is_shut_out(name)
-    }
-
     /// Checks that a commander may speak with that agent. What it may not reach is unknown to it.
     fn may_carry(
         &self,
@@ -213,7 +218,7 @@ impl Hub {
         agent: &AgentId,
         inner: &[u8],
     ) -> Result<(), RouteRefusal> {
-        let registry = self.registry.read().unwrap_or_else(PoisonError::into_inner);
+        let registry = self.standing.registry();
         check(&registry, who, Act::Command(agent)).map_err(|denial| match denial {
             Denial::Unknown => RouteRefusal::UnknownAgent,
             Denial::NotPermitted => RouteRefusal::NotPermitted,
@@ -340,8 +345,8 @@ impl Hub {
             self.directory.end(session, AlertCode::Protocol, 0);
             return;
         };
-        let registry = Arc::clone(&self.registry);
-        let registry = registry.read().unwrap_or_else(PoisonError::into_inner);
+        let standing = self.standing.clone();
+        let registry = standing.registry();
         let identity = self.directory.identity(session);
         let who = identity.and_then(Identity::holder);
         let may_list = |who: &Holder<'_>| check(&registry, who, Act::List).is_ok();
@@ -400,7 +405,8 @@ mod tests {
     use moorline_core::token::AgentId;
 
     use super::*;
-    use crate::store::{Particulars, Peer};
+    use crate::standing::TokenName;
+    use crate::store::{Particulars, Peer, Registry, Revocations};
 
     #[test]
     fn a_peer_that_was_shut_out_on_its_way_in_does_not_stay() {
@@ -410,8 +416,9 @@ mod tests {
         registry.enrol("boiler", peer).expect("enrolled");
         assert!(registry.revoke("boiler").expect("on the disk"));
         let limits = crate::config::Config::default().limits;
+        let revocations = Revocations::open(folder.path()).expect("there are none");
         let (mut hub, _handle) = Hub::new(
-            Arc::new(RwLock::new(registry)),
+            Standing::new(registry, revocations),
             &limits,
             Witness::silent(),
             Arc::new(Metrics::new()),
@@ -419,10 +426,17 @@ mod tests {
         let (outbox, output) = async_channel::bounded(4);
         // The gate let it pass before; the hub hears of the revocation first, and of the session after it.
         let name = "boiler".to_owned();
-        hub.handle(Input::Revoked { name: name.clone() });
+        hub.handle(Input::Revoked(async_channel::bounded(1).0));
         let id = AgentId::of("moorline", "boiler");
         hub.handle(Input::Opened {
             session: SessionKey([1; 8]),
+            token: TokenName {
+                subject: name.clone(),
+                jti: [1; 16],
+                key: [2; 32],
+                generation: 1,
+                kid: "kid".into(),
+            },
             identity: Identity::Agent { name, id },
             outbox,
         });

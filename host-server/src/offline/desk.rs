@@ -1,7 +1,5 @@
 //! One session's part in offline commands.
 
-use std::sync::{PoisonError, RwLock, RwLockReadGuard};
-
 use moorline_core::limits::PREKEY_MILLIS;
 use moorline_core::message::{FrameName, FromHub, OfflineRefusal, ToHub};
 use moorline_core::offline::{CommandLabel, PrekeyLabel, SIGNED_PREKEY_LEN, answered_frame};
@@ -238,12 +236,12 @@ impl Desk {
             max_command_len,
         };
         let name = self.identity.name().to_owned();
-        let registry = shared.registry.clone();
+        let standing = shared.standing.clone();
         let kept = shared
             .offline
             .change(move |store| {
                 // Who is shut out meanwhile leaves nothing behind: its records go after it is written that it is.
-                if read(&registry).is_shut_out(&name) {
+                if standing.registry().is_shut_out(&name) {
                     return Err(OfflineRefusal::NotPermitted);
                 }
                 store.put_bundle(agent, bundle).map_err(|error| {
@@ -279,7 +277,7 @@ impl Desk {
     ) -> Result<Option<Said>, Refused> {
         let label = CommandLabel::read(frame).map_err(|_| ([0; 16], OfflineRefusal::BadMessage))?;
         let refuse = |refusal| (label.name, refusal);
-        may_give(&read(&shared.registry), &commander, &label.agent).map_err(refuse)?;
+        may_give(&shared.registry(), &commander, &label.agent).map_err(refuse)?;
         if label.key_name != self.key_name {
             return Err(refuse(OfflineRefusal::BadMessage));
         }
@@ -287,7 +285,7 @@ impl Desk {
             return Err(refuse(OfflineRefusal::NotAfter));
         }
         let frame = frame.to_vec();
-        let registry = shared.registry.clone();
+        let standing = shared.standing.clone();
         let stored = shared
             .offline
             .change(move |store| {
@@ -298,7 +296,7 @@ impl Desk {
                     return Err(OfflineRefusal::TooLong);
                 }
                 // It may have been taken away meanwhile.
-                may_give(&read(&registry), &commander, &label.agent)?;
+                may_give(&standing.registry(), &commander, &label.agent)?;
                 store.add_command(commander.name(), &label, frame, now)
             })
             .await;
@@ -373,17 +371,13 @@ fn may_give(
     })
 }
 
-fn read(registry: &RwLock<Registry>) -> RwLockReadGuard<'_, Registry> {
-    registry.read().unwrap_or_else(PoisonError::into_inner)
-}
-
 async fn fetch_bundle(
     shared: &Shared,
     commander: &Identity,
     agent: AgentId,
 ) -> Result<Option<Said>, Refused> {
     let refuse = |refusal| (agent.0, refusal);
-    may_give(&read(&shared.registry), commander, &agent).map_err(refuse)?;
+    may_give(&shared.registry(), commander, &agent).map_err(refuse)?;
     let store = shared.offline.look().await;
     let bundle = store.bundle(agent, clock::now().unix);
     let bundle = bundle.ok_or(refuse(OfflineRefusal::NoPrekey))?;

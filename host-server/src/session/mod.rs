@@ -33,6 +33,7 @@ use crate::line::{DATAGRAM_MTU, HubLine, Parts, own_len, sealed_len};
 use crate::offline::{Desk, Said};
 use crate::renewals::{self, FirstToken, Renewals};
 use crate::shared::Shared;
+use crate::standing::TokenName;
 use crate::store::HubKeys;
 use crate::transport::Transport;
 
@@ -508,6 +509,7 @@ impl<'s, T: Transport> Session<'s, T> {
         claims: &Claims,
         token: Vec<u8>,
     ) -> Result<bool, End> {
+        let token_name = TokenName::of(claims);
         // From here on nothing but the session itself ends it.
         if !self.place.settle() {
             return Err(End::Refused(Reason::NotAdmitted));
@@ -541,10 +543,12 @@ impl<'s, T: Transport> Session<'s, T> {
             Identity::Agent { .. } => "agent",
             Identity::Commander { .. } => "commander",
         };
-        self.note(self.happened(Kind::SessionOpened).text("role", role));
+        let opened = self.happened(Kind::SessionOpened).text("role", role);
+        self.note(opened.text("token", &token_name.id()));
         let input = Input::Opened {
             session,
             identity,
+            token: token_name,
             outbox,
         };
         Ok(self.shared.hub.tell(input).await)
@@ -557,6 +561,7 @@ impl<'s, T: Transport> Session<'s, T> {
         let Some(session) = self.key else {
             return Ok(true);
         };
+        let token_name = TokenName::of(claims);
         let identity = identity(claims);
         let rekeyed = self.renewals.next_key().as_ref() == Some(&claims.key);
         if rekeyed && let Some(message) = self.shared.revoked_message() {
@@ -569,13 +574,15 @@ impl<'s, T: Transport> Session<'s, T> {
             rekeyed,
             "token renewed"
         );
-        self.note(self.happened(Kind::TokenRenewed).flag("rekeyed", rekeyed));
+        let renewed = self.happened(Kind::TokenRenewed).flag("rekeyed", rekeyed);
+        self.note(renewed.text("token", &token_name.id()));
         if let Some(desk) = &mut self.desk {
             desk.renew(identity.clone(), claims.key.hash().prefix(), token);
         }
         let input = Input::Renewed {
             session,
             identity,
+            token: token_name,
             rekeyed,
         };
         Ok(self.shared.hub.tell(input).await)

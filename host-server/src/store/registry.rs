@@ -97,7 +97,8 @@ impl Registry {
             if known.revoked {
                 return Err(RegistryError::Revoked(name.into()));
             }
-            if known.key != peer.key || known.role != peer.role {
+            let has_key = known.key.is_empty() || known.key == peer.key;
+            if !has_key || known.role != peer.role {
                 return Err(RegistryError::NameTaken(name.into()));
             }
         }
@@ -328,6 +329,41 @@ impl Registry {
         }
         self.commit(changed, &[])?;
         Ok(true)
+    }
+
+    /// Has no token of the peer `name` that was made so far be good. When it returns, that is on the disk. Returns the least
+    /// generation that is good then.
+    ///
+    /// # Errors
+    ///
+    /// [`RegistryError`]; nothing is changed then.
+    pub fn begin_generation(&mut self, name: &str) -> Result<u32, RegistryError> {
+        let mut changed = self.clone();
+        let peer = changed.peers.get_mut(name).filter(|peer| !peer.revoked);
+        let peer = peer.ok_or_else(|| RegistryError::Unknown(name.into()))?;
+        let last = || RegistryError::NoToken(format!("`{name}` has had its last generation"));
+        peer.generation = peer.generation.checked_add(1).ok_or_else(last)?;
+        let least = peer.generation;
+        self.commit(changed, &[])?;
+        Ok(least)
+    }
+
+    /// Takes `key` away from whoever is enrolled with it. When it returns, that is on the disk. Returns whose it was.
+    ///
+    /// # Errors
+    ///
+    /// [`RegistryError`]; nothing is changed then.
+    pub fn disown(&mut self, key: &PublicKey) -> Result<Option<String>, RegistryError> {
+        let key = encode_key(key);
+        let mut changed = self.clone();
+        let mut peers = changed.peers.iter_mut();
+        let Some((name, peer)) = peers.find(|(_, peer)| peer.key == key) else {
+            return Ok(None);
+        };
+        peer.key.clear();
+        let name = name.clone();
+        self.commit(changed, &[])?;
+        Ok(Some(name))
     }
 
     /// Takes up `changed`, in which the commanders `affected` are to have tokens still.

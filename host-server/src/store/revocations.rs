@@ -1,14 +1,17 @@
-//! What the hub, as issuer, has revoked and agents have yet to hear of (PROTOCOL.md §7.4).
+//! What is revoked (PROTOCOL.md §7.4): what agents have yet to hear of from the hub, as issuer, and what the hub refuses
+//! itself beside the peers that are shut out.
 
 use std::path::{Path, PathBuf};
 
 use base64ct::{Base64UrlUnpadded, Encoding};
 use moorline_core::crypto::PublicKey;
 use moorline_core::revocation::{MAX_REVOKE_LIST_LEN, MAX_REVOKED, RevokeList, Revoked};
+use moorline_core::token::TOKEN_ID_LEN;
 use serde::{Deserialize, Serialize};
 
 use super::{HubKeys, StoreError, replace};
 use crate::entropy::random;
+use crate::standing::TokenName;
 
 /// One entry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +29,10 @@ enum What {
     Subject { name: String, least: u32 },
     /// All tokens for the key whose name begins so, in base64url.
     Key(String),
+    /// The token with this `jti`, in base64url.
+    Token(String),
+    /// All tokens that the issuer's key of this name has signed. Agents hear of that from the root alone.
+    IssuerKey(String),
 }
 
 /// The list and its counter.
@@ -34,6 +41,9 @@ enum What {
 struct State {
     counter: u32,
     entries: Vec<Entry>,
+    /// The hashes of keys that are nobody's any more, in base64url.
+    #[serde(default)]
+    keys: Vec<String>,
 }
 
 /// What is revoked, on the disk.
@@ -82,6 +92,65 @@ impl Revocations {
         self.add(What::Key(name), now, until)
     }
 
+    /// Revokes the token whose `jti` this is, which has expired at `until`. When it returns, that is on the disk.
+    pub(crate) fn revoke_token(
+        &mut self,
+        jti: &[u8; TOKEN_ID_LEN],
+        now: u64,
+        until: u64,
+    ) -> Result<(), StoreError> {
+        let jti = Base64UrlUnpadded::encode_string(jti);
+        self.add(What::Token(jti), now, until)
+    }
+
+    /// Revokes all tokens that the issuer's key called `kid` has signed, which have expired at `until`. When it returns,
+    /// that is on the disk.
+    pub(crate) fn revoke_issuer_key(
+        &mut self,
+        kid: &str,
+        now: u64,
+        until: u64,
+    ) -> Result<(), StoreError> {
+        self.add(What::IssuerKey(kid.into()), now, until)
+    }
+
+    /// Refuses `key` for ever, and revokes all tokens for it, which have all expired at `until`. When it returns, that is on
+    /// the disk.
+    pub(crate) fn refuse_key(
+        &mut self,
+        key: &PublicKey,
+        now: u64,
+        until: u64,
+    ) -> Result<(), StoreError> {
+        let mut state = self.state.clone();
+        let name = Base64UrlUnpadded::encode_string(key.hash().as_bytes());
+        if !state.keys.contains(&name) {
+            state.keys.push(name);
+        }
+        self.commit(state)?;
+        self.revoke_key(key, now, until)
+    }
+
+    /// Returns whether the key with this hash is refused for ever.
+    pub(crate) fn refuses(&self, hash: &[u8; 32]) -> bool {
+        let name = Base64UrlUnpadded::encode_string(hash);
+        self.state.keys.contains(&name)
+    }
+
+    /// Returns whether a token of this name is revoked by its id, its key or its issuer's.
+    pub(crate) fn covers(&self, token: &TokenName, now: u64) -> bool {
+        let jti = token.id();
+        let standing = self.state.entries.iter().filter(|entry| entry.until > now);
+        let mut named = standing.map(|entry| &entry.what);
+        self.refuses(&token.key)
+            || named.any(|what| match what {
+                What::Token(revoked) => *revoked == jti,
+                What::IssuerKey(revoked) => *revoked == token.kid,
+                // The registry has the keys and the generations that are good.
+                What::Key(_) | What::Subject { .. } => false,
+            })
+    }
+
     fn add(&mut self, what: What, now: u64, until: u64) -> Result<(), StoreError> {
         let mut state = self.state.clone();
         state
@@ -89,6 +158,10 @@ impl Revocations {
             .retain(|entry| entry.until > now && entry.what != what);
         state.entries.push(Entry { what, until });
         state.counter = state.counter.saturating_add(1);
+        self.commit(state)
+    }
+
+    fn commit(&mut self, state: State) -> Result<(), StoreError> {
         let path = self.path.clone();
         let bytes = serde_json::to_vec_pretty(&state)
             .map_err(|error| StoreError::Registry { path, error })?;
@@ -113,6 +186,12 @@ impl Revocations {
                     Base64UrlUnpadded::decode(name, &mut bytes).ok()?;
                     Some(Revoked::Key(bytes))
                 }
+                What::Token(jti) => {
+                    let mut bytes = [0; TOKEN_ID_LEN];
+                    Base64UrlUnpadded::decode(jti, &mut bytes).ok()?;
+                    Some(Revoked::Token(bytes))
+                }
+                What::IssuerKey(_) => None,
             })
             .take(MAX_REVOKED)
             .collect();

@@ -23,6 +23,7 @@ use zeroize::Zeroizing;
 
 use super::{StoreError, Vault, open_or_create_key, replace};
 use crate::entropy::random;
+use crate::standing::TokenName;
 
 /// The name of a ticket.
 type TicketId = [u8; 16];
@@ -186,6 +187,19 @@ impl Tickets {
     pub(crate) fn revoke(&mut self, holder: &str) {
         let of_holder = self.kept.iter().filter(|(_, kept)| kept.holder == holder);
         let ids: Vec<TicketId> = of_holder.map(|(id, _)| *id).collect();
+        for id in ids {
+            self.redeem(&id);
+        }
+    }
+
+    /// Forgets the tickets whose tokens are revoked as `is_revoked` says.
+    pub(crate) fn revoke_tokens(&mut self, is_revoked: impl Fn(&TokenName) -> bool) {
+        let covered = self.kept.iter().filter(|(_, kept)| {
+            let token = kept.record.token().ok();
+            let claims = token.and_then(|token| UnverifiedClaims::decode(&token).ok());
+            claims.is_none_or(|claims| is_revoked(&TokenName::of(claims.claims_unverified())))
+        });
+        let ids: Vec<TicketId> = covered.map(|(id, _)| *id).collect();
         for id in ids {
             self.redeem(&id);
         }

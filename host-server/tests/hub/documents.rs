@@ -97,7 +97,7 @@ fn every_command_of_the_hubs_document_works_in_its_order() {
     let key = encode(&SigningKey::generate(&mut SystemEntropy).expect("random bytes"));
     let document = read("README.md");
     let lines = command_lines(&document);
-    assert_eq!(lines.len(), 9, "{lines:?}");
+    assert_eq!(lines.len(), 18, "{lines:?}");
     let mut invitation = None;
     for line in lines {
         // Bob's key is his own: the one in the home folder is alice's.

@@ -25,6 +25,7 @@ mod proxies;
 mod refusals;
 mod renewal;
 mod revocation;
+mod revoked_tokens;
 mod rotation;
 mod routing;
 mod service;

@@ -17,7 +17,7 @@ use moorline_server::entropy::SystemEntropy;
 use crate::patience::{connect, open};
 use crate::world::{Peer, World};
 
-fn claims(peer: &Peer) -> Claims {
+pub(crate) fn claims(peer: &Peer) -> Claims {
     let mut buffer = [0; MAX_UNPACKED_LEN];
     let token = UnverifiedClaims::decode(&peer.token(&mut buffer));
     token
@@ -27,7 +27,7 @@ fn claims(peer: &Peer) -> Claims {
 }
 
 /// Connects as `agent` and returns the first list of what is revoked that the hub says after `meanwhile`.
-fn heard(world: &World, agent: &Peer, meanwhile: impl FnOnce()) -> Vec<u8> {
+pub(crate) fn heard(world: &World, agent: &Peer, meanwhile: impl FnOnce()) -> Vec<u8> {
     let mut assembly = [0; 1100];
     let mut list = None;
     open(
@@ -58,7 +58,7 @@ fn heard(world: &World, agent: &Peer, meanwhile: impl FnOnce()) -> Vec<u8> {
     list.expect("it was said")
 }
 
-fn taken(list: &[u8], anchors: &TrustAnchors) -> Revocations<1> {
+pub(crate) fn taken(list: &[u8], anchors: &TrustAnchors) -> Revocations<1> {
     let mut revocations = Revocations::new();
     revocations.take(list, anchors).expect("the issuer's");
     revocations
