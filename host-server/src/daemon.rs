@@ -14,6 +14,7 @@ use rustix::fs::{FlockOperation, flock};
 use smol::net::unix::UnixListener;
 use smol::net::{TcpListener, UdpSocket};
 
+use crate::accounts::Challenges;
 use crate::audit::{Audit, Event, Kind};
 use crate::config::{Config, Live, MetricsSettings};
 use crate::door::{Budget, serve_http, serve_https, serve_tcp, serve_udp};
@@ -24,7 +25,8 @@ use crate::offline::Offline;
 use crate::shared::Shared;
 use crate::standing::Standing;
 use crate::store::{
-    Invitations, Registry, Revocations, StoreError, Tickets, Vault, make_private_dir,
+    Accounts, Invitations, LoginLimits, Logins, Registry, Revocations, StoreError, Tickets, Vault,
+    make_private_dir,
 };
 use crate::tls::{Certificates, TlsError};
 use crate::watch::{AlertHandler, Courier, Handler, Watch};
@@ -103,6 +105,11 @@ impl Daemon {
         let standing = Standing::new(
             Registry::open(&config.data_dir, &config.name)?,
             Revocations::open(&config.data_dir)?,
+            Logins::open(
+                &config.data_dir,
+                LoginLimits::of(&config.accounts),
+                clock::now().unix.secs(),
+            )?,
         );
         let now = clock::now().unix;
         let tickets = Tickets::open(&config.data_dir, &vault, config.limits.tickets, now)?;
@@ -160,6 +167,11 @@ impl Daemon {
         recorded.map_err(std::io::Error::other)?;
         let shared = Shared {
             invitations: Mutex::new(Invitations::open(&config.data_dir, &vault)?),
+            accounts: Mutex::new(Accounts::open(&config.data_dir)?),
+            challenges: Mutex::new(
+                Challenges::new()
+                    .map_err(|_| std::io::Error::other("the system gives no random bytes"))?,
+            ),
             name: config.name.clone(),
             config: Live::new(config),
             keyring,

@@ -15,8 +15,7 @@ use crate::clock;
 use crate::entropy::random;
 use crate::hub::{Hex, SessionKey};
 use crate::shared::Shared;
-use crate::standing::TokenName;
-use crate::store::{decode_key, encode_key};
+use crate::store::{Login, decode_key, encode_key};
 
 /// The shell's part in the decision about a peer.
 pub(crate) struct Door<'s> {
@@ -26,8 +25,8 @@ pub(crate) struct Door<'s> {
     pub(crate) next_key: Option<PublicKey>,
     /// Where the peer comes from.
     pub(crate) network: IpAddr,
-    /// The name under which a newcomer was enrolled.
-    pub(crate) newcomer: Option<String>,
+    /// Who is given a first token: a newcomer, or who comes back.
+    pub(crate) newcomer: Option<Newcomer>,
     /// The external key that the session rests on.
     pub(crate) external: Option<[u8; TICKET_ID_LEN]>,
     /// The token of the peer that is about to be admitted.
@@ -39,6 +38,16 @@ pub(crate) struct Door<'s> {
 }
 
 impl Door<'_> {
+    /// Returns the login that is bound to `key`, of somebody who is not shut out.
+    fn login_of(&self, key: &PublicKey) -> Option<Login> {
+        let now = clock::now().unix.secs();
+        let mut logins = self.shared.logins();
+        let login = logins.of_key(key, now)?.clone();
+        logins.touch(&login.id, now);
+        drop(logins);
+        (!self.shared.registry().is_shut_out(&login.account)).then_some(login)
+    }
+
     /// Enrols the holder of the external key called `identity`, under the key that it has proved.
     fn enrol_by_key(&mut self, identity: &[u8; TICKET_ID_LEN], key: &PublicKey) -> Option<()> {
         let spent = self.shared.invitations().spend_key(identity);
@@ -56,6 +65,15 @@ impl Door<'_> {
         self.acts.push(enrolled(&name, "external key", key));
         Some(())
     }
+}
+
+/// Who is given a first token.
+#[derive(Debug)]
+pub(crate) struct Newcomer {
+    /// The name under which it is enrolled.
+    pub(crate) name: String,
+    /// The login by whose key it comes, where it is not the key that it is enrolled with.
+    pub(crate) login: Option<Login>,
 }
 
 /// Returns the record of an enrolment under `name`.
@@ -79,9 +97,8 @@ impl Gate for Door<'_> {
             let is_invited = invited.is_some_and(|(name, _)| name == claims.subject.as_str());
             return !is_invited || self.next_key.as_ref() != Some(&claims.key);
         }
-        let is_admitted = registry.admits(claims, self.next_key.as_ref());
         drop(registry);
-        !is_admitted || self.shared.standing.is_revoked(&TokenName::of(claims))
+        !self.shared.standing.admits(claims, self.next_key.as_ref())
     }
 
     fn knows_code(&mut self, code: EnrolmentCode<'_>) -> bool {
@@ -125,13 +142,13 @@ impl Gate for Door<'_> {
         drop(registry);
         self.acts.push(enrolled(&name, "code", key));
         self.session = Some(SessionKey(session_id));
-        self.newcomer = Some(name);
+        self.newcomer = Some(Newcomer { name, login: None });
         Ok(session_id)
     }
 
     fn knows_key(&self, key: &PublicKey) -> bool {
-        let registry = self.shared.registry();
-        registry.name_of(key).is_some()
+        let is_enrolled = self.shared.registry().name_of(key).is_some();
+        is_enrolled || self.login_of(key).is_some()
     }
 
     fn readmit(&mut self, key: &PublicKey) -> Result<[u8; 8], Refuse> {
@@ -140,10 +157,18 @@ impl Gate for Door<'_> {
             argument: 0,
         };
         let session_id = random().map_err(|_| refused())?;
-        let registry = self.shared.registry();
-        let name = registry.name_of(key).ok_or_else(refused)?;
+        let enrolled = self.shared.registry().name_of(key).map(String::from);
+        let newcomer = match enrolled {
+            Some(name) => Newcomer { name, login: None },
+            None => {
+                let login = self.login_of(key).ok_or_else(refused)?;
+                let name = login.account.clone();
+                let login = Some(login);
+                Newcomer { name, login }
+            }
+        };
         self.session = Some(SessionKey(session_id));
-        self.newcomer = Some(name.into());
+        self.newcomer = Some(newcomer);
         Ok(session_id)
     }
 

@@ -14,6 +14,7 @@
 //! shared      what every session has in common
 //! guard       how often each address connects and fails, and what follows from it
 //! access      who may do what: roles, what tokens say, and the one place where it is decided
+//! accounts    logging in: challenges, API keys, and the tokens and cookies that come of it
 //! gate        what is stored and allowed, asked in each handshake
 //! renewals    newer tokens for the peer of a session
 //! hub         the one task that owns the routing table
@@ -35,6 +36,7 @@
 #![forbid(unsafe_code)]
 
 pub mod access;
+pub mod accounts;
 pub mod admin;
 pub mod audit;
 pub mod backup;

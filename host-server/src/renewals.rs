@@ -4,10 +4,12 @@ use moorline_core::crypto::PublicKey;
 use moorline_core::time::Instant;
 use moorline_core::token::Claims;
 
+use crate::access::narrowed;
 use crate::clock;
+use crate::gate::Newcomer;
 use crate::issuer::Issuer;
 use crate::shared::Shared;
-use crate::store::{decode_key, encode_key};
+use crate::store::{Login, Peer, Registry, decode_key, encode_key};
 
 /// Fewest milliseconds between two tokens for one session.
 const PAUSE_MILLIS: u64 = 10_000;
@@ -19,6 +21,8 @@ pub(crate) struct Renewals {
     name: String,
     /// When the token was issued that the session rests on, in seconds since 1970.
     issued_at: u64,
+    /// The key that the token names.
+    key: Option<PublicKey>,
     /// The external key that the session rests on, until it rests on a token.
     external: Option<[u8; 16]>,
     given: Option<Given>,
@@ -40,6 +44,7 @@ impl Renewals {
     pub(crate) fn note(&mut self, claims: &Claims) {
         self.name = claims.subject.as_str().into();
         self.issued_at = claims.issued_at;
+        self.key = Some(claims.key);
         self.next_key = None;
         self.external = None;
     }
@@ -116,7 +121,19 @@ impl Renewals {
                 .check_key(&self.name, &encode_key(key))
                 .map_err(|error| error.to_string())?;
         }
-        let named = key.or_else(|| decode_key(&peer.key));
+        let own = decode_key(&peer.key);
+        let (peer, named) = match self.key.filter(|current| own != Some(*current)) {
+            Some(current) => {
+                if key.is_some() {
+                    return Err("the key of a login is not replaced: log in again".into());
+                }
+                (
+                    logged_in(shared, &registry, &self.name, &peer, &current)?,
+                    Some(current),
+                )
+            }
+            None => (peer, key.or(own)),
+        };
         let named = named.ok_or("the peer has no key that a token could name")?;
         let issuer = Issuer {
             hub: &shared.name,
@@ -130,6 +147,22 @@ impl Renewals {
     }
 }
 
+/// Returns `peer`, called `name`, as its login by `key` has it. The session by which it asks is a use of the login.
+fn logged_in(
+    shared: &Shared,
+    registry: &Registry,
+    name: &str,
+    peer: &Peer,
+    key: &PublicKey,
+) -> Result<Peer, String> {
+    let now = clock::now().unix.secs();
+    let mut logins = shared.logins();
+    let login = logins.by_key(name, key.hash().as_bytes(), true, now);
+    let login = login.ok_or("the login is over")?.clone();
+    logins.touch(&login.id, now);
+    Ok(narrowed(registry, peer, &login.ceiling))
+}
+
 /// What a newcomer is given.
 #[derive(Debug, Clone)]
 pub(crate) struct FirstToken {
@@ -139,19 +172,23 @@ pub(crate) struct FirstToken {
     pub(crate) group: Option<String>,
 }
 
-/// Makes the first token of the peer that has just been enrolled under `name`. Returns why there is none, in words.
-pub(crate) fn first_token(shared: &Shared, name: &str) -> Result<FirstToken, String> {
+/// Makes the first token of `newcomer`. Returns why there is none, in words.
+pub(crate) fn first_token(shared: &Shared, newcomer: &Newcomer) -> Result<FirstToken, String> {
+    let (name, login) = (newcomer.name.as_str(), newcomer.login.as_ref());
     let registry = shared.registry();
     let peer = registry.find(name).filter(|peer| !peer.revoked);
     let peer = peer.ok_or("the peer is shut out")?;
-    let key = decode_key(&peer.key).ok_or("the peer has no key that a token could name")?;
+    let ceiling = login.map(|login| login.ceiling.as_slice());
+    let peer = narrowed(&registry, peer, ceiling.unwrap_or_default());
+    let key = login.map_or_else(|| decode_key(&peer.key), Login::key);
+    let key = key.ok_or("the peer has no key that a token could name")?;
     let issuer = Issuer {
         hub: &shared.name,
         keys: &shared.keys(),
         limits: &shared.config().limits,
         registry: &registry,
     };
-    let issued = issuer.issue(name, peer, key, 0)?;
+    let issued = issuer.issue(name, &peer, key, 0)?;
     Ok(FirstToken {
         token: issued.unpacked,
         group: peer.group.clone(),

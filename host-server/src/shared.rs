@@ -8,6 +8,7 @@ use moorline_core::revocation::MAX_REVOKE_LIST_LEN;
 use moorline_core::time::Now;
 use moorline_core::token::AgentId;
 
+use crate::accounts::Challenges;
 use crate::audit::{Event, Kind};
 use crate::clock;
 use crate::config::{Config, Live};
@@ -17,7 +18,7 @@ use crate::keyring::Keyring;
 use crate::metrics::Doors;
 use crate::offline::Offline;
 use crate::standing::Standing;
-use crate::store::{Invitations, Registry, Revocations, Tickets};
+use crate::store::{Accounts, Invitations, Registry, Revocations, Tickets};
 use crate::tls::Certificates;
 use crate::witness::Witness;
 
@@ -29,6 +30,8 @@ pub(crate) struct Shared {
     pub(crate) config: Live<Config>,
     pub(crate) keyring: Keyring,
     pub(crate) standing: Standing,
+    pub(crate) accounts: Mutex<Accounts>,
+    pub(crate) challenges: Mutex<Challenges>,
     pub(crate) tickets: Mutex<Tickets>,
     pub(crate) invitations: Mutex<Invitations>,
     pub(crate) offline: Offline,
@@ -98,6 +101,13 @@ impl Shared {
     pub(crate) fn tokens_end(&self) -> u64 {
         let life = self.config().limits.commander_token_seconds;
         clock::now().unix.secs().saturating_add(life)
+    }
+
+    /// Returns what makes challenges, for a moment.
+    pub(crate) fn challenges(&self) -> MutexGuard<'_, Challenges> {
+        self.challenges
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns the tickets, for a moment.

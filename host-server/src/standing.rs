@@ -3,25 +3,28 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use base64ct::{Base64UrlUnpadded, Encoding};
+use moorline_core::crypto::PublicKey;
 use moorline_core::token::{Claims, TOKEN_ID_LEN};
 use serde::{Deserialize, Serialize};
 
 use crate::clock;
-use crate::store::{Registry, Revocations};
+use crate::store::{Logins, Registry, Revocations, decode_key};
 
 /// What is enrolled and what is revoked.
 #[derive(Debug, Clone)]
 pub(crate) struct Standing {
     registry: Arc<RwLock<Registry>>,
     revocations: Arc<Mutex<Revocations>>,
+    logins: Arc<Mutex<Logins>>,
 }
 
 impl Standing {
     /// Returns what tokens are held against.
-    pub(crate) fn new(registry: Registry, revocations: Revocations) -> Self {
+    pub(crate) fn new(registry: Registry, revocations: Revocations, logins: Logins) -> Self {
         Self {
             registry: Arc::new(RwLock::new(registry)),
             revocations: Arc::new(Mutex::new(revocations)),
+            logins: Arc::new(Mutex::new(logins)),
         }
     }
 
@@ -44,15 +47,51 @@ impl Standing {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns whether a token of this name is revoked, or its subject shut out.
+    /// Returns who is logged in, for a moment.
+    pub(crate) fn logins(&self) -> MutexGuard<'_, Logins> {
+        self.logins.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns whether who shows a token of these `claims` may come in: it is enrolled as they say, with their key or logged
+    /// in with it, and the token is not revoked. `next_key` is good too: one that the hub has just made a token for.
+    pub(crate) fn admits(&self, claims: &Claims, next_key: Option<&PublicKey>) -> bool {
+        let now = clock::now().unix.secs();
+        let (stands, has_key) = {
+            let registry = self.registry();
+            (registry.stands(claims), registry.has_key(claims))
+        };
+        let is_its_key = || has_key || next_key == Some(&claims.key);
+        let is_logged_in = || {
+            let logins = self.logins();
+            let key = claims.key.hash();
+            let login = logins.by_key(&claims.subject, key.as_bytes(), false, now);
+            login.is_some()
+        };
+        stands
+            && (is_its_key() || is_logged_in())
+            && !self.revocations().covers(&TokenName::of(claims), now)
+    }
+
+    /// Returns whether a session on the token of this name is to end: the token is revoked, its subject shut out, or its key
+    /// neither the subject's nor that of a login.
     pub(crate) fn is_revoked(&self, token: &TokenName) -> bool {
         let now = clock::now().unix.secs();
-        let is_shut_out = {
+        let has_key = {
             let registry = self.registry();
-            let peer = registry.find(&token.subject);
-            peer.is_none_or(|peer| peer.revoked || token.generation < peer.generation)
+            let Some(peer) = registry.find(&token.subject) else {
+                return true;
+            };
+            if peer.revoked || token.generation < peer.generation {
+                return true;
+            }
+            decode_key(&peer.key).is_some_and(|key| *key.hash().as_bytes() == token.key)
         };
-        is_shut_out || self.revocations().covers(token, now)
+        let is_logged_in = || {
+            let logins = self.logins();
+            let login = logins.by_key(&token.subject, &token.key, true, now);
+            login.is_some()
+        };
+        !(has_key || is_logged_in()) || self.revocations().covers(token, now)
     }
 }
 

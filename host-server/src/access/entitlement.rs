@@ -92,6 +92,27 @@ pub(crate) fn permitted(registry: &Registry, peer: &Peer) -> Permissions {
     by_roles.union(covered(&peer.permissions))
 }
 
+/// Returns `peer` with what it may do as it is written now and `ceiling` permits too. Without a ceiling it is as it is.
+pub(crate) fn narrowed(registry: &Registry, peer: &Peer, ceiling: &[String]) -> Peer {
+    let mut peer = peer.clone();
+    if ceiling.is_empty() {
+        return peer;
+    }
+    let permitted = permitted(registry, &peer);
+    let both = |pattern: &String| match Permissions::from_pattern(pattern) {
+        Some(covered) if permitted.contains(covered) => vec![pattern.clone()],
+        Some(covered) => permitted
+            .intersection(covered)
+            .names()
+            .map(String::from)
+            .collect(),
+        None => Vec::new(),
+    };
+    peer.permissions = ceiling.iter().flat_map(both).collect();
+    peer.roles.clear();
+    peer
+}
+
 /// Returns those of `patterns` that cover all of them, none of which covers another.
 fn fewest(patterns: Vec<String>) -> Result<Vec<String>, String> {
     let mut covering = Vec::new();
@@ -220,6 +241,25 @@ mod tests {
             fewest(vec!["agent.list".into(), "*".into()]),
             Ok(vec!["*".into()])
         );
+    }
+
+    #[test]
+    fn a_ceiling_takes_away_and_gives_nothing() {
+        let mut place = Place::new();
+        let mut alice = Particulars::commander(Reach::Nobody, &["chat.send"]);
+        alice.roles = vec!["user".into()];
+        place.enrol("alice", alice);
+        let alice = place.registry.find("alice").expect("enrolled");
+        let narrow = |ceiling: &[&str]| {
+            let ceiling: Vec<String> = ceiling.iter().copied().map(String::from).collect();
+            narrowed(&place.registry, alice, &ceiling)
+        };
+        assert_eq!(&narrow(&[]), alice);
+        let narrowed = narrow(&["agent.command.ping", "chat.*", "hub.admin"]);
+        assert!(narrowed.roles.is_empty());
+        assert_eq!(narrowed.permissions, ["agent.command.ping", "chat.send"]);
+        assert_eq!(narrow(&["hub.status"]).permissions, ["hub.status"]);
+        assert!(narrow(&["enrol"]).permissions.is_empty());
     }
 
     #[test]

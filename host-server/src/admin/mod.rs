@@ -2,6 +2,7 @@
 //!
 //! One request and one answer a connection, each one line of JSON.
 
+mod accounts;
 mod client;
 mod people;
 mod revocation;
@@ -10,6 +11,7 @@ mod status;
 
 use std::collections::BTreeMap;
 
+pub use accounts::{AccountChange, AccountReport, ApiKeyReport, LoginReport, NewApiKey};
 pub use client::{AdminError, ask};
 pub use people::{AccessChange, AccessReport, RoleReport, UserReport};
 use serde::{Deserialize, Serialize};
@@ -17,9 +19,11 @@ pub(crate) use server::{bind, serve};
 pub use status::{KeyReport, StatusReport, StoreReport};
 
 use crate::connections::ConnectionReport;
+use crate::issuer::Issued;
 use crate::keyring::HubKey;
+use crate::shared::Shared;
 pub use crate::standing::Tokens;
-use crate::store::{Particulars, PeerRole};
+use crate::store::{HubKeys, Particulars, Peer, PeerRole, encode_key};
 
 /// The socket's name in the data directory.
 pub const SOCKET_NAME: &str = "admin.sock";
@@ -62,6 +66,13 @@ pub enum AdminRequest {
     },
     /// Changes who may do what.
     ChangeAccess(AccessChange),
+    /// Changes by what a commander logs in.
+    ChangeAccount {
+        /// The commander.
+        name: String,
+        /// What is changed.
+        change: AccountChange,
+    },
     /// Says whom an agent belongs to and is granted to.
     Access {
         /// The agent.
@@ -114,6 +125,8 @@ pub enum AdminAnswer {
         /// Whether there are others after them.
         more: bool,
     },
+    /// This API key was made. It is said once.
+    ApiKey(NewApiKey),
     /// The agent is reached so.
     Access(AccessReport),
     /// It is as the operator says.
@@ -167,6 +180,33 @@ impl std::fmt::Debug for Invitation {
             .field("name", &self.name)
             .field("expires_at", &self.expires_at)
             .finish_non_exhaustive()
+    }
+}
+
+impl Credential {
+    /// Returns what `name`, which is written as `peer`, needs beside the key that its token `issued` names.
+    pub(crate) fn new(
+        shared: &Shared,
+        keys: &HubKeys,
+        name: &str,
+        peer: &Peer,
+        issued: Issued,
+    ) -> Self {
+        Self {
+            hub: shared.name.clone(),
+            hub_key: encode_key(keys.identity_key()),
+            root_key: encode_key(&keys.root),
+            root_counter: keys.root_counter(),
+            issuer_key: encode_key(keys.issuer().public_key()),
+            issuer_kid: keys.issuer_kid(),
+            issuer_keys: keys.issuers.known().iter().map(encode_key).collect(),
+            group: peer.group.clone(),
+            url: format!("ws://{}/ws", shared.config().listen),
+            name: name.into(),
+            role: peer.role,
+            token: issued.token,
+            expires_at: issued.expires_at,
+        }
     }
 }
 

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::AdminAnswer;
+use super::accounts::report;
+use super::{AccountReport, AdminAnswer};
 use crate::access::{RoleDefinition, permitted};
 use crate::audit::{Event, Kind};
 use crate::shared::Shared;
@@ -79,6 +80,8 @@ pub struct UserReport {
     pub owns: Vec<String>,
     /// The agents that it was granted.
     pub granted: Vec<String>,
+    /// By what it logs in, and where it is.
+    pub account: AccountReport,
     /// Whether it is shut out.
     pub revoked: bool,
 }
@@ -129,8 +132,12 @@ pub(super) fn users(after: Option<String>, wanted: Option<String>, shared: &Shar
             AdminAnswer::Refused(format!("no commander is called `{wanted}`"))
         }
         _ => {
+            drop(registry);
             let more = users.len() > MAX_USERS;
             users.truncate(MAX_USERS);
+            for user in &mut users {
+                user.account = report(&user.name, shared);
+            }
             AdminAnswer::Users { users, more }
         }
     }
@@ -152,6 +159,7 @@ fn user(registry: &Registry, name: &str, peer: &Peer) -> UserReport {
         reach: peer.reach.clone(),
         owns: texts(owns),
         granted: texts(granted),
+        account: AccountReport::default(),
         revoked: peer.revoked,
     }
 }

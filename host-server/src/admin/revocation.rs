@@ -6,10 +6,9 @@ use moorline_core::token::{AgentId, MAX_AGENT_LIFETIME, TOKEN_ID_LEN};
 use super::server::withdrawn;
 use crate::audit::{Event, Kind};
 use crate::clock;
-use crate::hub::Input;
 use crate::shared::Shared;
 use crate::standing::Tokens;
-use crate::store::decode_key;
+use crate::store::{Login, decode_key};
 
 /// Shuts the peer `name` out. Returns what is to be recorded of it, or why it is not done.
 pub(super) async fn shut_out(name: &str, shared: &Shared) -> Result<Vec<Event>, String> {
@@ -18,7 +17,7 @@ pub(super) async fn shut_out(name: &str, shared: &Shared) -> Result<Vec<Event>, 
     tracing::info!(name, "revoked");
     let id = AgentId::of(&shared.name, name);
     shared.offline.revoke(name.to_owned(), id).await;
-    tell(shared).await;
+    shared.end_revoked_sessions().await;
     let act = Event::new(Kind::Revoked).subject(name);
     let withdrawn = withdrawn(name, is_invited, "revoked");
     Ok([act].into_iter().chain(withdrawn).collect())
@@ -38,6 +37,8 @@ fn write_that_it_is_out(name: &str, shared: &Shared) -> Result<(), String> {
         .revocations()
         .revoke_subject(name, least, now, until)
         .map_err(in_words)?;
+    shared.accounts().forget(name).map_err(in_words)?;
+    end_logins(shared, |login| login.account == name)?;
     shared.tickets().revoke(name);
     let withdrawal = shared.invitations().withdraw(name);
     withdrawal.map(drop).map_err(in_words)
@@ -47,7 +48,7 @@ fn write_that_it_is_out(name: &str, shared: &Shared) -> Result<(), String> {
 pub(super) async fn revoke_tokens(tokens: &Tokens, shared: &Shared) -> Result<Event, String> {
     let act = write_that_they_are_revoked(tokens, shared)?;
     tracing::info!(?tokens, "tokens are revoked");
-    tell(shared).await;
+    shared.end_revoked_sessions().await;
     Ok(act)
 }
 
@@ -63,6 +64,7 @@ fn write_that_they_are_revoked(tokens: &Tokens, shared: &Shared) -> Result<Event
             let mut revocations = shared.revocations();
             let revoked = revocations.revoke_subject(name, least, now, shared.tokens_end());
             revoked.map_err(in_words)?;
+            end_logins(shared, |login| login.account == *name)?;
             act.subject(name).number("generation", least.into())
         }
         Tokens::WithId(id) => {
@@ -80,6 +82,7 @@ fn write_that_they_are_revoked(tokens: &Tokens, shared: &Shared) -> Result<Event
             let refused = shared.revocations().refuse_key(&key, now, until);
             refused.map_err(in_words)?;
             let whose = shared.registry_mut().disown(&key).map_err(in_words)?;
+            end_logins(shared, |login| login.key() == Some(key))?;
             let name = Base64UrlUnpadded::encode_string(&key.hash().prefix::<8>());
             let act = act.text("key", &name);
             match whose {
@@ -112,15 +115,9 @@ fn write_that_they_are_revoked(tokens: &Tokens, shared: &Shared) -> Result<Event
     Ok(act)
 }
 
-/// Ends the sessions that rest on what is revoked, and tells agents. When it returns, each has been told to end.
-async fn tell(shared: &Shared) {
-    let (done, told) = async_channel::bounded(1);
-    if shared.hub.tell(Input::Revoked(done)).await {
-        let _ = told.recv().await;
-    }
-    if let Some(message) = shared.revoked_message() {
-        shared.hub.tell(Input::ToAgents { message }).await;
-    }
+fn end_logins(shared: &Shared, is_meant: impl Fn(&Login) -> bool) -> Result<(), String> {
+    let ended = shared.logins().end(is_meant);
+    ended.map(drop).map_err(in_words)
 }
 
 fn in_words(error: impl std::fmt::Display) -> String {

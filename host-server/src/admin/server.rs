@@ -11,7 +11,7 @@ use moorline_core::handshake::ExternalKey;
 use smol::net::unix::{UnixListener, UnixStream};
 
 use super::{
-    AdminAnswer, AdminRequest, Credential, Invitation, MAX_LINE_LEN, SOCKET_NAME, people,
+    AdminAnswer, AdminRequest, Credential, Invitation, MAX_LINE_LEN, SOCKET_NAME, accounts, people,
     revocation,
 };
 use crate::audit::{Event, Kind};
@@ -125,6 +125,12 @@ async fn handle(request: AdminRequest, shared: &Shared) -> AdminAnswer {
                 Err(why) => AdminAnswer::Refused(why),
             }
         }
+        AdminRequest::ChangeAccount { name, change } => {
+            match accounts::change(&name, change, shared).await {
+                Ok((answer, act)) => on_record([act], shared, answer).await,
+                Err(why) => AdminAnswer::Refused(why),
+            }
+        }
         AdminRequest::Roles => people::roles(shared),
         AdminRequest::Users { after, name } => people::users(after, name, shared),
         AdminRequest::Access { agent } => people::access(&agent, shared),
@@ -209,7 +215,6 @@ fn enrol(
     }
     let peer = Peer::new(checked(particulars)?, encode_key(&key));
     let (config, keys) = (shared.config(), shared.keys());
-    let (role, group) = (peer.role, peer.group.clone());
     let mut registry = shared.registry_mut();
     let refused = |error: RegistryError| error.to_string();
     let peer = registry.following(name, peer).map_err(refused)?;
@@ -220,23 +225,9 @@ fn enrol(
         registry: &registry,
     };
     let issued = issuer.issue(name, &peer, key, 0)?;
-    registry.enrol(name, peer).map_err(refused)?;
+    registry.enrol(name, peer.clone()).map_err(refused)?;
     drop(registry);
-    Ok(Credential {
-        hub: config.name.clone(),
-        hub_key: encode_key(keys.identity_key()),
-        root_key: encode_key(&keys.root),
-        root_counter: keys.root_counter(),
-        issuer_key: encode_key(keys.issuer().public_key()),
-        issuer_kid: keys.issuer_kid(),
-        issuer_keys: keys.issuers.known().iter().map(encode_key).collect(),
-        group,
-        url: format!("ws://{}/ws", config.listen),
-        name: name.into(),
-        role,
-        token: issued.token,
-        expires_at: issued.expires_at,
-    })
+    Ok(Credential::new(shared, &keys, name, &peer, issued))
 }
 
 /// What no token can say nobody is invited to.

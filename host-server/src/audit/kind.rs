@@ -94,6 +94,14 @@ closed_list! {
         KeyRotated = "key_rotated",
         /// A peer is enrolled.
         Enrolled = "enrolled",
+        /// A commander has logged in over HTTP.
+        LoggedIn = "logged_in",
+        /// A login over HTTP is over before its time.
+        LoggedOut = "logged_out",
+        /// Somebody is not logged in, or asks over HTTP without being so.
+        LoginRefused = "login_refused",
+        /// The operator changed by what a commander logs in.
+        AccountChanged = "account_changed",
         /// A code or an external key was given out.
         Invited = "invited",
         /// An invitation is over before it was used.
@@ -139,6 +147,7 @@ impl Kind {
             Self::Recovered
             | Self::StrangerRefused
             | Self::TokenRefused
+            | Self::LoginRefused
             | Self::Revoked
             | Self::TokensRevoked
             | Self::OperatorRefused
@@ -157,6 +166,7 @@ impl Kind {
         match self {
             Self::StrangerRefused
             | Self::TokenRefused
+            | Self::LoginRefused
             | Self::OperatorRefused
             | Self::PermissionDenied
             | Self::CommandRefused
@@ -183,6 +193,9 @@ impl Kind {
                 | Self::Withdrawn
                 | Self::Revoked
                 | Self::AccessChanged
+                | Self::LoggedIn
+                | Self::LoggedOut
+                | Self::AccountChanged
                 | Self::TokensRevoked
         )
     }

@@ -32,6 +32,7 @@ const FILES: &[&str] = &[
     "passphrase.json",
     "peers.json",
     "roles.json",
+    "accounts.json",
     "invitations.json",
     "revocations.json",
     "tickets.key",

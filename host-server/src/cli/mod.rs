@@ -13,6 +13,7 @@ mod follow;
 mod join;
 mod keys;
 mod log_lines;
+mod login;
 mod offline;
 mod output;
 mod provision;
@@ -36,6 +37,7 @@ pub use enroll::EnrollArguments;
 pub use follow::{LogsArguments, WatchArguments};
 pub use join::JoinArguments;
 pub use keys::{KeysCommand, PlaceArguments};
+pub use login::{LoginArguments, LoginKeyArguments};
 use moorline_core::message::{OfflineRefusal, RouteRefusal};
 pub use offline::{OfflineArguments, RepliesArguments};
 use output::printable;
@@ -86,6 +88,10 @@ enum Command {
     Enroll(EnrollArguments),
     /// Enrols the key of the home folder with a hub, by a code that its operator gave out.
     Join(JoinArguments),
+    /// Logs in to an account of a hub, and binds the key of the home folder to it for a while.
+    Login(LoginArguments),
+    /// Makes a key to log in by, and prints its public half.
+    LoginKey(LoginKeyArguments),
     /// Shows or rotates the identity key of the hub on this machine.
     #[command(subcommand)]
     Keys(KeysCommand),
@@ -174,6 +180,7 @@ impl Failure {
             Self::Client(error) => match error {
                 ClientError::CredentialRefused
                 | ClientError::NotPermitted
+                | ClientError::NotLoggedIn(_)
                 | ClientError::RenewalRefused
                 | ClientError::RefusedByAgent
                 | ClientError::NotCarried(RouteRefusal::NotPermitted)
@@ -233,6 +240,8 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         }
         Command::Enroll(enroll) => enroll.run(&profile, json),
         Command::Join(join) => join.run(&profile, json),
+        Command::Login(login) => login.run(&profile, json),
+        Command::LoginKey(key) => key.run(json),
         Command::Revoke(revoke) => revoke.run(json),
         Command::Keys(keys) => keys.run(json),
         Command::Backup(backup) => backup.run(json),

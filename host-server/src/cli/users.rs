@@ -6,8 +6,10 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use super::enroll::data_dir;
+use super::output::printable;
 use super::{Failure, output};
-use crate::admin::{AccessChange, AdminAnswer, AdminRequest, UserReport, ask};
+use crate::accounts::LoginKey;
+use crate::admin::{AccessChange, AccountChange, AdminAnswer, AdminRequest, UserReport, ask};
 use crate::store::Reach;
 
 /// Which commanders, and what becomes of them.
@@ -35,6 +37,47 @@ enum UsersCommand {
         /// The roles; none takes all away.
         roles: Vec<String>,
     },
+    /// Lets it log in over HTTP by a key, as `moorline login-key` prints it.
+    AddKey {
+        /// Its name.
+        name: String,
+        /// The public key: `p256:` or `ed25519:`, and the key in base64url.
+        key: LoginKey,
+    },
+    /// Has it not log in by that key any more, and ends what it has begun.
+    RemoveKey {
+        /// Its name.
+        name: String,
+        /// The public key.
+        key: LoginKey,
+    },
+    /// Makes an API key for a program that acts as it, and prints it once.
+    ApiKey {
+        /// Its name.
+        name: String,
+        /// What the key is for.
+        #[arg(long, value_name = "TEXT")]
+        label: String,
+        /// The most that the key permits; may be given 16 times. Without one it is all that the commander may do.
+        #[arg(long = "permission", value_name = "NAME")]
+        permissions: Vec<String>,
+        /// How many days the key is good.
+        #[arg(long, default_value_t = 90)]
+        days: u32,
+    },
+    /// Takes an API key away, and ends what it has begun.
+    RemoveApiKey {
+        /// Its name.
+        name: String,
+        /// The name of the key, which `users show` has.
+        #[arg(allow_hyphen_values = true)]
+        id: String,
+    },
+    /// Ends all of its logins.
+    LogOut {
+        /// Its name.
+        name: String,
+    },
 }
 
 impl UsersArguments {
@@ -44,6 +87,31 @@ impl UsersArguments {
         match self.command {
             None => list(&folder, json),
             Some(UsersCommand::Show { name }) => show(&folder, name, json),
+            Some(UsersCommand::AddKey { name, key }) => {
+                account(&folder, name, AccountChange::AddKey(key), json)
+            }
+            Some(UsersCommand::RemoveKey { name, key }) => {
+                account(&folder, name, AccountChange::RemoveKey(key), json)
+            }
+            Some(UsersCommand::ApiKey {
+                name,
+                label,
+                permissions,
+                days,
+            }) => {
+                let change = AccountChange::MakeApiKey {
+                    label,
+                    permissions,
+                    seconds: u64::from(days) * 86_400,
+                };
+                account(&folder, name, change, json)
+            }
+            Some(UsersCommand::RemoveApiKey { name, id }) => {
+                account(&folder, name, AccountChange::RemoveApiKey(id), json)
+            }
+            Some(UsersCommand::LogOut { name }) => {
+                account(&folder, name, AccountChange::LogOut, json)
+            }
             Some(UsersCommand::Roles { name, roles }) => {
                 let text = format!("{name} has the roles: {}", or_none(&roles));
                 let change = AccessChange::SetRoles { name, roles };
@@ -53,6 +121,18 @@ impl UsersArguments {
                 }
             }
         }
+    }
+}
+
+fn account(folder: &Path, name: String, change: AccountChange, json: bool) -> Result<(), Failure> {
+    let text = format!("the account of {name} is as you say");
+    match ask(folder, &AdminRequest::ChangeAccount { name, change })? {
+        AdminAnswer::Changed => output::print(json, &json!({ "changed": true }), &text),
+        AdminAnswer::ApiKey(made) => {
+            let value = serde_json::to_value(&made).map_err(std::io::Error::from)?;
+            output::print(json, &value, &made.key)
+        }
+        other => Err(Failure::of_answer(other)),
     }
 }
 
@@ -100,7 +180,7 @@ fn show(folder: &Path, name: String, json: bool) -> Result<(), Failure> {
         Reach::Agents(names) => names.join(", "),
         Reach::Group(group) => format!("the group {group}"),
     };
-    let text = format!(
+    let mut text = format!(
         "{}\nroles:    {}\nmay:      {}\nreaches:  {reach}\nowns:     {}\ngranted:  {}",
         line(&user),
         or_none(&user.roles),
@@ -108,6 +188,21 @@ fn show(folder: &Path, name: String, json: bool) -> Result<(), Failure> {
         or_none(&user.owns),
         or_none(&user.granted),
     );
+    for key in &user.account.login_keys {
+        text.push_str(&format!("\nlogs in:  {key}"));
+    }
+    for key in &user.account.api_keys {
+        let (id, label, end) = (&key.id, printable(&key.label), key.expires_at);
+        text.push_str(&format!(
+            "\nAPI key:  {id}  {label}  until {end} (seconds since 1970)"
+        ));
+    }
+    for login in &user.account.logins {
+        let (id, by, used) = (&login.id, &login.by, login.used);
+        text.push_str(&format!(
+            "\nlogin:    {id}  by {by}  used {used} (seconds since 1970)"
+        ));
+    }
     let value = serde_json::to_value(&user).map_err(std::io::Error::from)?;
     output::print(json, &value, &text)
 }

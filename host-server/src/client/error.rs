@@ -49,6 +49,12 @@ pub enum ClientError {
     /// The hub refuses the token.
     #[error("the hub refuses this token: it is expired, revoked, or not this hub's")]
     CredentialRefused,
+    /// The hub does not log anybody in so.
+    #[error("the hub does not log you in: {0}")]
+    NotLoggedIn(String),
+    /// The system gives no random bytes.
+    #[error("the system gives no random bytes")]
+    NoEntropy,
     /// The hub has too much to do.
     #[error("the hub is overloaded; try again")]
     Overloaded,

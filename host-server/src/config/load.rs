@@ -256,6 +256,16 @@ mod tests {
             ),
             ("[offline]\nreply_seconds = 60", "offline.reply_seconds"),
             ("log_filter = \"a=loud\"", "log_filter"),
+            ("[accounts]\nlogins = 0", "accounts.logins"),
+            ("[accounts]\nidle_seconds = 59", "accounts.idle_seconds"),
+            (
+                "[accounts]\nlogin_seconds = 86401",
+                "accounts.login_seconds",
+            ),
+            (
+                "[accounts]\nchallenge_seconds = 9",
+                "accounts.challenge_seconds",
+            ),
             ("[drain]\nretry_millis = 99", "drain.retry_millis"),
             ("[drain]\nspread_millis = 600001", "drain.spread_millis"),
             ("[drain]\npatience_millis = 60001", "drain.patience_millis"),

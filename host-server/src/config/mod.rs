@@ -1,5 +1,6 @@
 //! What an operator sets. Every key has a default; a file is not needed.
 
+mod accounts;
 mod address_or_off;
 mod drain;
 mod error;
@@ -21,6 +22,7 @@ mod variables;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+pub use accounts::{AccountSettings, Registration};
 pub use drain::Drain;
 pub use error::{ConfigError, Mistakes};
 pub(crate) use error::{between, require};
@@ -72,6 +74,8 @@ pub struct Config {
     pub http: HttpSettings,
     /// How HTTP is served in TLS.
     pub tls: TlsSettings,
+    /// How commanders log in over HTTP.
+    pub accounts: AccountSettings,
     /// What is bounded.
     pub limits: Limits,
     /// What is kept for who is away.
@@ -101,6 +105,7 @@ impl Default for Config {
             drain: Drain::default(),
             http: HttpSettings::default(),
             tls: TlsSettings::default(),
+            accounts: AccountSettings::default(),
             limits: Limits::default(),
             offline: OfflineLimits::default(),
             keys: KeySettings::default(),
@@ -129,6 +134,7 @@ impl Config {
         mistakes.extend(name.err());
         mistakes.extend(log::check_filter(&self.log_filter).err());
         mistakes.extend(self.drain.mistakes());
+        mistakes.extend(self.accounts.mistakes());
         mistakes.extend(self.http.mistakes());
         mistakes.extend(self.tls.mistakes());
         mistakes.extend(self.limits.mistakes());

@@ -8,6 +8,7 @@ use futures_lite::future;
 use crate::config::Config;
 use crate::hub::Input;
 use crate::shared::Shared;
+use crate::store::LoginLimits;
 
 /// What changes a daemon while it serves.
 #[derive(Debug, Clone)]
@@ -38,6 +39,9 @@ impl Control {
         let waiting = keep_settled(&shared.config(), &mut config);
         shared.budget.set_limits(config.limits.clone());
         shared.tickets().set_max(config.limits.tickets);
+        shared
+            .logins()
+            .set_limits(LoginLimits::of(&config.accounts));
         shared.offline.set_limits(config.offline.clone()).await;
         let limits = Box::new(config.limits.clone());
         // What is wrong with a certificate is said now.

@@ -24,6 +24,15 @@ impl Caller {
         self.socket.ip()
     }
 
+    /// Returns whether it is on this machine, and speaks for itself.
+    pub(super) fn is_local(&self) -> bool {
+        let forwarded = self
+            .forwarded
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        forwarded.is_none() && self.socket.ip().is_loopback()
+    }
+
     /// Notes that the socket is a proxy's, which speaks for `address`.
     pub(super) fn speaks_for(&self, address: IpAddr) {
         *self

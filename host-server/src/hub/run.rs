@@ -406,7 +406,7 @@ mod tests {
 
     use super::*;
     use crate::standing::TokenName;
-    use crate::store::{Particulars, Peer, Registry, Revocations};
+    use crate::store::{LoginLimits, Logins, Particulars, Peer, Registry, Revocations};
 
     #[test]
     fn a_peer_that_was_shut_out_on_its_way_in_does_not_stay() {
@@ -417,8 +417,10 @@ mod tests {
         assert!(registry.revoke("boiler").expect("on the disk"));
         let limits = crate::config::Config::default().limits;
         let revocations = Revocations::open(folder.path()).expect("there are none");
+        let login_limits = LoginLimits::of(&crate::config::AccountSettings::default());
+        let logins = Logins::open(folder.path(), login_limits, 0).expect("there are none");
         let (mut hub, _handle) = Hub::new(
-            Standing::new(registry, revocations),
+            Standing::new(registry, revocations, logins),
             &limits,
             Witness::silent(),
             Arc::new(Metrics::new()),

@@ -27,7 +27,7 @@ use crate::clock;
 use crate::connections::Counted;
 use crate::door::Place;
 use crate::entropy::SystemEntropy;
-use crate::gate::Door;
+use crate::gate::{Door, Newcomer};
 use crate::hub::{Identity, Input, Output, SessionKey};
 use crate::line::{DATAGRAM_MTU, HubLine, Parts, own_len, sealed_len};
 use crate::offline::{Desk, Said};
@@ -393,7 +393,7 @@ impl<'s, T: Transport> Session<'s, T> {
                 Ok(())
             }
             Some(Event::Open(Some(Peer::Newcomer(_)))) => match newcomer {
-                Some(name) => self.give_first_token(&name, session).await,
+                Some(newcomer) => self.give_first_token(&newcomer, session).await,
                 None => Err(End::Refused(Reason::NotAdmitted)),
             },
             None
@@ -588,15 +588,16 @@ impl<'s, T: Transport> Session<'s, T> {
         Ok(self.shared.hub.tell(input).await)
     }
 
-    /// Gives a newcomer, which is enrolled under `name` now, or a peer that has come back by its key, its first token.
+    /// Gives a newcomer, or a peer that has come back by its key, its first token.
     async fn give_first_token(
         &mut self,
-        name: &str,
+        newcomer: &Newcomer,
         session: Option<SessionKey>,
     ) -> Result<(), End> {
         self.enrolling = session;
+        let name = newcomer.name.as_str();
         tracing::info!(peer = self.peer, name, "a first token is given");
-        let first = renewals::first_token(self.shared, name).map_err(|why| {
+        let first = renewals::first_token(self.shared, newcomer).map_err(|why| {
             tracing::error!(name, why, "no token for a newcomer");
             End::Refused(Reason::NotAdmitted)
         })?;

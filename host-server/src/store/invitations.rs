@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 use zeroize::Zeroizing;
 
-use super::{Peer, StoreError, Vault};
+use super::{Peer, PeerRole, StoreError, Vault};
 use crate::entropy::random;
 
 /// Invitations that are open at a time.
@@ -241,6 +241,12 @@ impl Invitations {
             }
         }
         false
+    }
+
+    /// Returns whom `code` invites at `now`, and as what.
+    pub(crate) fn whose(&self, code: &[u8], now: u64) -> Option<(&str, PeerRole)> {
+        let invitation = self.open.get(self.place_of(code, now)?)?;
+        Some((&invitation.name, invitation.peer.role))
     }
 
     /// Spends `code`: takes its invitation away, on the disk, and returns whom it is for.

@@ -60,6 +60,16 @@ pub enum KeyFileError {
 ///
 /// [`KeyFileError`]; a file that others can read is refused.
 pub fn load_key(path: &Path) -> Result<SigningKey, KeyFileError> {
+    let malformed = || KeyFileError::Malformed { path: path.into() };
+    parse_key(&read_private(path)?).ok_or_else(malformed)
+}
+
+/// Reads a short file with a secret, which its owner alone can read.
+///
+/// # Errors
+///
+/// [`KeyFileError`].
+pub(crate) fn read_private(path: &Path) -> Result<Zeroizing<Vec<u8>>, KeyFileError> {
     let unreadable = |error| KeyFileError::Unreadable {
         path: path.into(),
         error,
@@ -72,8 +82,7 @@ pub fn load_key(path: &Path) -> Result<SigningKey, KeyFileError> {
     if metadata.len() > MAX_FILE_LEN {
         return Err(malformed());
     }
-    let text = Zeroizing::new(std::fs::read(path).map_err(unreadable)?);
-    parse_key(&text).ok_or_else(malformed)
+    std::fs::read(path).map(Zeroizing::new).map_err(unreadable)
 }
 
 /// Reads the private key in `path`, which may be sealed; nothing when there is none.

@@ -1,10 +1,12 @@
 //! What survives a restart. Every file is replaced whole, so that a power cut leaves the old one or the new one.
 
+mod accounts;
 mod file;
 mod invitations;
 mod issuers;
 mod key_file;
 mod keys;
+mod logins;
 mod offline;
 mod peer;
 mod registry;
@@ -15,12 +17,15 @@ mod vault;
 
 use std::path::PathBuf;
 
+pub(crate) use accounts::{Accounts, ApiKey};
 pub(crate) use file::{make_private_dir, replace, sync_folder};
 pub(crate) use invitations::Invitations;
 pub use issuers::{Issuers, MAX_RETIRED as MAX_RETIRED_ISSUERS, Retired};
+pub(crate) use key_file::read_private;
 pub use key_file::{KeyFileError, create_key, load_key};
 pub(crate) use keys::open_or_create as open_or_create_key;
 pub use keys::{HubKeys, IDENTITY_NAME, ROOT_NAME, kid, rotate_issuer};
+pub(crate) use logins::{Bound, Login, LoginLimits, Logins, Reused};
 use moorline_core::token::TokenReason;
 pub(crate) use offline::{Bundle, Kept, OfflineStore, ReplyState};
 pub use peer::{Particulars, Peer, PeerRole, Reach};

@@ -6,6 +6,7 @@ use std::task::{Context, Poll};
 
 use futures_lite::{AsyncRead, AsyncWrite};
 use futures_rustls::TlsStream;
+use futures_rustls::rustls::ProtocolVersion;
 
 /// A stream in TLS or without.
 #[derive(Debug)]
@@ -14,6 +15,30 @@ pub(crate) enum Skin<S> {
     Plain(S),
     /// In TLS.
     Tls(Box<TlsStream<S>>),
+}
+
+impl<S> Skin<S> {
+    /// Returns what names this TLS connection and no other (RFC 9266); nothing without TLS, and nothing with TLS 1.2, in
+    /// which two connections can be made to have the same.
+    pub(crate) fn channel(&self) -> Option<[u8; 32]> {
+        const LABEL: &[u8] = b"EXPORTER-Channel-Binding";
+        let Self::Tls(stream) = self else {
+            return None;
+        };
+        let named = match &**stream {
+            TlsStream::Server(stream) => {
+                let (_, tls) = stream.get_ref();
+                let is_13 = tls.protocol_version() == Some(ProtocolVersion::TLSv1_3);
+                is_13.then(|| tls.export_keying_material([0; 32], LABEL, None))
+            }
+            TlsStream::Client(stream) => {
+                let (_, tls) = stream.get_ref();
+                let is_13 = tls.protocol_version() == Some(ProtocolVersion::TLSv1_3);
+                is_13.then(|| tls.export_keying_material([0; 32], LABEL, None))
+            }
+        };
+        named?.ok()
+    }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Skin<S> {

@@ -38,7 +38,9 @@ impl Class {
 
     fn of(kind: Kind) -> Option<Self> {
         match kind {
-            Kind::StrangerRefused | Kind::TokenRefused => Some(Self::AuthenticationFailures),
+            Kind::StrangerRefused | Kind::TokenRefused | Kind::LoginRefused => {
+                Some(Self::AuthenticationFailures)
+            }
             Kind::LimitHit => Some(Self::LimitViolations),
             Kind::AddressBlocked => Some(Self::BlockedAddresses),
             _ => None,

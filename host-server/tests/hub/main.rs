@@ -1,6 +1,7 @@
 //! The hub in process, on loopback, against real clients and agents. Nothing sleeps: everything waits for an event.
 
 mod access;
+mod accounts;
 mod agent;
 mod audit;
 mod audit_command_line;
@@ -15,6 +16,7 @@ mod keys;
 mod kill;
 mod life;
 mod limits;
+mod login_command_line;
 mod memory;
 mod metrics;
 mod offline;

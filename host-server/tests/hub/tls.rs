@@ -43,6 +43,11 @@ impl Authority {
         authority
     }
 
+    /// Returns the folder with its certificate, `ca.pem`.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     /// Puts another pair in the place of the one before; returns its certificate.
     fn renew(&self) -> CertificateDer<'static> {
         let key = KeyPair::generate().expect("a key");

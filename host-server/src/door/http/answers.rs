@@ -36,6 +36,16 @@ impl Refusal {
         }
     }
 
+    /// Returns the status of the answer.
+    pub(super) fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// Returns what is said, a line.
+    pub(super) fn text(&self) -> &'static str {
+        self.text
+    }
+
     /// Refuses a request that is not as it has to be.
     pub(super) fn bad(text: &'static str) -> Self {
         Self::new(StatusCode::BAD_REQUEST, text)

@@ -17,7 +17,7 @@ use smol::net::TcpStream;
 use super::super::http_io::HyperIo;
 use super::super::{Guest, Metered};
 use super::lines::Lines;
-use super::{MAX_HEADERS_LEN, routes};
+use super::{MAX_HEADERS_LEN, api, routes};
 use crate::audit::Kind;
 use crate::session;
 use crate::shared::Shared;
@@ -54,6 +54,7 @@ pub(super) async fn serve(stream: Stream, guest: &Guest, shared: &Shared) {
 /// Answers requests; returns the way to what follows them, if one asked for that.
 async fn serve_requests(stream: Stream, guest: &Guest, shared: &Shared) -> Option<OnUpgrade> {
     let is_secure = matches!(stream, Skin::Tls(_));
+    let channel = stream.channel();
     let (hand_over, handed_over) = async_channel::bounded(1);
     let requests = AtomicUsize::new(0);
     let is_upgraded = Arc::new(AtomicBool::new(false));
@@ -62,7 +63,13 @@ async fn serve_requests(stream: Stream, guest: &Guest, shared: &Shared) -> Optio
         let (hand_over, is_upgraded) = (hand_over.clone(), &is_upgraded);
         let is_last = requests.fetch_add(1, Ordering::Relaxed) + 1 >= MAX_REQUESTS;
         async move {
-            let mut answer = routes::answer(&request, is_secure, guest, shared);
+            let mut answer = if api::is_for(request.uri().path()) {
+                let channel = channel.as_ref();
+                let way = api::Way { is_secure, channel };
+                Box::pin(api::answer(&mut request, way, guest, shared)).await
+            } else {
+                routes::answer(&request, is_secure, guest, shared)
+            };
             if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
                 is_upgraded.store(true, Ordering::Release);
                 let upgrade = hyper::upgrade::on(&mut request);

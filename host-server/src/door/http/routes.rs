@@ -23,23 +23,35 @@ pub(super) fn answer<B: Body>(
     shared: &Shared,
 ) -> Answer {
     let config = shared.config();
+    admit(request, is_secure, guest, shared, &config)
+        .and_then(|is_secure| route(request, is_secure, shared, &config))
+        .unwrap_or_else(refuse)
+}
+
+/// Notes for whom a proxy speaks, if `request` of `guest` came by one, and returns whether it came in TLS.
+///
+/// # Errors
+///
+/// [`Refusal`] when the proxy says what nobody can read, or too many come from there.
+pub(super) fn admit<B>(
+    request: &Request<B>,
+    is_secure: bool,
+    guest: &Guest,
+    shared: &Shared,
+    config: &Config,
+) -> Result<bool, Refusal> {
     let socket = guest.caller.socket();
-    let answered = match forwarded::read(request.headers(), socket, &config.http) {
-        Ok(Some(said)) => {
-            guest.caller.speaks_for(said.address);
-            let is_secure = said.is_secure.unwrap_or(is_secure);
-            match guest.place.count_as(said.address) {
-                Ok(()) => route(request, is_secure, shared, &config),
-                Err(why) => {
-                    shared.budget.note_shut(why, &guest.caller.to_string());
-                    Err(Refusal::too_many())
-                }
-            }
-        }
-        Ok(None) => route(request, is_secure, shared, &config),
-        Err(refusal) => Err(refusal),
+    let Some(said) = forwarded::read(request.headers(), socket, &config.http)? else {
+        return Ok(is_secure);
     };
-    answered.unwrap_or_else(refuse)
+    guest.caller.speaks_for(said.address);
+    match guest.place.count_as(said.address) {
+        Ok(()) => Ok(said.is_secure.unwrap_or(is_secure)),
+        Err(why) => {
+            shared.budget.note_shut(why, &guest.caller.to_string());
+            Err(Refusal::too_many())
+        }
+    }
 }
 
 fn route<B: Body>(

@@ -1,0 +1,588 @@
+//! Logging in over HTTP: challenges, tokens with proofs, cookies and API keys.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use base64ct::{Base64UrlUnpadded, Encoding};
+use ed25519_dalek::Signer;
+use moorline_core::crypto::{Hash, PublicKey, SigningKey};
+use moorline_server::accounts::{LoginKey, Purpose, Signed};
+use moorline_server::admin::{
+    AccountChange, AdminAnswer, AdminRequest, Credential, NewApiKey, Tokens,
+};
+use moorline_server::audit::Kind;
+use moorline_server::client::{Client, ClientError};
+use moorline_server::config::Registration;
+use moorline_server::entropy::SystemEntropy;
+use moorline_server::store::{Particulars, Reach};
+use serde_json::{Value, json};
+
+use crate::agent::{Agent, Way};
+use crate::audit::records;
+use crate::http::{parts, talk};
+use crate::revocation::claims;
+use crate::routing::send;
+use crate::world::{ALL, Peer, World, encode};
+
+/// An answer of the API.
+#[derive(Debug)]
+struct Said {
+    status: u16,
+    /// The headers, as they came.
+    head: String,
+    body: Value,
+}
+
+/// Sends a request with these lines of headers.
+fn ask(address: SocketAddr, method: &str, path: &str, lines: &[String], body: &str) -> Said {
+    let mut request =
+        format!("{method} /api/v1/{path} HTTP/1.1\r\nHost: hub.example\r\nConnection: close\r\n");
+    for line in lines {
+        request.push_str(&format!("{line}\r\n"));
+    }
+    if !body.is_empty() {
+        let len = body.len();
+        request.push_str(&format!(
+            "Content-Type: application/json\r\nContent-Length: {len}\r\n"
+        ));
+    }
+    let answer = talk(address, &format!("{request}\r\n{body}"));
+    let (status, _, text) = parts(&answer);
+    let head = answer.split_once("\r\n\r\n").expect("headers").0.to_owned();
+    assert!(head.contains("cache-control: no-store"), "{head}");
+    Said {
+        status,
+        body: serde_json::from_str(text).unwrap_or_default(),
+        head,
+    }
+}
+
+fn post(address: SocketAddr, path: &str, body: &Value) -> Said {
+    ask(address, "POST", path, &[], &body.to_string())
+}
+
+fn key() -> SigningKey {
+    SigningKey::generate(&mut SystemEntropy).expect("random bytes")
+}
+
+/// Somebody who logs in by an Ed25519 key.
+struct Person {
+    account: &'static str,
+    key: ed25519_dalek::SigningKey,
+}
+
+impl Person {
+    fn new(account: &'static str, seed: u8) -> Self {
+        let key = ed25519_dalek::SigningKey::from_bytes(&[seed; 32]);
+        Self { account, key }
+    }
+
+    fn login_key(&self) -> LoginKey {
+        LoginKey::Ed25519(self.key.verifying_key())
+    }
+
+    /// Returns the body of a login that is good, as `change` changes what is signed.
+    fn body(
+        &self,
+        world: &World,
+        holder: Option<&PublicKey>,
+        change: impl FnOnce(&mut Signed<'_>),
+    ) -> Value {
+        let asked = post(world.http, "challenge", &json!({ "account": self.account }));
+        assert_eq!(asked.status, 200, "{asked:?}");
+        let challenge = asked.body["challenge"].as_str().expect("a challenge");
+        let hub_key = asked.body["hub_key"].as_str().expect("a key");
+        let hub_key = Base64UrlUnpadded::decode_vec(hub_key).expect("base64url");
+        let hub_key = PublicKey::from_bytes(&hub_key.try_into().expect("a point")).expect("a key");
+        let bytes = Base64UrlUnpadded::decode_vec(challenge).expect("base64url");
+        let mut signed = Signed {
+            purpose: Purpose::LogIn,
+            hub: "moorline",
+            hub_key: &hub_key,
+            channel: None,
+            account: self.account,
+            challenge: &bytes,
+            holder,
+        };
+        change(&mut signed);
+        let signature = self.key.sign(&signed.to_bytes()).to_bytes();
+        let mut body = json!({
+            "account": self.account,
+            "challenge": challenge,
+            "login_key": self.login_key().to_string(),
+            "signature": Base64UrlUnpadded::encode_string(&signature),
+        });
+        if let Some(holder) = holder {
+            body["holder_key"] = Base64UrlUnpadded::encode_string(&holder.to_bytes()).into();
+        }
+        body
+    }
+
+    /// Logs in with a new key.
+    fn log_in(&self, world: &World) -> Peer {
+        let key = key();
+        let body = self.body(world, Some(key.public_key()), |_| {});
+        let said = post(world.http, "login", &body);
+        assert_eq!(said.status, 200, "{said:?}");
+        let credential = credential(&said);
+        Peer { key, credential }
+    }
+}
+
+fn credential(said: &Said) -> Credential {
+    serde_json::from_value(said.body.clone()).expect("a credential")
+}
+
+fn change(world: &World, name: &str, change: AccountChange) -> AdminAnswer {
+    let name = name.into();
+    world.ask(&AdminRequest::ChangeAccount { name, change })
+}
+
+/// A hub with an agent's name, and alice, who reaches it and logs in by a key.
+fn with_alice(world: &World) -> Person {
+    world.commander("alice", "boiler");
+    let alice = Person::new("alice", 1);
+    let added = change(world, "alice", AccountChange::AddKey(alice.login_key()));
+    assert!(matches!(added, AdminAnswer::Changed), "{added:?}");
+    alice
+}
+
+/// Returns the lines of headers that prove a request by the token of `peer`.
+fn proof(peer: &Peer, method: &str, path: &str, jti: &str) -> Vec<String> {
+    let encode = |bytes: &[u8]| Base64UrlUnpadded::encode_string(bytes);
+    let point = peer.key.public_key().to_bytes();
+    let jwk = json!({
+        "kty": "EC", "crv": "P-256", "x": encode(&point[1..33]), "y": encode(&point[33..]),
+    });
+    let now = moorline_server::clock::now().unix.secs();
+    let token = &peer.credential.token;
+    let header = json!({ "typ": "dpop+jwt", "alg": "ES256", "jwk": jwk });
+    let payload = json!({
+        "jti": jti,
+        "htm": method,
+        "htu": format!("http://hub.example/api/v1/{path}"),
+        "iat": now,
+        "ath": encode(Hash::of(&[token.as_bytes()]).as_bytes()),
+    });
+    let [header, payload] = [header, payload].map(|part| encode(part.to_string().as_bytes()));
+    let signed = format!("{header}.{payload}");
+    let signature = peer.key.sign(&Hash::of(&[signed.as_bytes()]), &[1; 32]).0;
+    vec![
+        format!("Authorization: DPoP {token}"),
+        format!("DPoP: {signed}.{}", encode(&signature)),
+    ]
+}
+
+fn me(world: &World, peer: &Peer, jti: &str) -> Said {
+    ask(world.http, "GET", "me", &proof(peer, "GET", "me", jti), "")
+}
+
+/// Connects as `peer` and lists agents.
+fn lists(world: &World, peer: &Peer) -> Result<(), ClientError> {
+    let url = format!("ws://{}/ws", world.http);
+    let listed = peer.connected_to(&url, async |client| client.agents().await);
+    listed?.map(drop)
+}
+
+fn is_refused(result: &Result<(), ClientError>) {
+    assert!(
+        matches!(result, Err(ClientError::CredentialRefused)),
+        "{result:?}"
+    );
+}
+
+#[test]
+fn a_signed_challenge_gives_a_token_that_works_on_the_line_until_the_login_is_over() {
+    let mut world = World::start();
+    let _boiler = Agent::start(world.agent("boiler"), Way::WebSocket(world.http));
+    let person = with_alice(&world);
+    let mut alice = person.log_in(&world);
+    let replied = alice.connected(async |client| send(client, "boiler", "ping", &[]).await);
+    replied.expect("connected").expect("answered");
+
+    // It is refreshed, with a proof that is good once, and inside its session.
+    let lines = proof(&alice, "POST", "refresh", "one");
+    let refreshed = ask(world.http, "POST", "refresh", &lines, "");
+    assert_eq!(refreshed.status, 200, "{refreshed:?}");
+    let again = ask(world.http, "POST", "refresh", &lines, "");
+    assert_eq!(again.status, 401);
+    assert_eq!(again.body["detail"], "the proof was shown before");
+    let before = claims(&alice);
+    alice.credential = credential(&refreshed);
+    assert!(claims(&alice).issued_at > before.issued_at);
+    lists(&world, &alice).expect("the newer token is good");
+    let renewed = alice.connected(async |client| client.ask_token(None).await);
+    renewed.expect("connected").expect("another token");
+    let other = key();
+    let rekeyed = alice.connected(async |client| client.ask_token(Some(other.public_key())).await);
+    let rekeyed = rekeyed.expect("connected");
+    assert!(
+        matches!(rekeyed, Err(ClientError::RenewalRefused)),
+        "{rekeyed:?}"
+    );
+
+    let known = me(&world, &alice, "two");
+    assert_eq!(known.status, 200, "{known:?}");
+    assert_eq!(known.body["account"], "alice");
+    assert_eq!(known.body["logins"][0]["is_this"], true);
+    // A restart ends no login.
+    world.stop();
+    let world = World::start_in(Arc::clone(&world.folder), |_| {});
+    lists(&world, &alice).expect("it is still logged in");
+
+    let url = format!("ws://{}/ws", world.http);
+    let ended = alice.as_commander(async |commander| {
+        let mut client = Client::connect(&url, commander).await.expect("it connects");
+        let lines = proof(&alice, "POST", "logout", "three");
+        let out = ask(world.http, "POST", "logout", &lines, "");
+        assert_eq!(out.status, 204, "{out:?}");
+        client.agents().await
+    });
+    assert!(format!("{ended:?}").contains("Revoked"), "{ended:?}");
+    is_refused(&lists(&world, &alice));
+    assert_eq!(me(&world, &alice, "four").status, 401);
+    let kinds = records(world.folder.path());
+    let count = |kind| kinds.iter().filter(|record| record.kind == kind).count();
+    assert_eq!((count(Kind::LoggedIn), count(Kind::LoggedOut)), (1, 1));
+}
+
+#[test]
+fn a_signature_about_anything_else_logs_nobody_in() {
+    let world = World::start_with(|config| config.limits.failures_per_address = 1_000);
+    let person = with_alice(&world);
+    let holder = key();
+    // What is signed may be of any key.
+    let other: &'static SigningKey = Box::leak(Box::new(key()));
+    let point = Some(holder.public_key());
+    let refused = |body: &Value| {
+        let said = post(world.http, "login", body);
+        assert_eq!(said.status, 401, "{said:?}");
+        assert!(
+            said.head.contains("application/problem+json"),
+            "{}",
+            said.head
+        );
+        assert!(
+            said.head.to_lowercase().contains("www-authenticate: dpop"),
+            "{}",
+            said.head
+        );
+        said.body
+    };
+    let reason = refused(&person.body(&world, point, |signed| signed.hub_key = other.public_key()));
+    refused(&person.body(&world, point, |signed| signed.hub = "another"));
+    refused(&person.body(&world, point, |signed| signed.account = "bob"));
+    refused(&person.body(&world, point, |signed| signed.channel = Some(&[7; 32])));
+    refused(&person.body(&world, point, |signed| signed.purpose = Purpose::Register));
+    refused(&person.body(&world, point, |signed| {
+        signed.holder = Some(other.public_key())
+    }));
+    refused(&person.body(&world, point, |signed| signed.holder = None));
+    refused(&person.body(&world, point, |signed| signed.challenge = &[0; 40]));
+
+    // Nobody learns whether there is an account, or by which key it logs in.
+    let nobody = Person::new("nobody", 1);
+    assert_eq!(refused(&nobody.body(&world, point, |_| {})), reason);
+    let wrong_key = Person::new("alice", 2);
+    assert_eq!(refused(&wrong_key.body(&world, point, |_| {})), reason);
+    // A challenge is for who asked for it, and good once.
+    let mut of_bob = person.body(&world, point, |_| {});
+    let bob = post(world.http, "challenge", &json!({ "account": "bob" }));
+    of_bob["challenge"] = bob.body["challenge"].clone();
+    refused(&of_bob);
+    let body = person.body(&world, point, |_| {});
+    assert_eq!(post(world.http, "login", &body).status, 200);
+    refused(&body);
+    world.agent("pump");
+    let records = records(world.folder.path());
+    let count = records
+        .iter()
+        .filter(|record| record.kind == Kind::LoginRefused);
+    assert!(count.count() >= 10);
+}
+
+#[test]
+fn what_is_no_login_is_said_in_words() {
+    let world = World::start();
+    let person = with_alice(&world);
+    let enrolled = world.commander("bob", "boiler");
+    let good = person.body(&world, Some(key().public_key()), |_| {});
+    let with = |name: &str, value: Value| {
+        let mut body = good.clone();
+        body[name] = value;
+        body
+    };
+    let cases = [
+        (with("account", json!("a b")), 400, "account: 1 to 32"),
+        (with("account", json!(7)), 400, "the body: invalid type"),
+        (with("more", json!(7)), 400, "unknown field"),
+        (with("signature", json!("AAAA")), 400, "signature: 64 bytes"),
+        (with("login_key", json!("rsa:AAAA")), 400, "a login key is"),
+        (
+            with("holder_key", json!("AAAA")),
+            400,
+            "holder_key: a point",
+        ),
+        (with("code", json!("AAAA")), 400, "it is for registration"),
+    ];
+    for (body, status, detail) in cases {
+        let said = post(world.http, "login", &body);
+        assert_eq!(said.status, status, "{said:?}");
+        let text = said.body["detail"].as_str().expect("a detail");
+        assert!(text.contains(detail), "{text}");
+        assert_eq!(said.body["status"], status);
+    }
+    // Another's key, and one that needs no login.
+    let taken = person.body(&world, Some(enrolled.key.public_key()), |_| {});
+    let said = post(world.http, "login", &taken);
+    assert_eq!(
+        (said.status, said.body["detail"].as_str()),
+        (409, Some("this key is another peer's; make another one"))
+    );
+    let http = world.http;
+    let plain = |method: &str, path: &str| ask(http, method, path, &[], "").status;
+    assert_eq!(plain("GET", "login"), 405);
+    assert_eq!(plain("POST", "me"), 405);
+    assert_eq!(plain("GET", "nothing"), 404);
+    assert_eq!(plain("GET", "me"), 401);
+    assert_eq!(plain("POST", "login"), 400);
+    assert_eq!(plain("GET", "me?token=x"), 400);
+    let long = "x".repeat(5_000);
+    assert_eq!(ask(http, "POST", "login", &[], &long).status, 413);
+    let lines = ["Transfer-Encoding: chunked".to_owned()];
+    let chunked = ask(http, "POST", "login", &lines, "");
+    assert_eq!(chunked.status, 411);
+    let origin = ["Origin: https://evil.example".to_owned()];
+    assert_eq!(
+        ask(http, "POST", "challenge", &origin, "{\"account\":\"a\"}").status,
+        403
+    );
+    for line in [
+        "Authorization: Basic YTpi",
+        "Authorization: Bearer a.b.c",
+        "Authorization: DPoP a.b.c",
+    ] {
+        assert_eq!(
+            ask(http, "GET", "me", &[line.to_owned()], "").status,
+            401,
+            "{line}"
+        );
+    }
+}
+
+#[test]
+fn a_browser_has_a_cookie_and_changes_nothing_without_the_word_that_came_with_it() {
+    let world = World::start();
+    let person = with_alice(&world);
+    let said = post(world.http, "login", &person.body(&world, None, |_| {}));
+    assert_eq!(said.status, 200, "{said:?}");
+    let cookie = said
+        .head
+        .lines()
+        .find_map(|line| line.strip_prefix("set-cookie: "));
+    let cookie = cookie.expect("a cookie");
+    for part in [
+        "__Host-moorline=",
+        "Path=/",
+        "Secure",
+        "HttpOnly",
+        "SameSite=Strict",
+    ] {
+        assert!(cookie.contains(part), "{cookie}");
+    }
+    let (pair, _) = cookie.split_once(';').expect("attributes");
+    let csrf = said.body["csrf"].as_str().expect("a word");
+    let shown = vec![format!("Cookie: theme=dark; {pair}")];
+    let with = |line: String| [shown.clone(), vec![line]].concat();
+    let http = world.http;
+    let known = ask(http, "GET", "me", &shown, "");
+    assert_eq!(
+        (known.status, known.body["account"].as_str()),
+        (200, Some("alice"))
+    );
+    for lines in [
+        shown.clone(),
+        with("X-CSRF-Token: AAAA".into()),
+        with("X-CSRF-Token: ".into()),
+    ] {
+        assert_eq!(
+            ask(http, "POST", "logout", &lines, "").status,
+            403,
+            "{lines:?}"
+        );
+    }
+    let both = with("Authorization: DPoP a.b.c".into());
+    assert_eq!(ask(http, "GET", "me", &both, "").status, 400);
+    let twice = with(format!("Cookie: {pair}"));
+    assert_eq!(ask(http, "GET", "me", &twice, "").status, 400);
+    let out = ask(
+        http,
+        "POST",
+        "logout",
+        &with(format!("X-CSRF-Token: {csrf}")),
+        "",
+    );
+    assert_eq!(out.status, 204, "{out:?}");
+    assert!(out.head.contains("Max-Age=0"), "{}", out.head);
+    assert_eq!(ask(http, "GET", "me", &shown, "").status, 401);
+}
+
+fn api_key(world: &World, permissions: &[&str]) -> NewApiKey {
+    let made = change(
+        world,
+        "alice",
+        AccountChange::MakeApiKey {
+            label: "a dashboard".into(),
+            permissions: permissions.iter().copied().map(String::from).collect(),
+            seconds: 3_600,
+        },
+    );
+    match made {
+        AdminAnswer::ApiKey(made) => made,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_program_logs_in_by_an_api_key_and_may_what_the_key_permits() {
+    let world = World::start();
+    let _boiler = Agent::start(world.agent("boiler"), Way::WebSocket(world.http));
+    with_alice(&world);
+    let made = api_key(&world, &["agent.command.ping", "hub.admin"]);
+    let shows = |made: &NewApiKey| vec![format!("Authorization: Bearer {}", *made.key)];
+    let known = ask(world.http, "GET", "me", &shows(&made), "");
+    assert_eq!(known.status, 200, "{known:?}");
+    let key = key();
+    let body = json!({ "holder_key": encode(&key) }).to_string();
+    let said = ask(world.http, "POST", "login", &shows(&made), &body);
+    assert_eq!(said.status, 200, "{said:?}");
+    let credential = credential(&said);
+    let program = Peer { key, credential };
+    let session = program.connected(async |client| {
+        send(client, "boiler", "ping", &[]).await.expect("answered");
+        let list = client.agents().await;
+        assert!(matches!(list, Err(ClientError::NotPermitted)), "{list:?}");
+        // What it is given later permits no more.
+        let token = client.ask_token(None).await.expect("another token");
+        let token = moorline_core::token::UnpackedToken::parse_exact(&token).expect("a token");
+        let claims = moorline_core::token::UnverifiedClaims::decode(&token).expect("claims");
+        let names: Vec<&str> = claims.claims_unverified().permissions.names().collect();
+        assert_eq!(names, ["agent.command.ping"]);
+        let removed = change(
+            &world,
+            "alice",
+            AccountChange::RemoveApiKey(made.id.clone()),
+        );
+        assert!(matches!(removed, AdminAnswer::Changed), "{removed:?}");
+        let ended = client.agents().await;
+        assert!(format!("{ended:?}").contains("Revoked"), "{ended:?}");
+    });
+    session.expect("connected");
+    assert_eq!(ask(world.http, "GET", "me", &shows(&made), "").status, 401);
+    // The hash alone is on the disk.
+    let other = api_key(&world, &[]);
+    let text = std::fs::read_to_string(world.folder.path().join("accounts.json")).expect("a file");
+    assert!(text.contains(&other.id));
+    assert!(!text.contains(other.key.split_once('.').expect("a dot").1));
+    let wrong = format!("Authorization: Bearer mlk_{}.{}", other.id, "A".repeat(43));
+    assert_eq!(ask(world.http, "GET", "me", &[wrong], "").status, 401);
+}
+
+#[test]
+fn one_login_too_many_ends_the_one_that_was_used_longest_ago() {
+    let world = World::start_with(|config| config.accounts.logins = 2);
+    let person = with_alice(&world);
+    let first = person.log_in(&world);
+    let second = person.log_in(&world);
+    lists(&world, &first).expect("it is used");
+    let third = person.log_in(&world);
+    // They may all be of one second, in which the names of the logins decide.
+    let live = [&first, &second, &third].map(|peer| lists(&world, peer).is_ok());
+    assert_eq!(live.iter().filter(|live| **live).count(), 2, "{live:?}");
+    assert!(live[2]);
+    let answer = world.ask(&AdminRequest::RevokeTokens(Tokens::OfPeer("alice".into())));
+    assert!(matches!(answer, AdminAnswer::Revoked), "{answer:?}");
+    is_refused(&lists(&world, &third));
+    let fourth = person.log_in(&world);
+    lists(&world, &fourth).expect("a login after that is good");
+    let name = "alice".to_owned();
+    world.ask(&AdminRequest::Revoke { name });
+    is_refused(&lists(&world, &fourth));
+    let body = person.body(&world, Some(key().public_key()), |_| {});
+    assert_eq!(post(world.http, "login", &body).status, 401);
+}
+
+#[test]
+fn who_is_invited_registers_and_a_guest_where_the_hub_is_open() {
+    let world = World::start();
+    let register = |world: &World, person: &Person, code: Option<&str>| {
+        let holder = key();
+        let mut body = person.body(world, Some(holder.public_key()), |signed| {
+            signed.purpose = Purpose::Register;
+        });
+        if let Some(code) = code {
+            body["code"] = code.into();
+        }
+        (post(world.http, "register", &body), holder)
+    };
+    let invited = world.ask(&AdminRequest::Invite {
+        name: "dora".into(),
+        particulars: Particulars::commander(Reach::Agents(vec!["boiler".into()]), ALL),
+        seconds: 900,
+        with_key: false,
+    });
+    let AdminAnswer::Invited(invitation) = invited else {
+        panic!("{invited:?}");
+    };
+    let (dora, eve) = (Person::new("dora", 3), Person::new("eve", 4));
+    assert_eq!(register(&world, &dora, None).0.status, 403);
+    assert_eq!(register(&world, &dora, Some("WRONGWRONG12")).0.status, 403);
+    assert_eq!(register(&world, &eve, Some(&invitation.code)).0.status, 403);
+    let (said, key) = register(&world, &dora, Some(&invitation.code));
+    assert_eq!(said.status, 201, "{said:?}");
+    let credential = credential(&said);
+    lists(&world, &Peer { key, credential }).expect("she is in");
+    assert_eq!(
+        register(&world, &dora, Some(&invitation.code)).0.status,
+        403
+    );
+    dora.log_in(&world);
+
+    let reloaded = world.reload(|config| config.accounts.registration = Registration::Open);
+    assert!(reloaded.waiting.is_empty());
+    let (said, _) = register(&world, &eve, None);
+    assert_eq!(said.status, 201, "{said:?}");
+    let (said, _) = register(&world, &Person::new("dora", 5), None);
+    assert_eq!(
+        (said.status, said.body["detail"].as_str()),
+        (409, Some("the name is taken"))
+    );
+    let guest = eve.log_in(&world);
+    let known = me(&world, &guest, "one");
+    assert_eq!(known.body["roles"], json!(["guest"]));
+    assert_eq!(known.body["permits"], json!(["hub.status"]));
+    let reloaded = world.reload(|config| config.accounts.registration = Registration::Off);
+    assert!(reloaded.waiting.is_empty());
+    assert_eq!(register(&world, &Person::new("fay", 6), None).0.status, 403);
+}
+
+#[test]
+fn guesses_are_counted_against_their_address() {
+    let world = World::start_with(|config| config.limits.failures_per_address = 3);
+    let person = Person::new("alice", 1);
+    world.commander("alice", "boiler");
+    let body = person.body(&world, Some(key().public_key()), |_| {});
+    for _ in 0..4 {
+        assert_eq!(post(world.http, "login", &body).status, 401);
+    }
+    let mut refused = String::new();
+    let _ = std::io::Read::read_to_string(&mut crate::door::stranger(world.http), &mut refused);
+    assert_eq!(refused, "", "the door is shut");
+    world.agent("pump");
+    let records = records(world.folder.path());
+    assert!(
+        records
+            .iter()
+            .any(|record| record.kind == Kind::AddressBlocked)
+    );
+}
