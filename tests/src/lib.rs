@@ -77,6 +77,7 @@ pub const BATCHES: &[&[&[Case]]] = &[
     &[handshake::shares::CASES],
     &[handshake::resume::CASES],
     &[vectors::CASES],
+    &[vectors::trust::CASES],
     &[session::frames::CASES],
     &[session::tamper::CASES],
     &[session::datagrams::CASES],
