@@ -78,6 +78,7 @@ pub const BATCHES: &[&[&[Case]]] = &[
     &[handshake::resume::CASES],
     &[vectors::CASES],
     &[vectors::trust::CASES],
+    &[vectors::channel::CASES],
     &[session::frames::CASES],
     &[session::tamper::CASES],
     &[session::datagrams::CASES],

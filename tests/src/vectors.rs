@@ -4,6 +4,7 @@
 //! hold the published file, this derivation and core to each other.
 
 mod cases;
+pub(crate) mod channel;
 mod enrolment;
 mod json;
 mod refused;
@@ -34,7 +35,11 @@ use crate::{Failure, ensure};
 pub type Example = fn(&mut dyn Write) -> Result<(), Failure>;
 
 /// The names of the published files in `core/vectors`, and what writes each.
-pub const FILES: [(&str, Example); 2] = [("link-v1.json", write), ("trust-v1.json", trust::write)];
+pub const FILES: [(&str, Example); 3] = [
+    ("link-v1.json", write),
+    ("trust-v1.json", trust::write),
+    ("channel-v1.json", channel::write),
+];
 
 /// The published file.
 pub const PUBLISHED: &str = include_str!("../../core/vectors/link-v1.json");
