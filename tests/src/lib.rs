@@ -128,6 +128,7 @@ pub const BATCHES: &[&[&[Case]]] = &[
     &[storage::cuts::CASES, storage::counter::CASES],
     &[
         message::CASES,
+        message::link::CASES,
         feed::CASES,
         message_mac::CASES,
         time_floor::CASES,
