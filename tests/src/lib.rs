@@ -45,6 +45,7 @@ pub use session::window::{WindowTally, window_model};
 pub const BATCHES: &[&[&[Case]]] = &[
     &[
         primitives::CASES,
+        primitives::aead::CASES,
         provider::CASES,
         vectors::LABELS,
         jws::CASES,
