@@ -10,13 +10,8 @@ use moorline_qemu::stand::{AGENT, Stand};
 #[test]
 fn the_least_agent_lives_in_64_kib_of_ram() -> Result<(), Error> {
     let board = Board::Lm3s6965evb;
-    match need_target(board.target()) {
-        Err(error @ Error::Skipped { .. }) => {
-            println!("{error}");
-            return Ok(());
-        }
-        other => other?,
-    }
+    // Where the target cannot be installed this says what to type: nothing was tested.
+    need_target(board.target())?;
     let image = build_small_image("minimal", Profile::Device)?;
     let static_bytes = Sections::of(&image)?.ram_bytes;
 
