@@ -92,6 +92,7 @@ pub const DEEP: &[&str] = &[
     "of two newcomers with one code the first is enrolled and the other refused",
     "until it has shown its token a newcomer may say nothing else",
     "a token for another key than the newcomer's is refused",
+    "a newcomer takes one to three keys of the issuer, each of them whole and on the curve",
     "a newcomer's session ends after a minute",
     "a code has 8 to 32 bytes, opens links alone, and is taken by hubs alone",
     "a hub enrols newcomers alone, and nobody else is told a token",
