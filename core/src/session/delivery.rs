@@ -52,7 +52,7 @@ pub struct Handled<'m, 'o> {
 
 impl Session {
     /// Opens `frame` where it stands and acts on it. An answer is written to `out`, which takes
-    /// [`MAX_CONTROL_FRAME_LEN`] bytes.
+    /// [`MAX_CONTROL_FRAME_LEN`](super::MAX_CONTROL_FRAME_LEN) bytes.
     ///
     /// # Errors
     ///
