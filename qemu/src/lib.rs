@@ -8,6 +8,7 @@
 //! wasm         the conformance cases under Node, judged by the same
 //!         suite              sums it all up
 //! site         a hub and its peers, by the programs that a user runs
+//!   stand      one of each: hub, device, commander
 //! interop      the tests of the second peer, in Python, against all of these
 //! ```
 //!
@@ -25,6 +26,7 @@ pub mod interpreted;
 pub mod monitor;
 pub mod setup;
 pub mod site;
+pub mod stand;
 pub mod suite;
 pub mod wasm;
 

@@ -264,6 +264,11 @@ impl Hub {
     ///
     /// [`Error::Start`] when it cannot be told; [`Error::Program`] when it ends badly.
     pub fn stop(mut self) -> Result<(), Error> {
+        self.end()
+    }
+
+    /// As [`Hub::stop`], of a daemon whose places are needed on.
+    pub(crate) fn end(&mut self) -> Result<(), Error> {
         let failed = |source| Error::Start {
             program: "moorlined".into(),
             source,
@@ -282,16 +287,21 @@ impl Hub {
     }
 
     /// Kills the daemon where it stands, as a power cut would.
-    pub fn kill(self) {
-        drop(self);
+    pub fn kill(mut self) {
+        self.cut();
+    }
+
+    /// As [`Hub::kill`], of a daemon whose places are needed on.
+    pub(crate) fn cut(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
 impl Drop for Hub {
     fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.cut();
     }
 }
 

@@ -1,4 +1,4 @@
-//! Writes the published example of a link: `cargo run -p moorline-conformance --example vectors`.
+//! Writes the published examples: `cargo run -p moorline-conformance --example vectors`.
 
 use std::fs;
 use std::path::Path;
@@ -7,17 +7,17 @@ use std::process::ExitCode;
 use moorline_conformance::vectors;
 
 fn main() -> ExitCode {
-    let mut text = String::new();
-    if let Err(failure) = vectors::write(&mut text) {
-        eprintln!("the example cannot be derived: {failure:?}");
-        return ExitCode::FAILURE;
-    }
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../core/vectors/link-v1.json");
-    match fs::write(&path, text) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("{}: {error}", path.display());
-            ExitCode::FAILURE
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../core/vectors");
+    for (name, write) in vectors::FILES {
+        let mut text = String::new();
+        if let Err(failure) = write(&mut text) {
+            eprintln!("{name} cannot be derived: {failure:?}");
+            return ExitCode::FAILURE;
+        }
+        if let Err(error) = fs::write(folder.join(name), text) {
+            eprintln!("{}: {error}", folder.join(name).display());
+            return ExitCode::FAILURE;
         }
     }
+    ExitCode::SUCCESS
 }

@@ -10,6 +10,7 @@ const TABLES: &[&[Case]] = &[
     framing::CASES,
     websocket::CASES,
     message::CASES,
+    message::link::CASES,
     message_mac::CASES,
     time_floor::CASES,
     session::window::CASES,

@@ -45,6 +45,7 @@ pub use session::window::{WindowTally, window_model};
 pub const BATCHES: &[&[&[Case]]] = &[
     &[
         primitives::CASES,
+        primitives::aead::CASES,
         provider::CASES,
         vectors::LABELS,
         jws::CASES,
@@ -77,6 +78,8 @@ pub const BATCHES: &[&[&[Case]]] = &[
     &[handshake::shares::CASES],
     &[handshake::resume::CASES],
     &[vectors::CASES],
+    &[vectors::trust::CASES],
+    &[vectors::channel::CASES],
     &[session::frames::CASES],
     &[session::tamper::CASES],
     &[session::datagrams::CASES],
@@ -126,6 +129,7 @@ pub const BATCHES: &[&[&[Case]]] = &[
     &[storage::cuts::CASES, storage::counter::CASES],
     &[
         message::CASES,
+        message::link::CASES,
         feed::CASES,
         message_mac::CASES,
         time_floor::CASES,

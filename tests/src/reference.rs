@@ -89,16 +89,29 @@ pub fn extend(message: &mut Message, bytes: &[u8]) {
     }
 }
 
-/// Returns head and connection id of a message of `len` bytes.
+/// Returns head and connection id of a message of `len` bytes in stream form.
 pub fn prefix(kind: u8, len: usize) -> [u8; 8] {
-    let [high, low] = u16::try_from(len - 4).unwrap_or(u16::MAX).to_be_bytes();
-    [kind, 1, high, low, 0, 0, 0, 0]
+    prefix_to(kind, len, [0; 4])
 }
 
-/// Returns the clear part of M2 (PROTOCOL.md §2.3).
+/// Returns head and connection id of a message of `len` bytes to the end that `cid` names.
+pub fn prefix_to(kind: u8, len: usize, cid: [u8; 4]) -> [u8; 8] {
+    let [high, low] = u16::try_from(len - 4).unwrap_or(u16::MAX).to_be_bytes();
+    let [a, b, c, d] = cid;
+    [kind, 1, high, low, a, b, c, d]
+}
+
+/// Returns the clear part of an M2 of 160 bytes in stream form (PROTOCOL.md §2.3).
 pub fn m2_clear(suite: u8, mode: u8, share: &Share) -> [u8; 46] {
+    m2_clear_to(suite, mode, 160, [[0; 4]; 2], share)
+}
+
+/// Returns the clear part of an M2 of `len` bytes with the connection ids `cids`, the initiator's and the responder's.
+pub fn m2_clear_to(suite: u8, mode: u8, len: usize, cids: [[u8; 4]; 2], share: &Share) -> [u8; 46] {
     let mut clear = [0; 46];
-    clear[..6].copy_from_slice(&[0x02, 1, 0, 156, suite, mode]);
+    clear[..4].copy_from_slice(&prefix(0x02, len)[..4]);
+    clear[4..6].copy_from_slice(&[suite, mode]);
+    clear[6..14].copy_from_slice(cids.as_flattened());
     clear[14..].copy_from_slice(&share.0);
     clear
 }
@@ -158,9 +171,13 @@ pub struct Agreed {
 }
 
 impl Agreed {
-    /// Returns what the holder of `own` has; nothing when the shares give zero.
+    /// Returns what the holder of `own` has on a link; nothing when the shares give zero.
     pub fn new(m1: &[u8], clear: &[u8; 46], own: &EphemeralKey, peer: &Share) -> Option<Self> {
-        let th0 = Hash::of(&[b"ML1 link v1\0", m1]).0;
+        Self::after(Hash::of(&[b"ML1 link v1\0", m1]).0, clear, own, peer)
+    }
+
+    /// Returns what the holder of `own` has after an M1 that gave `th0`; nothing when the shares give zero.
+    pub fn after(th0: Block, clear: &[u8; 46], own: &EphemeralKey, peer: &Share) -> Option<Self> {
         let th1 = Hash::of(&[&th0, clear]).0;
         let dh = *own.agree(peer)?.expose();
         let early = extracted(&[0; 32], &[0; 32]);
@@ -200,8 +217,11 @@ impl Agreed {
         let th3 = Hash::of(&[&th2, &signature]).0;
         let responder = Keys::of(&self.hs, "r key", "r iv", &self.th1);
         let message = responder.sealed(0, &[&self.th1], &self.clear, &[signed, &signature]);
+        let mut cids = [[0; 4]; 2];
+        cids.as_flattened_mut().copy_from_slice(&self.clear[6..14]);
         Answered {
             hs: self.hs,
+            cids,
             th2,
             th3,
             signature,
@@ -216,6 +236,8 @@ impl Agreed {
 #[derive(Debug, Clone)]
 pub struct Answered {
     hs: Block,
+    /// The connection ids: the initiator's, the responder's.
+    cids: [[u8; 4]; 2],
     /// What the responder signs.
     pub th2: Block,
     /// The hash after M2.
@@ -254,7 +276,7 @@ impl Answered {
         signer: &SigningKey,
         hedge: &[u8],
     ) -> Proved {
-        let prefix = prefix(0x03, 8 + signed.len() + 64 + 16);
+        let prefix = prefix_to(0x03, 8 + signed.len() + 64 + 16, self.cids[1]);
         let th4 = Hash::of(&[&self.th3, &prefix, signed, token_hash, named]).0;
         let signature = signer.sign(&statement(name, &th4), hedge).0;
         let th5 = Hash::of(&[&th4, &signature]).0;
@@ -263,6 +285,7 @@ impl Answered {
                 .sealed(0, &[&self.th3, &prefix], &prefix, &[signed, &signature]);
         let master = extracted(&label(&self.hs, "derived", &th5), &[0; 32]);
         Proved {
+            cid: self.cids[0],
             th4,
             th5,
             signature,
@@ -273,7 +296,7 @@ impl Answered {
 
     /// Returns a REFUSE.
     pub fn refuse(&self, code: u8, argument: u32) -> Message {
-        let prefix = prefix(0x07, 29);
+        let prefix = prefix_to(0x07, 29, self.cids[0]);
         let plaintext: [&[u8]; 2] = [&[code], &argument.to_be_bytes()];
         self.responder
             .sealed(2, &[&self.th3, &prefix], &prefix, &plaintext)
@@ -283,6 +306,8 @@ impl Answered {
 /// What both ends have after M3.
 #[derive(Debug, Clone)]
 pub struct Proved {
+    /// The initiator's connection id.
+    cid: [u8; 4],
     /// What the initiator signs.
     pub th4: Block,
     /// The hash of all that was said.
@@ -313,7 +338,7 @@ impl Proved {
 
     /// Returns M4 that confirms with `fin` and then says `facts`.
     pub fn m4(&self, fin: &Block, facts: &[u8]) -> Message {
-        let prefix = prefix(0x04, 8 + 32 + facts.len() + 16);
+        let prefix = prefix_to(0x04, 8 + 32 + facts.len() + 16, self.cid);
         self.m4_keys()
             .sealed(0, &[&self.th5, &prefix], &prefix, &[fin, facts])
     }

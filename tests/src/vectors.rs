@@ -4,11 +4,16 @@
 //! hold the published file, this derivation and core to each other.
 
 mod cases;
+pub(crate) mod channel;
 mod enrolment;
 mod json;
 mod refused;
 mod renewal;
 mod resumption;
+pub(crate) mod trust;
+mod writer;
+
+use core::fmt::Write;
 
 pub(crate) use cases::{CASES, LABELS};
 use heapless::Vec;
@@ -25,6 +30,16 @@ use crate::reference::{
     Agreed, Announcement, Answered, Block, Proved, Step, extend, frame, m2_clear, m4_facts,
 };
 use crate::{Failure, ensure};
+
+/// Writes one example, or says why it cannot be derived.
+pub type Example = fn(&mut dyn Write) -> Result<(), Failure>;
+
+/// The names of the published files in `core/vectors`, and what writes each.
+pub const FILES: [(&str, Example); 3] = [
+    ("link-v1.json", write),
+    ("trust-v1.json", trust::write),
+    ("channel-v1.json", channel::write),
+];
 
 /// The published file.
 pub const PUBLISHED: &str = include_str!("../../core/vectors/link-v1.json");

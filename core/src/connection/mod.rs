@@ -25,7 +25,7 @@ use crate::handshake::{
     AwaitM2, AwaitM3, AwaitM4, AwaitRefusal, Initiator, SingleUse, Ticket, TicketOrigin,
 };
 use crate::limits::MIN_MTU;
-use crate::message::{Alert, Envelope};
+use crate::message::{Alert, Envelope, are_keys};
 use crate::reason::{Error, Reason};
 use crate::session::{Assembled, Delivery, FrameAssembly, Session};
 use crate::time::{Instant, Now};
@@ -337,7 +337,7 @@ impl<'k> Connection<'k> {
                 Some(Event::Dropped(Reason::OutOfPlace))
             }
             Delivery::Enrolled(_) if !self.is_newcomer => return Err(Reason::OutOfPlace),
-            Delivery::Enrolled(enrolled) if !enrolled.has_keys() => {
+            Delivery::Enrolled(enrolled) if !are_keys(enrolled.issuer_keys) => {
                 return Err(Reason::Malformed);
             }
             Delivery::Enrolled(enrolled) => Some(Event::Enrolled(enrolled)),

@@ -103,20 +103,24 @@ impl<'a> Enrolled<'a> {
     /// Returns the issuer's keys, the newest last; nothing when they are not as many as they may be, or one is none.
     #[must_use]
     pub fn keys(&self) -> Option<Vec<PublicKey, MAX_ISSUER_KEYS>> {
-        let (keys, rest) = self.issuer_keys.as_chunks::<PUBLIC_KEY_LEN>();
-        let mut all = Vec::new();
-        for key in keys {
-            all.push(PublicKey::from_bytes(key)?).ok()?;
-        }
-        (rest.is_empty() && !all.is_empty()).then_some(all)
+        read_keys(self.issuer_keys)
     }
+}
 
-    /// Returns whether the issuer's keys are as many as they may be, and all are keys. The keys would be on the stack of every
-    /// frame that is opened if this were inlined.
-    #[inline(never)]
-    pub(crate) fn has_keys(&self) -> bool {
-        self.keys().is_some()
+fn read_keys(bytes: &[u8]) -> Option<Vec<PublicKey, MAX_ISSUER_KEYS>> {
+    let (keys, rest) = bytes.as_chunks::<PUBLIC_KEY_LEN>();
+    let mut all = Vec::new();
+    for key in keys {
+        all.push(PublicKey::from_bytes(key)?).ok()?;
     }
+    (rest.is_empty() && !all.is_empty()).then_some(all)
+}
+
+/// Returns whether these are issuer's keys, as many as they may be. Inlined, the keys would be on the stack of every frame
+/// that is opened; asked of an [`Enrolled`], every frame's outcome would be copied once more.
+#[inline(never)]
+pub(crate) fn are_keys(bytes: &[u8]) -> bool {
+    read_keys(bytes).is_some()
 }
 
 /// What became of a token that was shown.

@@ -14,6 +14,7 @@ pub use alert::{Alert, AlertCode};
 pub use command::{
     Command, Field, MAX_ARGUMENTS, MAX_FIELDS, Reply, Request, Response, Status, Value,
 };
+pub(crate) use control::are_keys;
 pub use control::{Control, Enrolled, TokenResult, TokenUpdate, Welcome};
 pub use envelope::{ENVELOPE_HEADER_LEN, Envelope, is_carried};
 pub use link::{

@@ -2,9 +2,10 @@
 
 use heapless::Vec;
 
-use super::{KEY_NAME_LEN, KeyName, STATEMENT_LEN, Signer};
-use crate::crypto::{Hash, PUBLIC_KEY_LEN, PublicKey, SIGNATURE_LEN, Signature, SigningKey};
-use crate::handshake::{Label, sign, verify};
+use super::following::{Following, Proof};
+use super::{KeyName, STATEMENT_LEN, Signer};
+use crate::crypto::{PUBLIC_KEY_LEN, PublicKey, SigningKey};
+use crate::handshake::Label;
 use crate::reason::Reason;
 use crate::token::{TrustAnchor, TrustAnchors};
 use crate::wire::{Reader, Truncated, Writer};
@@ -24,13 +25,9 @@ const VERSION: u8 = 1;
 /// A statement about the issuer's next key, whose signature nobody has looked at yet.
 #[derive(Debug, Clone, Copy)]
 pub struct IssuerStatement {
-    signer: Signer,
-    counter: u32,
-    key: PublicKey,
-    by: KeyName,
-    /// The hash of what is signed.
-    signed: Hash,
-    signature: Signature,
+    /// The name in it is that of the key that signs.
+    says: Following,
+    proof: Proof,
 }
 
 impl IssuerStatement {
@@ -59,19 +56,13 @@ impl IssuerStatement {
         key: &PublicKey,
         hedge: &[u8],
     ) -> [u8; STATEMENT_LEN] {
-        let mut bytes = [0; STATEMENT_LEN];
-        let mut writer = Writer::new(&mut bytes);
-        writer
-            .u8(signer.code())
-            .u32(counter)
-            .bytes(&key.to_bytes())
-            .bytes(&by.public_key().hash().prefix::<KEY_NAME_LEN>())
-            .zeros(SIGNATURE_LEN);
-        debug_assert!(writer.finish().is_ok());
-        if let Some((signed, place)) = bytes.split_last_chunk_mut::<SIGNATURE_LEN>() {
-            *place = sign(by, Label::Issuer, &Hash::of(&[signed]), hedge).0;
-        }
-        bytes
+        let says = Following {
+            signer,
+            counter,
+            key: *key,
+            name: by.public_key().hash().prefix(),
+        };
+        says.sign(by, Label::Issuer, hedge)
     }
 
     /// Reads a statement.
@@ -81,50 +72,31 @@ impl IssuerStatement {
     /// [`Reason::Length`] unless it has [`STATEMENT_LEN`] bytes; [`Reason::Malformed`] for an unknown signer, and for a
     /// counter of the issuer's, which counts nothing; [`Reason::PublicKey`] when the key is none.
     pub fn parse(bytes: &[u8]) -> Result<Self, Reason> {
-        let (signed, signature) = bytes
-            .split_last_chunk::<SIGNATURE_LEN>()
-            .ok_or(Reason::Length)?;
-        let mut reader = Reader::new(signed);
-        let signer = reader.u8()?;
-        let counter = reader.u32()?;
-        let key = reader.array()?;
-        let by = *reader.array()?;
-        reader.finish()?;
-        let signer = Signer::from_code(signer).ok_or(Reason::Malformed)?;
-        if signer == Signer::Current && counter != 0 {
-            return Err(Reason::Malformed);
-        }
-        Ok(Self {
-            signer,
-            counter,
-            key: PublicKey::from_bytes(key).ok_or(Reason::PublicKey)?,
-            by,
-            signed: Hash::of(&[signed]),
-            signature: Signature(*signature),
-        })
+        let may_count = |signer, counter| signer == Signer::Root || counter == 0;
+        let (says, proof) = Following::parse(bytes, may_count)?;
+        Ok(Self { says, proof })
     }
 
     /// Returns whose word it says it is. Nobody has vouched for it.
     #[must_use]
     pub fn signer_unverified(&self) -> Signer {
-        self.signer
+        self.says.signer
     }
 
     /// Returns the name of the key that it says it is signed by. Nobody has vouched for it.
     #[must_use]
     pub fn by_unverified(&self) -> &KeyName {
-        &self.by
+        &self.says.name
     }
 
     /// Returns the key that it names. Nobody has vouched for it.
     #[must_use]
     pub fn key_unverified(&self) -> &PublicKey {
-        &self.key
+        &self.says.key
     }
 
     fn verify(&self, key: &PublicKey) -> Result<(), Reason> {
-        verify(key, Label::Issuer, &self.signed, &self.signature)
-            .map_err(|_| Reason::RotationSignature)
+        self.proof.verify(key, Label::Issuer)
     }
 }
 
@@ -175,13 +147,14 @@ impl IssuerKeys {
     /// of the root that is not newer than its last one, [`Reason::RotationSigner`] when it is by another key than the
     /// newest, [`Reason::RotationSignature`]. Nothing has changed then.
     pub fn take(&mut self, statement: &[u8], root: &PublicKey) -> Result<(), Reason> {
-        let says = IssuerStatement::parse(statement)?;
+        let statement = IssuerStatement::parse(statement)?;
+        let says = statement.says;
         match says.signer {
             Signer::Root => {
                 if says.counter <= self.root_counter {
                     return Err(Reason::RotationOld);
                 }
-                says.verify(root)?;
+                statement.verify(root)?;
                 self.root_counter = says.counter;
                 self.keys.clear();
             }
@@ -189,8 +162,8 @@ impl IssuerKeys {
                 if self.keys.contains(&says.key) {
                     return Err(Reason::RotationKey);
                 }
-                let newest = self.keys.last().filter(|_| says.by == self.newest());
-                says.verify(newest.ok_or(Reason::RotationSigner)?)?;
+                let newest = self.keys.last().filter(|_| says.name == self.newest());
+                statement.verify(newest.ok_or(Reason::RotationSigner)?)?;
                 self.make_room();
             }
         }

@@ -4,15 +4,17 @@
 //! a root key that is kept offline. There is no trust on first use, and nothing here depends on time. The keys of the issuer
 //! that bears the hub's name follow one another in the same way (§7.5).
 
+mod following;
 mod issuer;
 mod statement;
 mod store;
 
+pub use following::{STATEMENT_LEN, Signer};
 use heapless::Vec;
 pub use issuer::{
     ISSUER_KEYS_LEN, IssuerKeys, IssuerStatement, MAX_ISSUER_KEYS, MAX_ISSUER_STATEMENTS,
 };
-pub use statement::{Rotation, STATEMENT_LEN, Signer, Statement};
+pub use statement::{Rotation, Statement};
 pub(crate) use store::Vouched;
 pub use store::{MAX_KEYS, MAX_RETIRED, TRUST_STORE_LEN, TrustStore};
 

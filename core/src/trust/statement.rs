@@ -1,43 +1,10 @@
 //! Statements of a hub's keys about the key that follows (PROTOCOL.md §7.1).
 
-use super::{KEY_NAME_LEN, KeyName};
-use crate::crypto::{Hash, PUBLIC_KEY_LEN, PublicKey, SIGNATURE_LEN, Signature, SigningKey};
-use crate::handshake::{Label, sign, verify};
+use super::following::{Following, Proof};
+use super::{KEY_NAME_LEN, KeyName, STATEMENT_LEN, Signer};
+use crate::crypto::{PublicKey, SigningKey};
+use crate::handshake::Label;
 use crate::reason::Reason;
-use crate::wire::{Reader, Writer};
-
-/// Length of a statement in bytes.
-pub const STATEMENT_LEN: usize = SIGNED_LEN + SIGNATURE_LEN;
-
-/// Length of what is signed.
-const SIGNED_LEN: usize = 1 + 4 + PUBLIC_KEY_LEN + KEY_NAME_LEN;
-
-/// Whose word a statement is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub enum Signer {
-    /// The root key's, which is kept offline.
-    Root,
-    /// That of the hub's identity key before.
-    Current,
-}
-
-impl Signer {
-    pub(super) fn code(self) -> u8 {
-        match self {
-            Self::Root => 0,
-            Self::Current => 1,
-        }
-    }
-
-    pub(super) fn from_code(code: u8) -> Option<Self> {
-        match code {
-            0 => Some(Self::Root),
-            1 => Some(Self::Current),
-            _ => None,
-        }
-    }
-}
 
 /// What a statement says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,19 +27,13 @@ impl Rotation {
     /// [`Reason::Malformed`] for what no statement says: an identity key that revokes, a key that is named and revoked.
     pub fn sign(&self, key: &SigningKey, hedge: &[u8]) -> Result<[u8; STATEMENT_LEN], Reason> {
         self.check()?;
-        let mut bytes = [0; STATEMENT_LEN];
-        let mut writer = Writer::new(&mut bytes);
-        writer
-            .u8(self.signer.code())
-            .u32(self.counter)
-            .bytes(&self.key.to_bytes())
-            .bytes(&self.revoked.unwrap_or_default())
-            .zeros(SIGNATURE_LEN);
-        debug_assert!(writer.finish().is_ok());
-        if let Some((signed, place)) = bytes.split_last_chunk_mut::<SIGNATURE_LEN>() {
-            *place = sign(key, Label::Rotation, &Hash::of(&[signed]), hedge).0;
-        }
-        Ok(bytes)
+        let says = Following {
+            signer: self.signer,
+            counter: self.counter,
+            key: self.key,
+            name: self.revoked.unwrap_or_default(),
+        };
+        Ok(says.sign(key, Label::Rotation, hedge))
     }
 
     fn check(&self) -> Result<(), Reason> {
@@ -91,9 +52,7 @@ impl Rotation {
 #[derive(Debug, Clone, Copy)]
 pub struct Statement {
     rotation: Rotation,
-    /// The hash of what is signed.
-    signed: Hash,
-    signature: Signature,
+    proof: Proof,
 }
 
 impl Statement {
@@ -104,27 +63,15 @@ impl Statement {
     /// [`Reason::Length`] unless it has [`STATEMENT_LEN`] bytes; [`Reason::Malformed`] for an unknown signer and as
     /// [`Rotation::sign`]; [`Reason::PublicKey`] when the key is none.
     pub fn parse(bytes: &[u8]) -> Result<Self, Reason> {
-        let (signed, signature) = bytes
-            .split_last_chunk::<SIGNATURE_LEN>()
-            .ok_or(Reason::Length)?;
-        let mut reader = Reader::new(signed);
-        let signer = reader.u8()?;
-        let counter = reader.u32()?;
-        let key = reader.array()?;
-        let revoked = *reader.array()?;
-        reader.finish()?;
+        let (says, proof) = Following::parse(bytes, |_, _| true)?;
         let rotation = Rotation {
-            signer: Signer::from_code(signer).ok_or(Reason::Malformed)?,
-            counter,
-            key: PublicKey::from_bytes(key).ok_or(Reason::PublicKey)?,
-            revoked: (revoked != [0; KEY_NAME_LEN]).then_some(revoked),
+            signer: says.signer,
+            counter: says.counter,
+            key: says.key,
+            revoked: (says.name != [0; KEY_NAME_LEN]).then_some(says.name),
         };
         rotation.check()?;
-        Ok(Self {
-            rotation,
-            signed: Hash::of(&[signed]),
-            signature: Signature(*signature),
-        })
+        Ok(Self { rotation, proof })
     }
 
     /// Returns what it says. Nobody has vouched for it.
@@ -139,7 +86,6 @@ impl Statement {
     ///
     /// [`Reason::RotationSignature`].
     pub fn verify(&self, key: &PublicKey) -> Result<(), Reason> {
-        verify(key, Label::Rotation, &self.signed, &self.signature)
-            .map_err(|_| Reason::RotationSignature)
+        self.proof.verify(key, Label::Rotation)
     }
 }

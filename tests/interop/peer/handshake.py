@@ -38,6 +38,11 @@ def channel_to(agent_id: bytes) -> Place:
     return Place(b"ML1 channel v1\0" + agent_id, True)
 
 
+def _draw_cid(place: Place) -> bytes:
+    """A connection id of an end (§2.1)."""
+    return secrets.token_bytes(3) + b"\1" if place.datagram else bytes(4)
+
+
 @dataclass(frozen=True)
 class Offer:
     """What the fields of M1 and M2 say of one end."""
@@ -164,6 +169,7 @@ class Initiator:
         flags: int = WANTS_TICKET,
         scalar: bytes | None = None,
         hedge: bytes | None = None,
+        cid: bytes | None = None,
     ) -> None:
         self.schedule = Schedule(place)
         self.time: Time | None = None
@@ -181,8 +187,7 @@ class Initiator:
         self._hedge = hedge
         self._suite = 0
         self._responder = b""
-        cid = secrets.token_bytes(3) + b"\1" if place.datagram else bytes(4)
-        self._form = Form(place.datagram, cid)
+        self._form = Form(place.datagram, cid or _draw_cid(place))
         self._sent_at = time.monotonic()
         self.m1 = self._make_m1(flags)
 
@@ -369,6 +374,7 @@ class Responder:
         ticket_life: int = 600,
         scalar: bytes | None = None,
         hedge: bytes | None = None,
+        cid: bytes | None = None,
         grant: Grant | None = None,
     ) -> None:
         self.schedule = Schedule(place)
@@ -384,7 +390,7 @@ class Responder:
         self._suite = 0
         self._flags = 0
         self._record: Record | None = None
-        self._form = Form(place.datagram)
+        self._form = Form(place.datagram, cid or _draw_cid(place))
 
     def on_m1(self, message: bytes) -> bytes:
         """Checks M1 in the order of §2.7 and returns M2."""
@@ -418,8 +424,6 @@ class Responder:
             self._record, self._suite, self.mode = record, record.ticket.suite, 1
         dh = keys.x25519(self._scalar, share)
         self.schedule.begin(message, self._record.ticket.secret if self._record else keys.ZEROS)
-        if place.datagram:
-            self._form.own_cid = secrets.token_bytes(3) + b"\1"
         return self._make_m2(dh)
 
     def _make_m2(self, dh: bytes) -> bytes:

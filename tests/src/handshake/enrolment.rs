@@ -55,6 +55,10 @@ pub(crate) static CASES: &[Case] = &[
         "a token for another key than the newcomer's is refused",
         other_key,
     ),
+    case(
+        "a newcomer takes one to three keys of the issuer, each of them whole and on the curve",
+        issuer_keys,
+    ),
     case("a newcomer's session ends after a minute", ends),
     case(
         "a code has 8 to 32 bytes, opens links alone, and is taken by hubs alone",
@@ -128,9 +132,18 @@ fn open(world: &World) -> Result<Pair<'_>, Failure> {
 /// The hub gives the newcomer `token`.
 pub(super) fn give(pair: &mut Pair<'_>, token: UnpackedToken<'_>) -> Result<Message, Failure> {
     let key = signing_key("issuer")?.public_key().to_bytes();
+    give_with(pair, token, &key)
+}
+
+/// The hub gives the newcomer `token`, and says that these are the issuer's keys.
+fn give_with(
+    pair: &mut Pair<'_>,
+    token: UnpackedToken<'_>,
+    issuer_keys: &[u8],
+) -> Result<Message, Failure> {
     let enrolled = Enrolled {
         token: token.as_bytes(),
-        issuer_keys: &key,
+        issuer_keys,
         group: None,
     };
     let mut out = [0; LINE_LEN];
@@ -200,6 +213,44 @@ pub(super) fn ends_in(pair: &mut Pair<'_>) -> (Seen, Seen) {
 
 pub(super) fn closed(reason: Reason) -> Seen {
     Seen::Closed(Closure::Refused(reason))
+}
+
+fn issuer_keys() -> Result<(), Failure> {
+    let world = World::new()?;
+    let mut buffer = [0; MAX_UNPACKED_LEN];
+    let token = world.agent_token(&mut buffer)?;
+    let mut keys = [[0; PUBLIC_KEY_LEN]; 4];
+    for (place, name) in keys.iter_mut().zip(["issuer", "a", "b", "c"]) {
+        *place = signing_key(name)?.public_key().to_bytes();
+    }
+    let off_curve = {
+        let mut keys = keys;
+        keys[1][PUBLIC_KEY_LEN - 1] ^= 1;
+        keys
+    };
+    let (keys, off_curve) = (keys.as_flattened(), off_curve.as_flattened());
+    let told: [(&[u8], bool); 8] = [
+        (&keys[..PUBLIC_KEY_LEN], true),
+        (&keys[..2 * PUBLIC_KEY_LEN], true),
+        (&keys[..3 * PUBLIC_KEY_LEN], true),
+        (&[], false),
+        (keys, false),
+        (&keys[..PUBLIC_KEY_LEN - 1], false),
+        (&keys[..PUBLIC_KEY_LEN + 1], false),
+        (&off_curve[..2 * PUBLIC_KEY_LEN], false),
+    ];
+    for (step, (issuer_keys, is_taken)) in told.into_iter().enumerate() {
+        let mut pair = open(&world)?;
+        let frame = give_with(&mut pair, token, issuer_keys)?;
+        let (_, seen) = pair.initiator.hand(&frame, 10);
+        let expected = if is_taken {
+            Seen::Enrolled(copy(token.as_bytes()))
+        } else {
+            closed(Reason::Malformed)
+        };
+        ensure!(seen == expected, step);
+    }
+    Ok(())
 }
 
 fn once() -> Result<(), Failure> {

@@ -1,24 +1,25 @@
-//! The published example as JSON.
+//! The published example of a link as JSON.
 
-use core::fmt::{self, Write};
+use core::fmt;
 
 use moorline_core::token::MAX_UNPACKED_LEN;
 
 use super::enrolment::Enrolment;
 use super::renewal::{LATER, Renewal, newer_token};
 use super::resumption::{Resumption, ticket};
+use super::writer::{Json, document};
 use super::{ANSWER, EXPORT_CONTEXT, QUESTION, Refused, Run, refused};
 use crate::Failure;
 use crate::fixture::{HUB, ISSUER, KID, NOW, World};
 use crate::handshake::enrolment::CODE;
-use crate::reference::{Keys, frame_keys};
+use crate::reference::frame_keys;
 
 /// Writes the run and the refused examples of the cases' world to `out`.
 ///
 /// # Errors
 ///
 /// [`Failure`] when the run cannot be derived, or `out` does not take it.
-pub fn write(out: &mut dyn Write) -> Result<(), Failure> {
+pub fn write(out: &mut dyn fmt::Write) -> Result<(), Failure> {
     let world = World::new()?;
     let run = Run::new(&world)?;
     let refused = refused(&world, &run)?;
@@ -28,19 +29,14 @@ pub fn write(out: &mut dyn Write) -> Result<(), Failure> {
     let resumption = Resumption::new(&world, &ticket)?;
     let newer = newer_token(&world, &mut buffer)?;
     let renewal = Renewal::new(&run, &newer, &run)?;
-    let document = Document {
+    let example = Document {
         run: &run,
         enrolment: &enrolment,
         resumption: &resumption,
         renewal: &renewal,
         refused: &refused,
     };
-    document.write(&mut Json::new(out)).map_err(|_| Failure {
-        condition: "the output takes the example",
-        file: file!(),
-        line: line!(),
-        step: 0,
-    })
+    document(out, "moorline-link-v1", |json| example.write(json))
 }
 
 /// All that is in the file.
@@ -54,8 +50,6 @@ struct Document<'d> {
 
 impl Document<'_> {
     fn write(&self, json: &mut Json<'_>) -> fmt::Result {
-        json.open("", '{')?;
-        json.text("name", "moorline-link-v1")?;
         json.text(
             "description",
             "One link in stream form, mode 0, suite 1, from M1 to the sealed close, with one key update; then an \
@@ -78,9 +72,7 @@ impl Document<'_> {
             json.debug("reason", &example.reason)?;
             json.close('}')?;
         }
-        json.close(']')?;
-        json.close('}')?;
-        json.out.write_char('\n')
+        json.close(']')
     }
 }
 
@@ -228,104 +220,4 @@ fn renewal(json: &mut Json<'_>, of: &Renewal) -> fmt::Result {
     json.bytes("update", &of.update)?;
     json.bytes("result", &of.result)?;
     json.close('}')
-}
-
-/// Writes JSON with two blanks of indentation for each level.
-struct Json<'o> {
-    out: &'o mut dyn Write,
-    depth: usize,
-    fresh: bool,
-}
-
-impl<'o> Json<'o> {
-    fn new(out: &'o mut dyn Write) -> Self {
-        Self {
-            out,
-            depth: 0,
-            fresh: true,
-        }
-    }
-
-    /// Begins a member; one without a name is an element.
-    fn begin(&mut self, name: &str) -> fmt::Result {
-        if !self.fresh {
-            self.out.write_char(',')?;
-        }
-        self.fresh = false;
-        self.line()?;
-        if name.is_empty() {
-            Ok(())
-        } else {
-            write!(self.out, "\"{name}\": ")
-        }
-    }
-
-    fn line(&mut self) -> fmt::Result {
-        if self.depth == 0 {
-            return Ok(());
-        }
-        self.out.write_char('\n')?;
-        (0..self.depth).try_for_each(|_| self.out.write_str("  "))
-    }
-
-    fn open(&mut self, name: &str, bracket: char) -> fmt::Result {
-        self.begin(name)?;
-        self.out.write_char(bracket)?;
-        self.depth += 1;
-        self.fresh = true;
-        Ok(())
-    }
-
-    fn close(&mut self, bracket: char) -> fmt::Result {
-        self.depth -= 1;
-        self.fresh = false;
-        if self.depth == 0 {
-            self.out.write_char('\n')?;
-        }
-        self.line()?;
-        self.out.write_char(bracket)
-    }
-
-    fn text(&mut self, name: &str, text: &str) -> fmt::Result {
-        self.begin(name)?;
-        self.out.write_char('"')?;
-        for character in text.chars() {
-            if character == '"' {
-                self.out.write_char('\\')?;
-            }
-            self.out.write_char(character)?;
-        }
-        self.out.write_char('"')
-    }
-
-    fn debug(&mut self, name: &str, value: &dyn fmt::Debug) -> fmt::Result {
-        self.begin(name)?;
-        write!(self.out, "\"{value:?}\"")
-    }
-
-    fn number(&mut self, name: &str, number: u64) -> fmt::Result {
-        self.begin(name)?;
-        write!(self.out, "{number}")
-    }
-
-    fn bytes(&mut self, name: &str, bytes: &[u8]) -> fmt::Result {
-        self.begin(name)?;
-        self.out.write_char('"')?;
-        for byte in bytes {
-            write!(self.out, "{byte:02x}")?;
-        }
-        self.out.write_char('"')
-    }
-
-    fn keys(&mut self, of: &str, keys: &Keys) -> fmt::Result {
-        for (what, bytes) in [("key", &keys.key[..]), ("iv", &keys.iv[..])] {
-            self.begin("")?;
-            write!(self.out, "\"{of}_{what}\": \"")?;
-            for byte in bytes {
-                write!(self.out, "{byte:02x}")?;
-            }
-            self.out.write_char('"')?;
-        }
-        Ok(())
-    }
 }
