@@ -133,7 +133,8 @@ fn host<P, F, A, G>(
             };
             shared.note_stranger(kind, &peer, &why);
             shared.budget.metrics().sent_away(why.label());
-            send_away(why).await;
+            // Most who are held are not sent away.
+            Box::pin(send_away(why)).await;
         }
     };
     executor.spawn(task).detach();
