@@ -16,6 +16,10 @@ use crate::transport::max_message_len;
 /// counts: pings, fragments, empty frames and garbage.
 const STRANGER_LEN: usize = 2 * (super::http::MAX_HEADERS_LEN + 2 * MAX_HANDSHAKE_LEN);
 
+/// Most bytes of these that are read once requests are over: M1, M3 and a newcomer's token, each as long as it may be, which
+/// none of them is; the rest is room for marks and pings. A WebSocket keeps what has come of a message until it is whole.
+const HANDSHAKE_LEN: usize = 3 * MAX_HANDSHAKE_LEN;
+
 /// Counts the bytes of one connection down. A stranger's count is for good; a peer's begins again at each of its
 /// messages, so it bounds what does not belong to one.
 #[derive(Debug)]
@@ -44,6 +48,11 @@ impl Meter {
     /// Allows a stranger `len` bytes more, for what comes before its first request.
     pub(super) fn allow(&self, len: usize) {
         self.left.fetch_add(len, Ordering::AcqRel);
+    }
+
+    /// Allows a stranger no more than a handshake takes from here on.
+    pub(super) fn begin_handshake(&self) {
+        self.left.fetch_min(HANDSHAKE_LEN, Ordering::AcqRel);
     }
 
     pub(super) fn is_settled(&self) -> bool {

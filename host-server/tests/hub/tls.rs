@@ -296,7 +296,7 @@ fn a_stranger_in_tls_has_the_time_and_the_bytes_of_every_other() {
         stream.write_all(&ping).is_ok() && matches!(stream.read(&mut [0; 512]), Ok(len) if len > 0)
     });
     let rounds = rounds.count();
-    assert!((50..300).contains(&rounds), "{rounds}");
+    assert!((20..30).contains(&rounds), "{rounds}");
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod lines;
 mod origins;
 mod redirect;
 mod routes;
+mod turns;
 mod upgrade;
 
 use std::sync::Arc;
