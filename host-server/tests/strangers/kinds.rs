@@ -51,11 +51,7 @@ pub(crate) enum Kind {
 pub(crate) struct Doors {
     pub(crate) http: SocketAddr,
     pub(crate) tcp: SocketAddr,
-}
-
-/// A stranger that is held until this is dropped.
-pub(crate) struct Stranger {
-    _stream: TcpStream,
+    pub(crate) https: Option<SocketAddr>,
 }
 
 impl fmt::Display for Kind {
@@ -98,52 +94,57 @@ impl Kind {
     }
 
     /// Connects a stranger, which goes as far as its kind does. `peer` lends its token to those who show one.
-    pub(crate) fn hold(self, doors: &Doors, peer: &Peer) -> Stranger {
+    pub(crate) fn hold(self, doors: &Doors, peer: &Peer) -> TcpStream {
         let mut stream = TcpStream::connect(self.address(doors)).expect("the hub listens");
+        self.act(&mut stream, peer);
+        stream
+    }
+
+    /// Goes as far on `stream` as this kind does.
+    pub(crate) fn act(self, stream: &mut (impl Read + Write), peer: &Peer) {
         match self {
             Self::Silent | Self::SilentHttp => {}
             Self::HalfMessage => {
                 let mut unit = vec![0];
                 unit.resize(usize::from(HALF_LEN), 0xFE);
-                write(&mut stream, &unit);
+                write(stream, &unit);
             }
             Self::HalfHandshake => {
                 let mut incoming = [0; delimited_len(MAX_HANDSHAKE_LEN)];
-                begin(&mut stream, Delimited::new(&mut incoming[..]), peer);
+                begin(stream, Delimited::new(&mut incoming[..]), peer);
             }
             Self::HalfRequest => {
                 let head = "GET /ws HTTP/1.1\r\nHost: hub.example\r\nX: ";
-                write(&mut stream, head.as_bytes());
-                write(&mut stream, &vec![b'x'; HEADERS_LEN - head.len()]);
+                write(stream, head.as_bytes());
+                write(stream, &vec![b'x'; HEADERS_LEN - head.len()]);
             }
             Self::Answered => {
                 let request = "GET /.well-known/jwks.json HTTP/1.1\r\nHost: hub.example\r\n\r\n";
-                write(&mut stream, request.as_bytes());
-                read_past(&mut stream, b"]}");
+                write(stream, request.as_bytes());
+                read_past(stream, b"]}");
             }
-            Self::WebSocket => upgrade(&mut stream),
+            Self::WebSocket => upgrade(stream),
             Self::WebSocketHalfMessage => {
-                upgrade(&mut stream);
+                upgrade(stream);
                 let frame = masked(0x82, HALF_LEN);
-                write(&mut stream, frame.split_last().expect("bytes").1);
+                write(stream, frame.split_last().expect("bytes").1);
             }
             Self::WebSocketHalfHandshake => {
-                upgrade(&mut stream);
-                begin(&mut stream, WebSocketClient::new(&mut [0; 2_048]), peer);
+                upgrade(stream);
+                begin(stream, WebSocketClient::new(&mut [0; 2_048]), peer);
             }
             Self::WebSocketParts => {
-                upgrade(&mut stream);
-                begin(&mut stream, WebSocketClient::new(&mut [0; 2_048]), peer);
+                upgrade(stream);
+                begin(stream, WebSocketClient::new(&mut [0; 2_048]), peer);
                 let parts = [masked(0x02, HALF_LEN / 2), masked(0x00, HALF_LEN / 2)].concat();
-                write(&mut stream, parts.split_last().expect("bytes").1);
+                write(stream, parts.split_last().expect("bytes").1);
             }
         }
-        Stranger { _stream: stream }
     }
 }
 
 /// Sends M1, and waits for M2.
-fn begin<F: Framing>(stream: &mut TcpStream, mut framing: F, peer: &Peer) {
+fn begin<F: Framing>(stream: &mut (impl Read + Write), mut framing: F, peer: &Peer) {
     let trust = peer.trust();
     let mut buffer = [0; MAX_UNPACKED_LEN];
     let initiator = Initiator {
@@ -178,7 +179,7 @@ fn masked(first: u8, len: u16) -> Vec<u8> {
 }
 
 /// Opens a WebSocket.
-fn upgrade(stream: &mut TcpStream) {
+fn upgrade(stream: &mut (impl Read + Write)) {
     write(
         stream,
         b"GET /ws HTTP/1.1\r\nHost: hub.example\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
@@ -188,12 +189,13 @@ fn upgrade(stream: &mut TcpStream) {
     read_past(stream, b"\r\n\r\n");
 }
 
-fn write(stream: &mut TcpStream, bytes: &[u8]) {
+fn write(stream: &mut impl Write, bytes: &[u8]) {
     stream.write_all(bytes).expect("it takes bytes");
+    stream.flush().expect("it takes bytes");
 }
 
 /// Reads until `end` has come.
-fn read_past(stream: &mut TcpStream, end: &[u8]) {
+fn read_past(stream: &mut impl Read, end: &[u8]) {
     let mut said = Vec::new();
     while !said.ends_with(end) {
         let mut byte = [0];
@@ -206,7 +208,11 @@ impl Doors {
     /// Returns whether nothing that was sent to this hub waits for it in the system.
     pub(crate) fn are_quiet(&self) -> bool {
         let sockets = std::fs::read_to_string("/proc/self/net/tcp").expect("it is Linux");
-        let ports = [self.http, self.tcp].map(|address| format!(":{:04X}", address.port()));
+        let doors = [Some(self.http), Some(self.tcp), self.https];
+        let doors = doors.into_iter().flatten();
+        let ports: Vec<String> = doors
+            .map(|address| format!(":{:04X}", address.port()))
+            .collect();
         let waits = |line: &str| {
             let mut fields = line.split_whitespace().skip(1);
             let local = fields.next().unwrap_or_default();

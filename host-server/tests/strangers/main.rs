@@ -55,6 +55,7 @@ fn cost(kind: Kind) -> usize {
     let doors = Doors {
         http: world.http,
         tcp: world.tcp,
+        https: None,
     };
     let peer = world.commander("mallory", "boiler");
     let mut strangers = Vec::with_capacity(FIRST + STRANGERS);
