@@ -161,6 +161,7 @@ impl Failure {
             Self::NoReply(_) => 6,
             Self::Client(error) => match error {
                 ClientError::CredentialRefused
+                | ClientError::BearerWanted
                 | ClientError::NotPermitted
                 | ClientError::RenewalRefused
                 | ClientError::RefusedByAgent

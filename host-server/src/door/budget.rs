@@ -266,9 +266,13 @@ impl Budget {
         subject: Option<&str>,
         peer: &str,
     ) {
-        if !is_failure(reason, form) {
-            return;
+        if is_failure(reason, form) {
+            self.count_failure(place, subject, peer);
         }
+    }
+
+    /// Counts a failure of the address of `place` to prove who it is. `subject` and `peer` are those of [`Budget::fail`].
+    pub(crate) fn count_failure(&self, place: &Place, subject: Option<&str>, peer: &str) {
         let mut state = lock(&self.state);
         let now = clock::instant();
         let guard = &mut state.guard;

@@ -4,6 +4,7 @@ mod agent;
 mod audit;
 mod audit_command_line;
 mod backup;
+mod bearer;
 mod comeback;
 mod command_line;
 mod documents;

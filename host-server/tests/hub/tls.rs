@@ -60,7 +60,7 @@ impl Authority {
         std::fs::rename(next, self.folder.path().join(name)).expect("renamed");
     }
 
-    fn path(&self, name: &str) -> String {
+    pub(crate) fn path(&self, name: &str) -> String {
         self.folder.path().join(name).display().to_string()
     }
 

@@ -1,6 +1,7 @@
 //! HTTP, with the WebSocket at `/ws` (RFC 6455 §4.2).
 
 mod answers;
+mod bearer;
 mod connection;
 mod fields;
 mod forwarded;

@@ -7,7 +7,7 @@ use hyper::{Method, Request};
 
 use super::super::Guest;
 use super::answers::{Answer, Refusal, refuse, switch};
-use super::{forwarded, jwks, origins, redirect, upgrade};
+use super::{bearer, forwarded, jwks, origins, redirect, upgrade};
 use crate::clock;
 use crate::config::Config;
 use crate::shared::Shared;
@@ -29,14 +29,14 @@ pub(super) fn answer<B: Body>(
             guest.caller.speaks_for(said.address);
             let is_secure = said.is_secure.unwrap_or(is_secure);
             match guest.place.count_as(said.address) {
-                Ok(()) => route(request, is_secure, shared, &config),
+                Ok(()) => route(request, is_secure, guest, shared, &config),
                 Err(why) => {
                     shared.budget.note_shut(why, &guest.caller.to_string());
                     Err(Refusal::too_many())
                 }
             }
         }
-        Ok(None) => route(request, is_secure, shared, &config),
+        Ok(None) => route(request, is_secure, guest, shared, &config),
         Err(refusal) => Err(refusal),
     };
     answered.unwrap_or_else(refuse)
@@ -45,6 +45,7 @@ pub(super) fn answer<B: Body>(
 fn route<B: Body>(
     request: &Request<B>,
     is_secure: bool,
+    guest: &Guest,
     shared: &Shared,
     config: &Config,
 ) -> Result<Answer, Refusal> {
@@ -56,7 +57,11 @@ fn route<B: Body>(
         return redirect::to_tls(request, listen);
     }
     match request.uri().path() {
-        "/ws" => upgrade::accept_key(request, &config.http.origins).map(switch),
+        "/ws" => {
+            let accept = upgrade::accept_key(request, &config.http.origins)?;
+            bearer::judge(request.headers(), config.http.require_bearer, guest, shared)?;
+            Ok(switch(accept))
+        }
         "/.well-known/jwks.json" => key_set(request, shared, config),
         _ => Err(Refusal::not_found()),
     }
