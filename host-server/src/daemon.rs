@@ -21,6 +21,7 @@ use crate::hub::{Hex, Hub, HubHandle, Input};
 use crate::keyring::{Keyring, LockError, lock_memory};
 use crate::metrics::{Doors, Running};
 use crate::offline::Offline;
+use crate::outside::{KeySetError, Outside};
 use crate::shared::Shared;
 use crate::store::{
     Invitations, Registry, Revocations, StoreError, Tickets, Vault, make_private_dir,
@@ -48,6 +49,9 @@ pub enum StartError {
     /// The certificate or its key is not in order.
     #[error("TLS: {0}")]
     Tls(#[from] TlsError),
+    /// The keys of an outside issuer are not in order.
+    #[error("an outside issuer: {0}")]
+    Outside(#[from] KeySetError),
     /// A listener cannot be opened.
     #[error("cannot listen on {place}: {error}")]
     Listen {
@@ -104,6 +108,7 @@ impl Daemon {
         let tickets = Tickets::open(&config.data_dir, &vault, config.limits.tickets, now)?;
         let offline = Offline::open(&config.data_dir, &config.offline)?;
         let certificates = Certificates::open(&config.tls)?;
+        let outside = Live::new(Outside::open(&config.outside)?);
         let http = listen(config.listen).await?;
         let https = match config.tls.listen {
             Some(address) => Some(listen(address).await?),
@@ -174,6 +179,7 @@ impl Daemon {
             doors: Doors::default(),
             started: clock::now(),
             certificates,
+            outside,
         };
         Ok(Self {
             shared: Arc::new(shared),

@@ -16,6 +16,7 @@ use crate::hub::HubHandle;
 use crate::keyring::Keyring;
 use crate::metrics::Doors;
 use crate::offline::Offline;
+use crate::outside::Outside;
 use crate::store::{Invitations, Registry, Revocations, Tickets};
 use crate::tls::Certificates;
 use crate::witness::Witness;
@@ -39,6 +40,7 @@ pub(crate) struct Shared {
     /// When the daemon started.
     pub(crate) started: Now,
     pub(crate) certificates: Certificates,
+    pub(crate) outside: Live<Outside>,
 }
 
 impl Shared {

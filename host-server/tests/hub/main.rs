@@ -19,6 +19,7 @@ mod memory;
 mod metrics;
 mod offline;
 mod offline_agent;
+mod outside;
 mod packaging;
 mod patience;
 mod proxies;
