@@ -1,14 +1,12 @@
 //! How many bytes a connection may send before they come to something.
 
 use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::task::{Context, Poll};
 
-use futures_lite::{AsyncRead, AsyncWrite};
 use moorline_core::limits::MAX_HANDSHAKE_LEN;
 
+use super::screened::{Screen, Screened};
 use crate::transport::max_message_len;
 
 /// Most bytes that are read of a connection before its peer is authenticated: the headers of a request, M1 and M3,
@@ -82,54 +80,22 @@ impl Meter {
 }
 
 /// A stream of which no more is read than its meter allows.
-#[derive(Debug)]
-pub(crate) struct Metered<S> {
-    stream: S,
-    meter: Arc<Meter>,
-}
+pub(crate) type Metered<S> = Screened<S, Arc<Meter>>;
 
-impl<S> Metered<S> {
-    pub(crate) fn new(stream: S, meter: Arc<Meter>) -> Self {
-        Self { stream, meter }
-    }
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut [u8],
-    ) -> Poll<io::Result<usize>> {
-        let left = self.meter.left.load(Ordering::Acquire);
-        let len = buffer.len().min(left);
-        if len == 0 && !buffer.is_empty() {
+impl Screen for Arc<Meter> {
+    fn room(&mut self, len: usize) -> io::Result<usize> {
+        let room = len.min(self.left.load(Ordering::Acquire));
+        if room == 0 && len > 0 {
             let error = "more bytes than messages need";
-            return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, error)));
+            return Err(io::Error::new(io::ErrorKind::InvalidData, error));
         }
-        let place = buffer.get_mut(..len).unwrap_or_default();
-        let read = Pin::new(&mut self.stream).poll_read(context, place);
-        if let Poll::Ready(Ok(read)) = read {
-            let left = left.saturating_sub(read);
-            self.meter.left.store(left, Ordering::Release);
-        }
-        read
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Metered<S> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
+        Ok(room)
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_close(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_close(context)
+    fn look(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let left = self.left.load(Ordering::Acquire);
+        let left = left.saturating_sub(bytes.len());
+        self.left.store(left, Ordering::Release);
+        Ok(())
     }
 }

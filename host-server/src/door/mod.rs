@@ -6,6 +6,7 @@ mod http;
 mod http_io;
 mod journal;
 mod meter;
+mod screened;
 mod tcp;
 mod udp;
 

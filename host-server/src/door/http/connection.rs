@@ -11,7 +11,7 @@ use hyper::{Request, StatusCode};
 use smol::net::TcpStream;
 
 use super::super::{Guest, Metered};
-use super::lines::Lines;
+use super::lines::{LineEnds, Lines};
 use super::routes;
 use super::turns::{self, Upgraded};
 use crate::audit::Kind;
@@ -50,7 +50,7 @@ async fn serve_requests(
     let is_secure = matches!(stream, Skin::Tls(_));
     let requests = AtomicUsize::new(0);
     let is_upgraded = Arc::new(AtomicBool::new(false));
-    let stream = Lines::new(stream, Arc::clone(&is_upgraded));
+    let stream = Lines::new(stream, LineEnds::new(Arc::clone(&is_upgraded)));
     let answer = |request: Request<Incoming>| {
         let is_upgraded = &is_upgraded;
         let is_last = requests.fetch_add(1, Ordering::Relaxed) + 1 >= MAX_REQUESTS;
