@@ -63,7 +63,7 @@ async fn accept<S, F, A, G>(
     serve: S,
     send_away: A,
 ) where
-    S: Fn(Guest) -> F,
+    S: Fn(Guest, Arc<Shared>) -> F,
     F: Future<Output = ()> + Send + 'static,
     A: Fn(TcpStream, SentAway) -> G + Copy + Send + 'static,
     G: Future<Output = ()> + Send,
@@ -97,7 +97,8 @@ async fn accept<S, F, A, G>(
                 };
                 let place = Arc::clone(&guest.place);
                 let send_away = move |why| send_away(stream, why);
-                host(executor, &shared, caller, place, serve(guest), send_away);
+                let served = serve(guest, Arc::clone(&shared));
+                host(executor, &shared, caller, place, served, send_away);
                 // Those who had to give way let go of their sockets before the next one is taken.
                 future::yield_now().await;
             }

@@ -15,25 +15,18 @@ pub(crate) async fn serve_tcp(
     shared: Arc<Shared>,
     executor: Arc<smol::Executor<'static>>,
 ) {
-    let serve_one = |guest: Guest| {
-        let shared = Arc::clone(&shared);
-        async move {
-            let transport = BareStream::new(guest.metered());
-            let peer = format!("tcp {}", guest.caller);
-            serve(&shared, transport, &peer, &guest.place).await;
-        }
-    };
-    let send_away = |stream: TcpStream, why| async move {
-        if why == SentAway::GivesWay {
-            turn_away(BareStream::new(stream)).await;
-        }
-    };
-    accept(
-        (listener, Addresses::OfSockets),
-        Arc::clone(&shared),
-        &executor,
-        serve_one,
-        send_away,
-    )
-    .await;
+    let door = (listener, Addresses::OfSockets);
+    accept(door, shared, &executor, serve_one, send_away).await;
+}
+
+async fn serve_one(guest: Guest, shared: Arc<Shared>) {
+    let transport = BareStream::new(guest.metered());
+    let peer = format!("tcp {}", guest.caller);
+    serve(&shared, transport, &peer, &guest.place).await;
+}
+
+async fn send_away(stream: TcpStream, why: SentAway) {
+    if why == SentAway::GivesWay {
+        turn_away(BareStream::new(stream)).await;
+    }
 }
