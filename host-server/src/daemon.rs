@@ -22,6 +22,7 @@ use crate::hub::{Hex, Hub, HubHandle, Input};
 use crate::keyring::{Keyring, LockError, lock_memory};
 use crate::metrics::{Doors, Running};
 use crate::offline::Offline;
+use crate::outside::{KeySetError, Outside};
 use crate::shared::Shared;
 use crate::standing::Standing;
 use crate::store::{
@@ -51,6 +52,9 @@ pub enum StartError {
     /// The certificate or its key is not in order.
     #[error("TLS: {0}")]
     Tls(#[from] TlsError),
+    /// The keys of an outside issuer are not in order.
+    #[error("an outside issuer: {0}")]
+    Outside(#[from] KeySetError),
     /// A listener cannot be opened.
     #[error("cannot listen on {place}: {error}")]
     Listen {
@@ -115,6 +119,7 @@ impl Daemon {
         let tickets = Tickets::open(&config.data_dir, &vault, config.limits.tickets, now)?;
         let offline = Offline::open(&config.data_dir, &config.offline)?;
         let certificates = Certificates::open(&config.tls)?;
+        let outside = Live::new(Outside::open(&config.outside)?);
         let http = listen(config.listen).await?;
         let https = match config.tls.listen {
             Some(address) => Some(listen(address).await?),
@@ -184,6 +189,7 @@ impl Daemon {
             doors: Doors::default(),
             started: clock::now(),
             certificates,
+            outside,
         };
         Ok(Self {
             shared: Arc::new(shared),

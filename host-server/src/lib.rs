@@ -57,6 +57,7 @@ mod line;
 mod manual;
 pub mod metrics;
 mod offline;
+pub mod outside;
 mod renewals;
 pub mod service;
 mod session;

@@ -17,6 +17,7 @@ use crate::hub::HubHandle;
 use crate::keyring::Keyring;
 use crate::metrics::Doors;
 use crate::offline::Offline;
+use crate::outside::Outside;
 use crate::standing::Standing;
 use crate::store::{Accounts, Invitations, Registry, Revocations, Tickets};
 use crate::tls::Certificates;
@@ -42,6 +43,7 @@ pub(crate) struct Shared {
     /// When the daemon started.
     pub(crate) started: Now,
     pub(crate) certificates: Certificates,
+    pub(crate) outside: Live<Outside>,
 }
 
 impl Shared {

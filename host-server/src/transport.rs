@@ -11,8 +11,8 @@ use moorline_core::wire::{FRAME_OVERHEAD, Form};
 
 use crate::entropy::SystemEntropy;
 
-/// Bytes that one read of a bare stream takes.
-const READ_LEN: usize = 2048;
+/// Bytes that one read of a bare stream takes: most messages are shorter.
+const READ_LEN: usize = 1024;
 
 /// Returns the longest message in bytes on a transport whose frames carry up to `payload_len`.
 pub(crate) fn max_message_len(payload_len: u16) -> usize {
@@ -30,6 +30,10 @@ pub(crate) trait Transport {
 
     /// Notes that the peer names this end by `id` in its datagrams.
     fn answer_to(&mut self, _id: u32) {}
+
+    /// Takes messages of up to `max_message_len` bytes from here on, where a transport has room for shorter ones until its
+    /// peer is authenticated.
+    fn widen(&mut self, _max_message_len: usize) {}
 
     /// Waits for the next message; nothing stands for the end of the stream.
     async fn receive(&mut self) -> io::Result<Option<Vec<u8>>>;
@@ -100,26 +104,32 @@ pub(crate) struct BareStream<S> {
     input: Vec<u8>,
     start: usize,
     end: usize,
-    output: Vec<u8>,
 }
 
 impl<S> BareStream<S> {
-    /// Returns the transport for messages of up to `max_message_len` bytes.
-    pub(crate) fn new(stream: S, max_message_len: usize) -> Self {
-        let len = delimited_len(max_message_len);
+    /// Returns the transport for messages of up to [`MAX_HANDSHAKE_LEN`] bytes, until it is widened.
+    pub(crate) fn new(stream: S) -> Self {
         Self {
             stream,
-            framing: Delimited::new(vec![0; len]),
+            framing: framing_for(MAX_HANDSHAKE_LEN),
             input: vec![0; READ_LEN],
             start: 0,
             end: 0,
-            output: vec![0; len],
         }
     }
 }
 
+fn framing_for(max_message_len: usize) -> Delimited<Vec<u8>> {
+    Delimited::new(vec![0; delimited_len(max_message_len)])
+}
+
 impl<S: AsyncRead + AsyncWrite + Unpin> Transport for BareStream<S> {
     const NAME: &'static str = "tcp";
+
+    fn widen(&mut self, max_message_len: usize) {
+        // The message that authenticated the peer was whole, and none is begun: what came after it is still in `input`.
+        self.framing = framing_for(max_message_len);
+    }
 
     async fn receive(&mut self) -> io::Result<Option<Vec<u8>>> {
         loop {
@@ -146,9 +156,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport for BareStream<S> {
     }
 
     async fn send(&mut self, message: &[u8]) -> io::Result<()> {
+        let mut unit = vec![0; delimited_len(message.len())];
         let unit = self
             .framing
-            .emit(message, &mut SystemEntropy, &mut self.output)
+            .emit(message, &mut SystemEntropy, &mut unit)
             .map_err(|_| io::Error::other("the message is longer than the transport takes"))?;
         self.stream.write_all(unit).await?;
         self.stream.flush().await
@@ -219,7 +230,7 @@ mod tests {
     fn a_peer_that_says_nothing_of_use_leaves_others_their_turn() {
         let flood = |unit| Flood { unit, left: 1_000 };
         future::block_on(async {
-            let bare = BareStream::new(flood(&[0xA5, 0]), 64);
+            let bare = BareStream::new(flood(&[0xA5, 0]));
             assert!(gives_others_a_turn(bare).await);
             let pings = flood(&[0x89, 0x80, 0, 0, 0, 0]);
             let stream = WebSocketStream::from_raw_socket(pings, Role::Server, None).await;

@@ -1,8 +1,10 @@
 //! The hub under siege: this program again, as a process of its own.
 
+use std::fs::Permissions;
 use std::io::Read;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -22,18 +24,31 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Ticks of the processor's clock in a second, as Linux tells them to programs.
 const TICKS: f64 = 100.0;
 
+/// The file with the hub's certificate, and that with its private key.
+const CERTIFICATE: &str = "hub.pem";
+const KEY: &str = "hub.key";
+
 /// The hub, until this is dropped.
 pub(crate) struct Hub {
     folder: TempDir,
     program: Child,
     pub(crate) tcp: SocketAddr,
     pub(crate) http: SocketAddr,
+    pub(crate) https: Option<SocketAddr>,
 }
 
-/// Serves in `folder` until standard input ends.
-pub(crate) fn serve(folder: &Path) {
+/// Serves in `folder` until standard input ends, with a door for TLS where the folder has a certificate.
+pub(crate) fn serve(folder: &Path, holds_many: bool) {
     let mut config = config(folder);
     config.listen_udp = None;
+    if holds_many {
+        config.limits.handshakes = 512;
+        config.limits.handshakes_per_address = 512;
+        config.limits.handshake_millis = 60_000;
+        config.tls.listen = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
+        config.tls.certificate = Some(folder.join(CERTIFICATE));
+        config.tls.key = Some(folder.join(KEY));
+    }
     block_on(|executor| {
         future::block_on(async {
             let daemon = Daemon::start(config).await.expect("the hub starts");
@@ -46,30 +61,60 @@ pub(crate) fn serve(folder: &Path) {
 }
 
 impl Hub {
+    /// Starts a hub with the limits that are the default.
     pub(crate) fn start() -> Self {
+        Self::start_with(&[], private_folder())
+    }
+
+    /// Starts a hub that holds hundreds of strangers at once, in TLS too.
+    pub(crate) fn start_for_many() -> Self {
         let folder = private_folder();
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]);
+        let made = made.expect("a certificate");
+        put(&folder, CERTIFICATE, &made.cert.pem());
+        put(&folder, KEY, &made.signing_key.serialize_pem());
+        Self::start_with(&["--holds-many"], folder)
+    }
+
+    fn start_with(arguments: &[&str], folder: TempDir) -> Self {
         let itself = std::env::current_exe().expect("a path");
         let program = Command::new(itself)
             .arg("--hub")
             .arg(folder.path())
+            .args(arguments)
             .stdin(Stdio::piped())
             .spawn()
             .expect("the hub runs");
         let give_up = Instant::now() + PATIENCE;
         let status = loop {
-            if let Ok(AdminAnswer::Status(status)) = ask(folder.path(), &AdminRequest::Status) {
+            if let Some(status) = status(folder.path()) {
                 break status;
             }
             assert!(Instant::now() < give_up, "the hub does not serve");
             std::thread::sleep(Duration::from_millis(20));
         };
-        let (tcp, http) = (address(&status, "tcp"), address(&status, "http"));
+        let address = |listener| address(&status, listener);
+        let (tcp, http) = (address("tcp"), address("http"));
+        let (tcp, http) = (tcp.expect("it listens"), http.expect("it listens"));
+        let https = address("https");
         Self {
             folder,
             program,
             tcp,
             http,
+            https,
         }
+    }
+
+    /// Returns how many connections the hub has.
+    pub(crate) fn connections(&self) -> usize {
+        let status = status(self.folder.path()).expect("the hub answers");
+        status.states.values().sum()
+    }
+
+    /// Returns the file with the hub's certificate.
+    pub(crate) fn certificate(&self) -> PathBuf {
+        self.folder.path().join(CERTIFICATE)
     }
 
     /// Enrols a peer with a new key.
@@ -126,9 +171,21 @@ impl Drop for Hub {
     }
 }
 
-fn address(status: &StatusReport, listener: &str) -> SocketAddr {
+fn status(folder: &Path) -> Option<StatusReport> {
+    match ask(folder, &AdminRequest::Status) {
+        Ok(AdminAnswer::Status(status)) => Some(*status),
+        _ => None,
+    }
+}
+
+fn address(status: &StatusReport, listener: &str) -> Option<SocketAddr> {
     let address = status.listeners.get(listener);
-    address
-        .and_then(|text| text.parse().ok())
-        .expect("it listens")
+    address.and_then(|text| text.parse().ok())
+}
+
+/// Writes a file that nobody else may read.
+fn put(folder: &TempDir, name: &str, text: &str) {
+    let path = folder.path().join(name);
+    std::fs::write(&path, text).expect("a file");
+    std::fs::set_permissions(&path, Permissions::from_mode(0o600)).expect("a mode");
 }

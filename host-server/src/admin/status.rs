@@ -64,6 +64,7 @@ impl Shared {
         };
         let listeners = [
             ("http", Some(config.listen)),
+            ("https", config.tls.listen),
             ("tcp", config.listen_tcp),
             ("udp", config.listen_udp),
             ("metrics", config.metrics.listen),

@@ -179,6 +179,7 @@ impl Failure {
             Self::NoReply(_) => 6,
             Self::Client(error) => match error {
                 ClientError::CredentialRefused
+                | ClientError::BearerWanted
                 | ClientError::NotPermitted
                 | ClientError::NotLoggedIn(_)
                 | ClientError::RenewalRefused

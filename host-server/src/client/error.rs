@@ -55,6 +55,12 @@ pub enum ClientError {
     /// The system gives no random bytes.
     #[error("the system gives no random bytes")]
     NoEntropy,
+    /// The hub opens a WebSocket only for who shows a token, and there is none to show, or no TLS to show it in.
+    #[error(
+        "this hub wants a token before it opens a WebSocket, which is shown in TLS (`wss://`) alone; \
+         who has none, or one that is over, is let in by another of its doors, such as `udp://`"
+    )]
+    BearerWanted,
     /// The hub has too much to do.
     #[error("the hub is overloaded; try again")]
     Overloaded,

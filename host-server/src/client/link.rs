@@ -13,6 +13,7 @@ use moorline_core::handshake::{Initiator, Offer, Shown, SingleUse, Ticket, Wante
 use moorline_core::message::{Alert, AlertCode, Envelope, FromHub};
 use moorline_core::reason::{Error, Reason};
 use moorline_core::time::Instant;
+use moorline_core::token::{MAX_COMPACT_LEN, UnverifiedClaims};
 use moorline_core::trust::{NoKeeper, TrustKeeper, TrustStore};
 use moorline_core::wire::{Form, SuiteList};
 
@@ -55,6 +56,18 @@ pub(super) fn settings() -> Settings {
 /// Makes the key of one handshake.
 pub(super) fn ephemeral_key() -> Result<EphemeralKey, ClientError> {
     EphemeralKey::generate(&mut SystemEntropy).map_err(|_| ClientError::Own(Error::Entropy))
+}
+
+/// Returns what is shown in the compact form, if it is a token that has not expired.
+fn bearer(shows: &Shown<'_>) -> Option<String> {
+    let Shown::Token(token) = shows else {
+        return None;
+    };
+    let claims = UnverifiedClaims::decode(token).ok()?;
+    let is_over = claims.claims_unverified().expires_at <= clock::now().unix.secs();
+    let mut compact = [0; MAX_COMPACT_LEN];
+    let compact = token.to_compact(&mut compact).ok()?;
+    (!is_over).then(|| compact.to_owned())
 }
 
 /// A link, open.
@@ -152,11 +165,14 @@ impl<'k> Link<'k> {
                 ..OFFER
             },
         };
+        let bearer = bearer(&shows);
         let opened = match place {
-            Place::WebSocket(url) => match in_time(Road::open_websocket(url)).await {
-                Ok(road) => Self::authenticate(road, initiator, hub.keeper, ticket).await,
-                Err(error) => Err(error),
-            },
+            Place::WebSocket(url) => {
+                match in_time(Road::open_websocket(url, bearer.as_deref())).await {
+                    Ok(road) => Self::authenticate(road, initiator, hub.keeper, ticket).await,
+                    Err(error) => Err(error),
+                }
+            }
             Place::Udp { host, port, .. } => match in_time(addresses(host, port)).await {
                 Ok(addresses) => Self::open_udp(&addresses, initiator, hub.keeper, ticket).await,
                 Err(error) => Err(error),

@@ -3,8 +3,9 @@
 use std::io;
 use std::net::SocketAddr;
 
+use async_tungstenite::tungstenite::Error;
 use async_tungstenite::tungstenite::client::IntoClientRequest;
-use async_tungstenite::tungstenite::http::HeaderValue;
+use async_tungstenite::tungstenite::http::{HeaderValue, StatusCode};
 use async_tungstenite::tungstenite::protocol::WebSocketConfig;
 use futures_lite::future;
 use moorline_core::limits::MIN_MTU;
@@ -101,9 +102,13 @@ pub(super) enum Road {
 }
 
 impl Road {
-    /// Opens a WebSocket at `url`.
-    pub(super) async fn open_websocket(url: &str) -> Result<Self, ClientError> {
-        Ok(Self::WebSocket(Box::new(open_websocket(url).await?)))
+    /// Opens a WebSocket at `url`. In TLS the token `bearer` is shown with the request.
+    pub(super) async fn open_websocket(
+        url: &str,
+        bearer: Option<&str>,
+    ) -> Result<Self, ClientError> {
+        let socket = open_websocket(url, bearer).await?;
+        Ok(Self::WebSocket(Box::new(socket)))
     }
 
     /// Returns a socket for the datagrams of `address` alone.
@@ -181,7 +186,10 @@ pub(super) async fn addresses(host: &str, port: u16) -> Result<Vec<SocketAddr>, 
         })
 }
 
-async fn open_websocket(url: &str) -> Result<WebSocket<Skin<TcpStream>>, ClientError> {
+async fn open_websocket(
+    url: &str,
+    bearer: Option<&str>,
+) -> Result<WebSocket<Skin<TcpStream>>, ClientError> {
     let address = || ClientError::Address(url.into());
     let mut request = url.into_client_request().map_err(|_| address())?;
     let (is_secure, usual_port) = match request.uri().scheme_str() {
@@ -213,6 +221,14 @@ async fn open_websocket(url: &str) -> Result<WebSocket<Skin<TcpStream>>, ClientE
     request
         .headers_mut()
         .insert("sec-websocket-protocol", subprotocol);
+    // Without TLS whoever listens would read who this is, which the handshake hides.
+    let bearer = bearer.filter(|_| is_secure);
+    if let Some(token) = bearer {
+        let value = HeaderValue::from_str(&format!("Bearer {token}"));
+        let mut value = value.map_err(|_| address())?;
+        value.set_sensitive(true);
+        request.headers_mut().insert("authorization", value);
+    }
     let max_len = max_message_len(PAYLOAD_LEN);
     let config = WebSocketConfig::default()
         .read_buffer_size(4096)
@@ -221,6 +237,12 @@ async fn open_websocket(url: &str) -> Result<WebSocket<Skin<TcpStream>>, ClientE
     let opened = async_tungstenite::client_async_with_config(request, stream, Some(config)).await;
     match opened {
         Ok((stream, _)) => Ok(WebSocket::new(stream)),
+        Err(Error::Http(answer)) if answer.status() == StatusCode::UNAUTHORIZED => {
+            Err(match bearer {
+                Some(_) => ClientError::CredentialRefused,
+                None => ClientError::BearerWanted,
+            })
+        }
         Err(error) => Err(ClientError::NotAHub {
             place,
             error: error.to_string(),

@@ -18,6 +18,8 @@ pub struct HttpSettings {
     pub origins: Vec<OriginPattern>,
     /// The proxies that are believed whom they speak for.
     pub proxies: Vec<Network>,
+    /// Whether a WebSocket is opened only for who shows a good token with the upgrade.
+    pub require_bearer: bool,
 }
 
 impl HttpSettings {

@@ -30,7 +30,7 @@ impl Layers {
     /// Returns `mistake` with where the value comes from.
     pub(super) fn name(&self, mistake: ConfigError) -> ConfigError {
         match mistake {
-            ConfigError::OutOfRange { key, reason } => match self.origins.get(key) {
+            ConfigError::OutOfRange { key, reason } => match self.origin(key) {
                 Some(origin) => ConfigError::OutOfRange {
                     key,
                     reason: format!("{reason} (from {origin})"),
@@ -39,6 +39,13 @@ impl Layers {
             },
             other => other,
         }
+    }
+
+    /// Returns what has set `key`, or the list whose entries have it.
+    fn origin(&self, key: &str) -> Option<&String> {
+        let list = key.split_once('.').map(|(list, _)| list);
+        let found = self.origins.get(key);
+        found.or_else(|| self.origins.get(list?))
     }
 }
 

@@ -14,6 +14,7 @@ mod log;
 mod metrics;
 mod network;
 mod origin;
+mod outside;
 mod path_or_off;
 mod secret;
 mod tls;
@@ -35,6 +36,7 @@ pub use log::LogFormat;
 pub use metrics::MetricsSettings;
 pub use network::{MalformedNetwork, Network};
 pub use origin::{MalformedOrigin, OriginPattern};
+pub use outside::OutsideIssuer;
 pub use secret::Secret;
 use serde::{Deserialize, Serialize};
 pub use tls::TlsSettings;
@@ -68,6 +70,8 @@ pub struct Config {
     /// The file that says which process serves; `"off"` for none.
     #[serde(with = "path_or_off")]
     pub pid_file: Option<PathBuf>,
+    /// Issuers that are not this hub, and the most that their tokens may carry.
+    pub outside: Vec<OutsideIssuer>,
     /// How the daemon ends.
     pub drain: Drain,
     /// How HTTP is served.
@@ -102,6 +106,7 @@ impl Default for Config {
             log_format: LogFormat::Text,
             log_file: None,
             pid_file: None,
+            outside: Vec::new(),
             drain: Drain::default(),
             http: HttpSettings::default(),
             tls: TlsSettings::default(),
@@ -133,6 +138,7 @@ impl Config {
         let mut mistakes = Vec::new();
         mistakes.extend(name.err());
         mistakes.extend(log::check_filter(&self.log_filter).err());
+        mistakes.extend(outside::mistakes(&self.outside, &self.name));
         mistakes.extend(self.drain.mistakes());
         mistakes.extend(self.accounts.mistakes());
         mistakes.extend(self.http.mistakes());

@@ -38,6 +38,10 @@ impl<T: Transport> Transport for Counted<T> {
         self.transport.answer_to(id);
     }
 
+    fn widen(&mut self, max_message_len: usize) {
+        self.transport.widen(max_message_len);
+    }
+
     async fn receive(&mut self) -> io::Result<Option<Vec<u8>>> {
         let received = self.transport.receive().await;
         if let Ok(Some(message)) = &received {

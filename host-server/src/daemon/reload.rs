@@ -46,6 +46,8 @@ impl Control {
         let limits = Box::new(config.limits.clone());
         // What is wrong with a certificate is said now.
         let _ = shared.certificates.now(&config.tls);
+        let outside = shared.outside.now().read_again(&config.outside);
+        shared.outside.replace(outside);
         shared.config.replace(config);
         match shared.take_up_keys().await {
             Ok(acts) => shared.record(acts).await,

@@ -1,20 +1,22 @@
 //! How many bytes a connection may send before they come to something.
 
 use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::task::{Context, Poll};
 
-use futures_lite::{AsyncRead, AsyncWrite};
 use moorline_core::limits::MAX_HANDSHAKE_LEN;
 
+use super::screened::{Screen, Screened};
 use crate::transport::max_message_len;
 
 /// Most bytes that are read of a connection before its peer is authenticated: the headers of a request, M1 and M3,
 /// and as much again for the marks of the framing and for what a line says before its speaker is heard. Everything
 /// counts: pings, fragments, empty frames and garbage.
 const STRANGER_LEN: usize = 2 * (super::http::MAX_HEADERS_LEN + 2 * MAX_HANDSHAKE_LEN);
+
+/// Most bytes of these that are read once requests are over: M1, M3 and a newcomer's token, each as long as it may be, which
+/// none of them is; the rest is room for marks and pings. A WebSocket keeps what has come of a message until it is whole.
+const HANDSHAKE_LEN: usize = 3 * MAX_HANDSHAKE_LEN;
 
 /// Counts the bytes of one connection down. A stranger's count is for good; a peer's begins again at each of its
 /// messages, so it bounds what does not belong to one.
@@ -46,6 +48,11 @@ impl Meter {
         self.left.fetch_add(len, Ordering::AcqRel);
     }
 
+    /// Allows a stranger no more than a handshake takes from here on.
+    pub(super) fn begin_handshake(&self) {
+        self.left.fetch_min(HANDSHAKE_LEN, Ordering::AcqRel);
+    }
+
     pub(super) fn is_settled(&self) -> bool {
         self.is_settled.load(Ordering::Acquire)
     }
@@ -73,54 +80,22 @@ impl Meter {
 }
 
 /// A stream of which no more is read than its meter allows.
-#[derive(Debug)]
-pub(crate) struct Metered<S> {
-    stream: S,
-    meter: Arc<Meter>,
-}
+pub(crate) type Metered<S> = Screened<S, Arc<Meter>>;
 
-impl<S> Metered<S> {
-    pub(crate) fn new(stream: S, meter: Arc<Meter>) -> Self {
-        Self { stream, meter }
-    }
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut [u8],
-    ) -> Poll<io::Result<usize>> {
-        let left = self.meter.left.load(Ordering::Acquire);
-        let len = buffer.len().min(left);
-        if len == 0 && !buffer.is_empty() {
+impl Screen for Arc<Meter> {
+    fn room(&mut self, len: usize) -> io::Result<usize> {
+        let room = len.min(self.left.load(Ordering::Acquire));
+        if room == 0 && len > 0 {
             let error = "more bytes than messages need";
-            return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, error)));
+            return Err(io::Error::new(io::ErrorKind::InvalidData, error));
         }
-        let place = buffer.get_mut(..len).unwrap_or_default();
-        let read = Pin::new(&mut self.stream).poll_read(context, place);
-        if let Poll::Ready(Ok(read)) = read {
-            let left = left.saturating_sub(read);
-            self.meter.left.store(left, Ordering::Release);
-        }
-        read
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Metered<S> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
+        Ok(room)
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_close(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_close(context)
+    fn look(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let left = self.left.load(Ordering::Acquire);
+        let left = left.saturating_sub(bytes.len());
+        self.left.store(left, Ordering::Release);
+        Ok(())
     }
 }

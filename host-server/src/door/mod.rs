@@ -6,6 +6,7 @@ mod http;
 mod http_io;
 mod journal;
 mod meter;
+mod screened;
 mod tcp;
 mod udp;
 
@@ -62,7 +63,7 @@ async fn accept<S, F, A, G>(
     serve: S,
     send_away: A,
 ) where
-    S: Fn(Guest) -> F,
+    S: Fn(Guest, Arc<Shared>) -> F,
     F: Future<Output = ()> + Send + 'static,
     A: Fn(TcpStream, SentAway) -> G + Copy + Send + 'static,
     G: Future<Output = ()> + Send,
@@ -96,7 +97,8 @@ async fn accept<S, F, A, G>(
                 };
                 let place = Arc::clone(&guest.place);
                 let send_away = move |why| send_away(stream, why);
-                host(executor, &shared, caller, place, serve(guest), send_away);
+                let served = serve(guest, Arc::clone(&shared));
+                host(executor, &shared, caller, place, served, send_away);
                 // Those who had to give way let go of their sockets before the next one is taken.
                 future::yield_now().await;
             }
@@ -133,7 +135,8 @@ fn host<P, F, A, G>(
             };
             shared.note_stranger(kind, &peer, &why);
             shared.budget.metrics().sent_away(why.label());
-            send_away(why).await;
+            // Most who are held are not sent away.
+            Box::pin(send_away(why)).await;
         }
     };
     executor.spawn(task).detach();

@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
-use moorline_core::limits::MAX_HANDSHAKE_LEN;
 use smol::net::{TcpListener, TcpStream};
 
 use super::{Addresses, Guest, SentAway, accept};
 use crate::session::{serve, turn_away};
 use crate::shared::Shared;
-use crate::transport::{BareStream, max_message_len};
+use crate::transport::BareStream;
 
 /// Serves peers on `listener` for ever.
 pub(crate) async fn serve_tcp(
@@ -16,26 +15,18 @@ pub(crate) async fn serve_tcp(
     shared: Arc<Shared>,
     executor: Arc<smol::Executor<'static>>,
 ) {
-    let serve_one = |guest: Guest| {
-        let shared = Arc::clone(&shared);
-        async move {
-            let len = max_message_len(guest.place.limits().payload_len);
-            let transport = BareStream::new(guest.metered(), len);
-            let peer = format!("tcp {}", guest.caller);
-            serve(&shared, transport, &peer, &guest.place).await;
-        }
-    };
-    let send_away = |stream: TcpStream, why| async move {
-        if why == SentAway::GivesWay {
-            turn_away(BareStream::new(stream, MAX_HANDSHAKE_LEN)).await;
-        }
-    };
-    accept(
-        (listener, Addresses::OfSockets),
-        Arc::clone(&shared),
-        &executor,
-        serve_one,
-        send_away,
-    )
-    .await;
+    let door = (listener, Addresses::OfSockets);
+    accept(door, shared, &executor, serve_one, send_away).await;
+}
+
+async fn serve_one(guest: Guest, shared: Arc<Shared>) {
+    let transport = BareStream::new(guest.metered());
+    let peer = format!("tcp {}", guest.caller);
+    serve(&shared, transport, &peer, &guest.place).await;
+}
+
+async fn send_away(stream: TcpStream, why: SentAway) {
+    if why == SentAway::GivesWay {
+        turn_away(BareStream::new(stream)).await;
+    }
 }

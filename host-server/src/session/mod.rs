@@ -35,7 +35,7 @@ use crate::renewals::{self, FirstToken, Renewals};
 use crate::shared::Shared;
 use crate::standing::TokenName;
 use crate::store::HubKeys;
-use crate::transport::Transport;
+use crate::transport::{Transport, max_message_len};
 
 /// How long a peer may take to take one message.
 const WRITE_PATIENCE: Duration = Duration::from_secs(10);
@@ -215,15 +215,16 @@ impl<'s, T: Transport> Session<'s, T> {
     async fn run(&mut self) -> End {
         let end = loop {
             let worked = match self.wake().await {
-                Wake::Message(Ok(Some(message))) => self.handle_message(message).await,
+                // What it needs in memory is free again when there is nothing to handle.
+                Wake::Message(Ok(Some(message))) => Box::pin(self.handle_message(message)).await,
                 Wake::Message(Ok(None)) => Err(End::Truncated),
                 Wake::Message(Err(error)) => Err(error.into()),
-                Wake::Output(Some(output)) => self.handle_output(*output).await.map(drop),
+                Wake::Output(Some(output)) => Box::pin(self.handle_output(*output)).await.map(drop),
                 Wake::Output(None) => Err(End::ByHub(AlertCode::GoingAway)),
-                Wake::Deadline => self.handle_deadline().await,
+                Wake::Deadline => Box::pin(self.handle_deadline()).await,
             };
             let worked = match worked {
-                Ok(()) => self.attend_offline().await,
+                Ok(()) => Box::pin(self.attend_offline()).await,
                 ended => ended,
             };
             if let Err(end) = worked {
@@ -309,7 +310,10 @@ impl<'s, T: Transport> Session<'s, T> {
     async fn handle_message(&mut self, message: Vec<u8>) -> Result<(), End> {
         let mut parts = std::mem::take(&mut self.parts);
         let handled = self.take_message(message, &mut parts).await;
-        self.parts = parts;
+        // Before the link is open there is no payload of which a part could be in there.
+        if self.line.connection().is_open() {
+            self.parts = parts;
+        }
         handled
     }
 
@@ -514,6 +518,7 @@ impl<'s, T: Transport> Session<'s, T> {
         if !self.place.settle() {
             return Err(End::Refused(Reason::NotAdmitted));
         }
+        self.transport.widen(max_message_len(self.payload_len));
         let (identity, outbox) = (identity(claims), self.outbox_sender.clone());
         self.renewals.note(claims);
         tracing::info!(peer = self.peer, name = identity.name(), "authenticated");

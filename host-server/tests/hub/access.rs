@@ -11,7 +11,7 @@ use moorline_server::store::{Particulars, PeerRole, Reach};
 
 use crate::agent::{Agent, Way};
 use crate::audit::records;
-use crate::command_line::{json, moorline, stderr};
+use crate::programs::{json, moorline, stderr};
 use crate::routing::send;
 use crate::world::{Peer, World, encode, private_folder};
 

@@ -187,3 +187,31 @@ fn a_connection_has_so_many_requests_and_no_more() {
     assert_eq!(answers.matches("HTTP/1.1 200").count(), 16);
     assert_eq!(answers.matches("connection: close").count(), 1);
 }
+
+#[test]
+fn a_request_may_come_in_pieces_and_after_a_pause() {
+    let world = World::start();
+    let mut stream = stranger(world.http);
+    let request = format!("GET {JWKS} HTTP/1.1\r\nHost: hub.example\r\n\r\n");
+    // What comes in one write may belong to two requests, and one request may come in many writes.
+    for cut in [1, 20, request.len() - 3, request.len() - 1] {
+        let (first, rest) = request.split_at(cut);
+        for (piece, answers) in [(format!("{request}{first}"), 1), (rest.to_owned(), 1)] {
+            stream.write_all(piece.as_bytes()).expect("it takes bytes");
+            let mut said = String::new();
+            while said.matches("]}").count() < answers {
+                let mut byte = [0];
+                stream.read_exact(&mut byte).expect("an answer");
+                said.push(char::from(byte[0]));
+            }
+            assert!(said.starts_with("HTTP/1.1 200"), "{said}");
+        }
+    }
+    // What is no request is told so at once, also where there was one before it.
+    stream
+        .write_all(b"\x16\x03\x01\x02")
+        .expect("it takes bytes");
+    let mut said = String::new();
+    let _ = stream.read_to_string(&mut said);
+    assert!(said.starts_with("HTTP/1.1 400"), "{said}");
+}

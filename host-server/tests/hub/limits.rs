@@ -13,7 +13,7 @@ use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
 
 use crate::agent::{Agent, Stream, Way};
 use crate::door::ping;
-use crate::patience::try_open;
+use crate::links::try_open;
 use crate::routing::send;
 use crate::world::{Peer, World};
 
@@ -21,7 +21,7 @@ use crate::world::{Peer, World};
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Connects to the hub at `address` from 127.0.0.`host`.
-fn connect_from(host: u8, address: SocketAddr) -> TcpStream {
+pub(crate) fn connect_from(host: u8, address: SocketAddr) -> TcpStream {
     let socket = socket(AddressFamily::INET, SocketType::STREAM, None).expect("a socket");
     bind(
         &socket,
@@ -55,7 +55,7 @@ fn is_dropped(host: u8, world: &World) -> bool {
 
 /// Returns whether a connection of 127.0.0.`host` is dropped in the end, when it connects again and again: a failure is
 /// counted when its peer has been told of it.
-fn is_dropped_soon(host: u8, world: &World) -> bool {
+pub(crate) fn is_dropped_soon(host: u8, world: &World) -> bool {
     (0..200).any(|_| is_dropped(host, world))
 }
 

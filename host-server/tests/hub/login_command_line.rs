@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use crate::agent::{Agent, Way};
-use crate::command_line::{json, moorline, stderr};
+use crate::programs::{json, moorline, stderr};
 use crate::tls::Authority;
 use crate::world::{World, private_folder};
 

@@ -12,7 +12,7 @@ use moorline_server::keyring::HubKey;
 
 use crate::agent::{Agent, Way};
 use crate::audit::records;
-use crate::command_line::{moorline, stderr};
+use crate::programs::{moorline, stderr};
 use crate::revocation::{claims, heard, taken};
 use crate::world::{Peer, World, encode, private_folder};
 

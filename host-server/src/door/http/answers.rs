@@ -4,7 +4,7 @@ use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::header::{
     ALLOW, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, SEC_WEBSOCKET_ACCEPT,
-    SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
+    SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE, WWW_AUTHENTICATE,
 };
 use hyper::{Response, StatusCode};
 
@@ -49,6 +49,13 @@ impl Refusal {
     /// Refuses a request that is not as it has to be.
     pub(super) fn bad(text: &'static str) -> Self {
         Self::new(StatusCode::BAD_REQUEST, text)
+    }
+
+    /// Refuses who has shown no token, or none that is good; `challenge` says which (RFC 9110 §11.6.1).
+    pub(super) fn unauthorized(text: &'static str, challenge: &'static str) -> Self {
+        let mut refusal = Self::new(StatusCode::UNAUTHORIZED, text);
+        refusal.header = Some((WWW_AUTHENTICATE, challenge));
+        refusal
     }
 
     /// Refuses one of an address that has sent too many.

@@ -2,6 +2,7 @@
 
 mod answers;
 mod api;
+mod bearer;
 mod connection;
 mod fields;
 mod forwarded;
@@ -10,14 +11,15 @@ mod lines;
 mod origins;
 mod redirect;
 mod routes;
+mod turns;
 mod upgrade;
 
 use std::sync::Arc;
 
 use futures_rustls::{TlsAcceptor, TlsStream};
-use smol::net::TcpListener;
+use smol::net::{TcpListener, TcpStream};
 
-use super::{Addresses, Guest, accept};
+use super::{Addresses, Guest, SentAway, accept};
 use crate::audit::Kind;
 use crate::shared::Shared;
 use crate::tls::Skin;
@@ -36,23 +38,8 @@ pub(crate) async fn serve_http(
     shared: Arc<Shared>,
     executor: Arc<smol::Executor<'static>>,
 ) {
-    let serve_one = |guest: Guest| {
-        let shared = Arc::clone(&shared);
-        async move {
-            let stream = Skin::Plain(guest.metered());
-            connection::serve(stream, &guest, &shared).await;
-        }
-    };
-    // There may be no WebSocket yet in which to say a word.
-    let send_away = |_, _| std::future::ready(());
-    accept(
-        (listener, Addresses::OfProxies),
-        Arc::clone(&shared),
-        &executor,
-        serve_one,
-        send_away,
-    )
-    .await;
+    let door = (listener, Addresses::OfProxies);
+    accept(door, shared, &executor, serve_plain, send_away).await;
 }
 
 /// Serves HTTP in TLS on `listener` for ever.
@@ -61,30 +48,29 @@ pub(crate) async fn serve_https(
     shared: Arc<Shared>,
     executor: Arc<smol::Executor<'static>>,
 ) {
-    let serve_one = |guest: Guest| {
-        let shared = Arc::clone(&shared);
-        async move {
-            // There is a certificate where there is this door.
-            let Some(tls) = shared.certificates.now(&shared.config().tls) else {
-                return;
-            };
-            guest.place.meter().allow(TLS_HANDSHAKE_LEN);
-            match TlsAcceptor::from(tls).accept(guest.metered()).await {
-                Ok(stream) => {
-                    let stream = Skin::Tls(Box::new(TlsStream::Server(stream)));
-                    connection::serve(stream, &guest, &shared).await;
-                }
-                Err(error) => shared.note_stranger(Kind::StrangerGone, &guest.caller, &error),
-            }
-        }
-    };
-    let send_away = |_, _| std::future::ready(());
-    accept(
-        (listener, Addresses::OfProxies),
-        Arc::clone(&shared),
-        &executor,
-        serve_one,
-        send_away,
-    )
-    .await;
+    let door = (listener, Addresses::OfProxies);
+    accept(door, shared, &executor, serve_in_tls, send_away).await;
 }
+
+async fn serve_plain(guest: Guest, shared: Arc<Shared>) {
+    let stream = Skin::Plain(guest.metered());
+    connection::serve(stream, &guest, &shared).await;
+}
+
+async fn serve_in_tls(guest: Guest, shared: Arc<Shared>) {
+    // There is a certificate where there is this door.
+    let Some(tls) = shared.certificates.now(&shared.config().tls) else {
+        return;
+    };
+    guest.place.meter().allow(TLS_HANDSHAKE_LEN);
+    match TlsAcceptor::from(tls).accept(guest.metered()).await {
+        Ok(stream) => {
+            let stream = Skin::Tls(Box::new(TlsStream::Server(stream)));
+            connection::serve(stream, &guest, &shared).await;
+        }
+        Err(error) => shared.note_stranger(Kind::StrangerGone, &guest.caller, &error),
+    }
+}
+
+/// Says nothing: there may be no WebSocket yet in which to say a word.
+async fn send_away(_: TcpStream, _: SentAway) {}

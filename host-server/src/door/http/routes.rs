@@ -7,7 +7,7 @@ use hyper::{Method, Request};
 
 use super::super::Guest;
 use super::answers::{Answer, Refusal, refuse, switch};
-use super::{forwarded, jwks, origins, redirect, upgrade};
+use super::{bearer, forwarded, jwks, origins, redirect, upgrade};
 use crate::clock;
 use crate::config::Config;
 use crate::shared::Shared;
@@ -24,7 +24,7 @@ pub(super) fn answer<B: Body>(
 ) -> Answer {
     let config = shared.config();
     admit(request, is_secure, guest, shared, &config)
-        .and_then(|is_secure| route(request, is_secure, shared, &config))
+        .and_then(|is_secure| route(request, is_secure, guest, shared, &config))
         .unwrap_or_else(refuse)
 }
 
@@ -57,6 +57,7 @@ pub(super) fn admit<B>(
 fn route<B: Body>(
     request: &Request<B>,
     is_secure: bool,
+    guest: &Guest,
     shared: &Shared,
     config: &Config,
 ) -> Result<Answer, Refusal> {
@@ -68,7 +69,11 @@ fn route<B: Body>(
         return redirect::to_tls(request, listen);
     }
     match request.uri().path() {
-        "/ws" => upgrade::accept_key(request, &config.http.origins).map(switch),
+        "/ws" => {
+            let accept = upgrade::accept_key(request, &config.http.origins)?;
+            bearer::judge(request.headers(), config.http.require_bearer, guest, shared)?;
+            Ok(switch(accept))
+        }
         "/.well-known/jwks.json" => key_set(request, shared, config),
         _ => Err(Refusal::not_found()),
     }

@@ -14,7 +14,7 @@ mod who;
 
 use http_body_util::Full;
 use hyper::body::{Body, Bytes};
-use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue};
 use hyper::{Method, Request, StatusCode};
 use problem::Problem;
 use serde::Serialize;
@@ -72,6 +72,11 @@ impl Asked<'_> {
         });
         self.shared.budget.fail_login(&self.guest.place, &peer);
     }
+}
+
+/// Returns whether `headers` have the cookie of somebody who is logged in.
+pub(super) fn has_cookie(headers: &HeaderMap, shared: &Shared) -> bool {
+    who::is_logged_in(headers, shared)
 }
 
 /// Returns whether the path `path` is the API's.

@@ -9,6 +9,7 @@ use super::{Asked, Problem};
 use crate::accounts::cookie::{self, Cookie};
 use crate::accounts::{ApiKeySecret, Proof};
 use crate::clock;
+use crate::shared::Shared;
 use crate::store::{Login, Reused};
 
 /// The proof of a token's key (RFC 9449 §4.1).
@@ -65,6 +66,17 @@ pub(super) fn api_key(
         }
         _ => Ok(None),
     }
+}
+
+/// Returns whether `headers` have the cookie of somebody who is logged in.
+pub(super) fn is_logged_in(headers: &HeaderMap, shared: &Shared) -> bool {
+    let cookie = cookie_value(headers).ok().flatten();
+    let Some(cookie) = cookie.and_then(|value| Cookie::parse(&value)) else {
+        return false;
+    };
+    let now = clock::now().unix.secs();
+    let logins = shared.logins();
+    logins.by_cookie(&cookie.id, &cookie.secret, now).is_some()
 }
 
 fn shown(headers: &HeaderMap) -> Result<Option<Shown>, Problem> {
