@@ -13,9 +13,9 @@ use moorline_server::entropy::SystemEntropy;
 use moorline_server::store::{PeerRole, Reach, load_key};
 
 use crate::agent::{Agent, Way};
-use crate::command_line::{enrolled, invited, moorline, stderr};
 use crate::door::stranger;
 use crate::offline_agent::{AwayAgent, Memory, Told};
+use crate::programs::{enrolled, invited, join, moorline, stderr};
 use crate::routing::send;
 use crate::world::{World, private_folder};
 
@@ -323,18 +323,7 @@ fn a_hub_that_was_killed_says_so_and_one_that_was_stopped_too() {
 /// Joins with `code` as a person does; returns whether it was taken.
 fn joins(invitation: &Invitation, code: &str) -> bool {
     let home = private_folder();
-    let arguments = [
-        "join",
-        &invitation.url,
-        "--hub-key",
-        &invitation.hub_key,
-        "--root-key",
-        &invitation.root_key,
-        "--code",
-        code,
-    ];
-    let output = moorline(home.path(), &home.path().join("nowhere"), &arguments);
-    output.status.success()
+    join(home.path(), invitation, code).status.success()
 }
 
 #[test]

@@ -8,7 +8,7 @@ use moorline_server::audit::{AUDIT_KEY_NAME, AUDIT_PUBLIC_NAME};
 use moorline_server::store::load_key;
 use serde_json::Value;
 
-use crate::command_line::{json, moorline, stderr};
+use crate::programs::{json, moorline, stderr};
 use crate::world::{World, encode, private_folder};
 
 fn audit(data_dir: &Path, arguments: &[&str]) -> Output {

@@ -10,11 +10,12 @@ use moorline_server::client::ClientError;
 
 use crate::agent::{Agent, Stream, Way};
 use crate::audit::records;
-use crate::command_line::{enrolled, json, moorline, stderr};
 use crate::door::{request, stranger};
 use crate::http::{parts, talk};
 use crate::limits::{connect_from, is_dropped_soon, thief_of};
 use crate::patience::try_open;
+use crate::programs::{enrolled, json, moorline, stderr};
+use crate::refusals::forge;
 use crate::tls::Authority;
 use crate::world::{Peer, World};
 
@@ -97,6 +98,23 @@ fn every_bearer_that_is_not_good_has_the_same_answer_before_there_is_a_websocket
         (
             "another signature",
             format!("Bearer {}", with_another_signature(good)),
+        ),
+        (
+            "over",
+            format!(
+                "Bearer {}",
+                forge(&world, &alice, |new| {
+                    new.issued_at -= 1_000;
+                    new.expires_at = new.issued_at + 999;
+                })
+            ),
+        ),
+        (
+            "another name",
+            format!(
+                "Bearer {}",
+                forge(&world, &alice, |new| new.subject = "nobody")
+            ),
         ),
         ("revoked", format!("Bearer {}", gone.credential.token)),
         (

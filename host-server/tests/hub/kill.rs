@@ -15,7 +15,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::audit::records;
-use crate::command_line::{Program, moorline, moorlined, start_program, stderr};
+use crate::programs::{Program, moorline, moorlined, start_program, stderr};
 use crate::world::{encode, private_folder};
 
 /// Kills in one folder: each keeps all that was acknowledged before, which is looked for again after each.

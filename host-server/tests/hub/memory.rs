@@ -8,7 +8,7 @@ use moorline_server::client::{Client, Commander};
 use moorline_server::entropy::SystemEntropy;
 use moorline_server::store::{PeerRole, Reach};
 
-use crate::command_line::start_program;
+use crate::programs::start_program;
 use crate::world::{ALL, Peer, encode, private_folder};
 
 /// Peers that are counted: enough that a page here or there does not show.

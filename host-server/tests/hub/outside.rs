@@ -8,7 +8,7 @@ use moorline_core::crypto::SigningKey;
 use moorline_server::config::OutsideIssuer;
 use moorline_server::entropy::SystemEntropy;
 
-use crate::command_line::{moorlined, stderr};
+use crate::programs::{moorlined, stderr};
 use crate::world::{World, private_folder};
 
 /// Returns a set of one key, which has `more` members too.

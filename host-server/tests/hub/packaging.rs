@@ -5,7 +5,7 @@ use std::process::{Command, Output};
 
 use moorline_server::config::Config;
 
-use crate::command_line::stderr;
+use crate::programs::stderr;
 use crate::world::private_folder;
 
 /// What the unit may be exposed to at most, in tenths, as `systemd-analyze security` counts it: 100 is everything.

@@ -121,7 +121,7 @@ fn a_hub_with_another_key_is_told_nothing() {
 }
 
 /// Makes a token for `peer` with the hub's own issuer key, changed by `change`.
-fn forge(world: &World, peer: &Peer, change: impl FnOnce(&mut NewClaims<'_>)) -> String {
+pub(crate) fn forge(world: &World, peer: &Peer, change: impl FnOnce(&mut NewClaims<'_>)) -> String {
     let keys = HubKeys::open(world.folder.path(), "moorline", &Vault::default(), 0)
         .expect("the hub's keys");
     forge_with(keys.issuer(), &keys.issuer_kid(), peer, change)
@@ -204,10 +204,7 @@ fn every_wrong_token_is_refused_in_the_same_way() {
 fn a_revoked_peer_is_shut_out_at_once_and_for_good() {
     let world = World::start();
     let boiler = world.agent("boiler");
-    let again = Peer {
-        key: SigningKey::from_scalar(&boiler.key.to_scalar()).expect("the same key"),
-        credential: boiler.credential.clone(),
-    };
+    let again = boiler.again();
     let agent = Agent::start(boiler, Way::WebSocket(world.http));
     let answer = world.ask(&AdminRequest::Revoke {
         name: "boiler".into(),

@@ -196,11 +196,7 @@ fn a_commander_sees_the_agents_that_it_reaches_and_no_others() {
 fn the_newest_session_of_an_agent_wins() {
     let world = World::start();
     let first = world.agent("boiler");
-    let again = crate::world::Peer {
-        key: moorline_core::crypto::SigningKey::from_scalar(&first.key.to_scalar())
-            .expect("the same key"),
-        credential: first.credential.clone(),
-    };
+    let again = first.again();
     let first = Agent::start(first, Way::WebSocket(world.http));
     let _second = Agent::start(again, Way::WebSocket(world.http));
     let end = first.end();

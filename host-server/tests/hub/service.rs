@@ -10,7 +10,7 @@ use moorline_server::clock;
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use tempfile::TempDir;
 
-use crate::command_line::{Program, json, moorline, moorlined, stderr};
+use crate::programs::{Program, json, moorline, moorlined, stderr};
 use crate::world::private_folder;
 
 /// How long the daemon may take to say something: much longer than it does.

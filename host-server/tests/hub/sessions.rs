@@ -3,17 +3,16 @@
 use std::time::{Duration, Instant};
 
 use moorline_core::connection::Closure;
-use moorline_core::crypto::SigningKey;
 use moorline_core::driver::DriverError;
 use moorline_core::message::AlertCode;
 use moorline_server::admin::{AdminAnswer, AdminRequest};
 use moorline_server::connections::{ConnectionReport, ConnectionState, Health};
 
 use crate::agent::{Agent, Way};
-use crate::command_line::{json, moorline};
 use crate::door::{ping, stranger};
+use crate::programs::{json, moorline};
 use crate::routing::send;
-use crate::world::{Peer, World, private_folder};
+use crate::world::{World, private_folder};
 
 /// How long a test waits for what is sure to come.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -104,10 +103,7 @@ fn connections_are_listed_with_who_they_are_and_what_they_carry() {
 fn who_is_closed_hears_a_sealed_goodbye_and_others_go_on() {
     let world = World::start();
     let boiler = world.agent("boiler");
-    let again = Peer {
-        key: SigningKey::from_scalar(&boiler.key.to_scalar()).expect("the same key"),
-        credential: boiler.credential.clone(),
-    };
+    let again = boiler.again();
     let agent = Agent::start(boiler, Way::WebSocket(world.http));
     let _pump = Agent::start(world.agent("pump"), Way::Tcp(world.tcp));
     let refused = close(&world, "nobody");

@@ -19,9 +19,9 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair}
 use tempfile::TempDir;
 
 use crate::agent::{Agent, Way};
-use crate::command_line::{enrolled, json, moorline, stderr};
 use crate::door::{request, stranger};
 use crate::http::{parts, talk};
+use crate::programs::{enrolled, json, moorline, stderr};
 use crate::world::{World, private_folder};
 
 /// An authority, and the folder with the pair that it made last.

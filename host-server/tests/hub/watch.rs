@@ -18,8 +18,8 @@ use serde_json::Value;
 
 use crate::agent::{Agent, Way};
 use crate::audit::records;
-use crate::command_line::{Program, moorlined};
 use crate::door::ping;
+use crate::programs::{Program, moorlined};
 use crate::world::{Peer, World, encode, private_folder};
 
 /// How long something may take that is sure to come.

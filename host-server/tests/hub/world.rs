@@ -199,6 +199,14 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
+    /// Returns the same peer once more.
+    pub(crate) fn again(&self) -> Self {
+        Self {
+            key: SigningKey::from_scalar(&self.key.to_scalar()).expect("the same key"),
+            credential: self.credential.clone(),
+        }
+    }
+
     pub(crate) fn trust(&self) -> TrustStore {
         self.credential.trust().expect("the hub's key is one")
     }
