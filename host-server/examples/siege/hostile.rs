@@ -6,24 +6,18 @@ use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpStream};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use moorline_core::connection::{Connection, Settings};
-use moorline_core::crypto::{EphemeralKey, SigningKey};
-use moorline_core::driver::blocking::{Link, Machine};
-use moorline_core::driver::{Buffers, DriverError};
-use moorline_core::framing::{Delimited, Framing, delimited_len};
-use moorline_core::handshake::{Initiator, Offer, Shown, Wanted};
+use moorline_core::crypto::SigningKey;
+use moorline_core::framing::{Delimited, delimited_len};
 use moorline_core::limits::MAX_HANDSHAKE_LEN;
 use moorline_core::message::ToHub;
-use moorline_core::token::MAX_UNPACKED_LEN;
-use moorline_core::trust::{NoKeeper, TrustStore};
-use moorline_core::wire::{Form, SuiteList};
-use moorline_server::clock;
 use moorline_server::entropy::SystemEntropy;
 use moorline_server::store::{PeerRole, Reach};
 use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
 
 use crate::agent::Stream;
 use crate::hub::Hub;
+use crate::kinds::m1;
+use crate::links::try_open;
 use crate::world::Peer;
 
 /// How long a socket of this side blocks.
@@ -98,7 +92,7 @@ impl Camp {
     /// Opens connections at an even pace, and returns how many.
     fn besiege(&self) -> u32 {
         let pause = self.until.saturating_duration_since(Instant::now()) / self.most.max(1);
-        let (trust, m1) = (self.peer.trust(), self.m1());
+        let m1 = self.m1();
         let mut held: Vec<TcpStream> = Vec::new();
         let mut opened = 0;
         let began = Instant::now();
@@ -120,7 +114,7 @@ impl Camp {
                 Kind::Garbage => stream.write_all(&[0xA5; 4_096]),
                 Kind::Thief | Kind::Flooder => {
                     if let Ok(other) = stream.try_clone() {
-                        self.enter(Stream(other), &trust);
+                        self.enter(Stream(other));
                     }
                     Ok(())
                 }
@@ -146,80 +140,24 @@ impl Camp {
 
     /// Returns a right first message, framed.
     fn m1(&self) -> Vec<u8> {
-        let trust = self.peer.trust();
-        let mut buffer = [0; MAX_UNPACKED_LEN];
-        let initiator = self.initiator(&trust, &mut buffer);
-        let ephemeral = EphemeralKey::generate(&mut SystemEntropy).expect("random bytes");
-        let (mut out, mut wire) = ([0; MAX_HANDSHAKE_LEN], [0; 2_048]);
-        let entropy = &mut SystemEntropy;
-        let settings = Settings::default();
-        let now = clock::now();
-        let begun = Connection::initiate(initiator, ephemeral, settings, &now, entropy, &mut out);
-        let (_, m1) = begun.expect("it begins");
-        let mut framing = Delimited::new(vec![0; delimited_len(MAX_HANDSHAKE_LEN)]);
-        let unit = framing.emit(m1, entropy, &mut wire);
-        unit.expect("it fits").to_vec()
-    }
-
-    fn initiator<'k>(
-        &'k self,
-        trust: &'k TrustStore,
-        buffer: &'k mut [u8; MAX_UNPACKED_LEN],
-    ) -> Initiator<'k> {
-        let offer = Offer {
-            suites: SuiteList::AES_FIRST,
-            wants_ticket: false,
-            mtu: 1500,
-            max_payload_len: 1024,
-            no_clock: true,
-        };
-        Initiator {
-            key: &self.peer.key,
-            shows: Shown::Token(self.peer.token(buffer)),
-            wanted: Wanted::Hub(trust, Form::Stream),
-            offer,
-        }
+        let mut incoming = [0; delimited_len(MAX_HANDSHAKE_LEN)];
+        m1(&self.peer, Delimited::new(&mut incoming[..]))
     }
 
     /// Goes through a handshake. Who is let in asks without end and does not read.
-    fn enter(&self, stream: Stream, trust: &TrustStore) {
-        let mut buffer = [0; MAX_UNPACKED_LEN];
-        let initiator = self.initiator(trust, &mut buffer);
-        let ephemeral = EphemeralKey::generate(&mut SystemEntropy).expect("random bytes");
-        let (mut input, mut message, mut wire) = ([0; 256], [0; 1100], [0; 1200]);
-        let buffers = Buffers {
-            input: &mut input,
-            message: &mut message,
-            wire: &mut wire,
-        };
-        let (mut clock, mut entropy) = (clock::now, SystemEntropy);
-        let mut machine = Machine {
-            clock: &mut clock,
-            entropy: &mut entropy,
-            keeper: &mut NoKeeper,
-        };
+    fn enter(&self, stream: Stream) {
         let mut incoming = [0; 2048];
         let framing = Delimited::new(&mut incoming[..]);
-        let settings = Settings::default();
-        let link: Result<_, DriverError<embedded_io::ErrorKind>> = Link::connect(
-            stream,
-            framing,
-            initiator,
-            ephemeral,
-            settings,
-            buffers,
-            &mut machine,
-        );
-        let Ok(mut link) = link else {
-            return;
-        };
-        let mut question = [0; 32];
-        let question = ToHub::ListAgents { after: None }.encode(&mut question);
-        let question = question.expect("it fits");
-        let give_up = Instant::now() + Duration::from_millis(500);
-        while Instant::now() < give_up.min(self.until)
-            && link.send_application(question, &mut SystemEntropy).is_ok()
-        {}
+        // A thief is refused.
+        let _ = try_open(&self.peer, stream, framing, |link| {
+            let mut question = [0; 32];
+            let question = ToHub::ListAgents { after: None }.encode(&mut question);
+            let question = question.expect("it fits");
+            let give_up = Instant::now() + Duration::from_millis(500);
+            while Instant::now() < give_up.min(self.until)
+                && link.send_application(question, &mut SystemEntropy).is_ok()
+            {}
+        });
     }
 }
 

@@ -19,6 +19,9 @@ mod hub;
 mod agent;
 #[path = "../../tests/strangers/kinds.rs"]
 mod kinds;
+#[path = "../../tests/hub/links.rs"]
+#[expect(dead_code, reason = "tests use more of it")]
+mod links;
 #[path = "../../tests/hub/world.rs"]
 #[expect(dead_code, reason = "tests use more of it")]
 mod world;

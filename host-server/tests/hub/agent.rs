@@ -16,9 +16,7 @@ use moorline_core::crypto::{EphemeralKey, SigningKey};
 use moorline_core::driver::blocking::{Link, Machine, open_websocket};
 use moorline_core::driver::{Buffers, DriverError};
 use moorline_core::framing::{Delimited, Framing, WebSocketClient};
-use moorline_core::handshake::{
-    Admission, Gate, Initiator, Offer, OwnToken, RespondAs, Responder, Shown, Wanted,
-};
+use moorline_core::handshake::{Admission, Gate, OwnToken, RespondAs, Responder};
 use moorline_core::limits::MAX_HANDSHAKE_LEN;
 use moorline_core::message::{
     Alert, AlertCode, Envelope, FromAgent, FromHub, Reply, Request, Response, Status, Value,
@@ -26,7 +24,7 @@ use moorline_core::message::{
 use moorline_core::time::Now;
 use moorline_core::token::{AgentId, Claims, MAX_UNPACKED_LEN, Permissions, VerifiedClaims};
 use moorline_core::trust::{IssuerKeys, NoKeeper, STATEMENT_LEN, TrustMemory};
-use moorline_core::wire::{Form, Limits, Refuse, SuiteList};
+use moorline_core::wire::{Limits, Refuse, SuiteList};
 use moorline_server::clock;
 use moorline_server::entropy::SystemEntropy;
 
@@ -126,19 +124,8 @@ fn serve<F: Framing, C: moorline_core::driver::Clock>(
     let trust = peer.trust();
     let mut buffer = [0; MAX_UNPACKED_LEN];
     let token = peer.token(&mut buffer);
-    let offer = Offer {
-        suites: SuiteList::AES_FIRST,
-        wants_ticket: false,
-        mtu: 1500,
-        max_payload_len: 1024,
-        no_clock: true,
-    };
-    let initiator = Initiator {
-        key: &peer.key,
-        shows: Shown::Token(token),
-        wanted: Wanted::Hub(&trust, Form::Stream),
-        offer,
-    };
+    let mut shown = [0; MAX_UNPACKED_LEN];
+    let initiator = peer.initiator(&trust, &mut shown);
     let ephemeral = EphemeralKey::generate(&mut SystemEntropy).expect("random bytes");
     let (mut input, mut message, mut wire) = ([0; 256], [0; 1100], [0; 1200]);
     let buffers = Buffers {

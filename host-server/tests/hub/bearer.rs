@@ -13,7 +13,7 @@ use crate::audit::records;
 use crate::door::{request, stranger};
 use crate::http::{parts, talk};
 use crate::limits::{connect_from, is_dropped_soon, thief_of};
-use crate::patience::try_open;
+use crate::links::try_open;
 use crate::programs::{enrolled, json, moorline, stderr};
 use crate::refusals::forge;
 use crate::tls::Authority;

@@ -9,7 +9,7 @@ use moorline_server::client::ClientError;
 
 use crate::agent::{Agent, Stream, Way};
 use crate::door::{ping, request, stranger};
-use crate::patience::{hear_issuers, open, upgrade};
+use crate::links::{hear_issuers, open, upgrade};
 use crate::routing::send;
 use crate::world::World;
 

@@ -13,7 +13,7 @@ use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
 
 use crate::agent::{Agent, Stream, Way};
 use crate::door::ping;
-use crate::patience::try_open;
+use crate::links::try_open;
 use crate::routing::send;
 use crate::world::{Peer, World};
 

@@ -16,6 +16,7 @@ mod keys;
 mod kill;
 mod life;
 mod limits;
+mod links;
 mod memory;
 mod metrics;
 mod offline;

@@ -22,8 +22,8 @@ use moorline_server::store::Reach;
 use tempfile::TempDir;
 
 use crate::agent::Stream;
+use crate::links::open;
 use crate::offline_agent::{AwayAgent, Memory, Told};
-use crate::patience::open;
 use crate::world::{ALL, Peer, World, private_folder};
 
 /// A commander with its ledger.

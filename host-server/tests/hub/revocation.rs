@@ -14,7 +14,7 @@ use moorline_server::admin::AdminRequest;
 use moorline_server::clock;
 use moorline_server::entropy::SystemEntropy;
 
-use crate::patience::{connect, open};
+use crate::links::{connect, open};
 use crate::world::{Peer, World};
 
 fn claims(peer: &Peer) -> Claims {

@@ -8,8 +8,10 @@ use std::thread::JoinHandle;
 
 use futures_lite::future;
 use moorline_core::crypto::SigningKey;
+use moorline_core::handshake::{Initiator, Offer, Shown, Wanted};
 use moorline_core::token::{MAX_UNPACKED_LEN, TrustAnchors, UnpackedToken};
 use moorline_core::trust::TrustStore;
+use moorline_core::wire::{Form, SuiteList};
 use moorline_server::admin::{AdminAnswer, AdminRequest, Credential, ask};
 use moorline_server::client::{Client, ClientError, Commander};
 use moorline_server::config::Config;
@@ -199,6 +201,26 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
+    /// Returns the peer's part in a handshake with its hub over a stream, whom it trusts by `trust`.
+    pub(crate) fn initiator<'k>(
+        &'k self,
+        trust: &'k TrustStore,
+        buffer: &'k mut [u8; MAX_UNPACKED_LEN],
+    ) -> Initiator<'k> {
+        Initiator {
+            key: &self.key,
+            shows: Shown::Token(self.token(buffer)),
+            wanted: Wanted::Hub(trust, Form::Stream),
+            offer: Offer {
+                suites: SuiteList::AES_FIRST,
+                wants_ticket: false,
+                mtu: 1500,
+                max_payload_len: 1024,
+                no_clock: true,
+            },
+        }
+    }
+
     /// Returns the same peer once more.
     pub(crate) fn again(&self) -> Self {
         Self {

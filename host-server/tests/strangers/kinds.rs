@@ -7,10 +7,8 @@ use std::net::{SocketAddr, TcpStream};
 use moorline_core::connection::{Connection, Settings};
 use moorline_core::crypto::EphemeralKey;
 use moorline_core::framing::{Delimited, Framing, WebSocketClient, delimited_len};
-use moorline_core::handshake::{Initiator, Offer, Shown, Wanted};
 use moorline_core::limits::MAX_HANDSHAKE_LEN;
 use moorline_core::token::MAX_UNPACKED_LEN;
-use moorline_core::wire::{Form, SuiteList};
 use moorline_server::clock;
 use moorline_server::entropy::SystemEntropy;
 
@@ -144,30 +142,23 @@ impl Kind {
 }
 
 /// Sends M1, and waits for M2.
-fn begin<F: Framing>(stream: &mut (impl Read + Write), mut framing: F, peer: &Peer) {
-    let trust = peer.trust();
-    let mut buffer = [0; MAX_UNPACKED_LEN];
-    let initiator = Initiator {
-        key: &peer.key,
-        shows: Shown::Token(peer.token(&mut buffer)),
-        wanted: Wanted::Hub(&trust, Form::Stream),
-        offer: Offer {
-            suites: SuiteList::AES_FIRST,
-            wants_ticket: false,
-            mtu: 1500,
-            max_payload_len: 1024,
-            no_clock: true,
-        },
-    };
+fn begin<F: Framing>(stream: &mut (impl Read + Write), framing: F, peer: &Peer) {
+    write(stream, &m1(peer, framing));
+    assert!(stream.read(&mut [0; 2_048]).expect("M2") > 0);
+}
+
+/// Returns a right first message of `peer`, framed.
+pub(crate) fn m1<F: Framing>(peer: &Peer, mut framing: F) -> Vec<u8> {
+    let (trust, mut buffer) = (peer.trust(), [0; MAX_UNPACKED_LEN]);
+    let initiator = peer.initiator(&trust, &mut buffer);
     let ephemeral = EphemeralKey::generate(&mut SystemEntropy).expect("random bytes");
     let (mut out, mut wire) = ([0; MAX_HANDSHAKE_LEN], [0; 2_048]);
     let entropy = &mut SystemEntropy;
     let (settings, now) = (Settings::default(), clock::now());
     let begun = Connection::initiate(initiator, ephemeral, settings, &now, entropy, &mut out);
     let (_, m1) = begun.expect("it begins");
-    let unit = framing.emit(m1, entropy, &mut wire).expect("it fits");
-    write(stream, unit);
-    assert!(stream.read(&mut wire).expect("M2") > 0);
+    let unit = framing.emit(m1, entropy, &mut wire);
+    unit.expect("it fits").to_vec()
 }
 
 /// Returns a frame of a WebSocket that begins with `first`, with `len` bytes under a mask of zeros (RFC 6455 §5.2).
