@@ -309,7 +309,10 @@ impl<'s, T: Transport> Session<'s, T> {
     async fn handle_message(&mut self, message: Vec<u8>) -> Result<(), End> {
         let mut parts = std::mem::take(&mut self.parts);
         let handled = self.take_message(message, &mut parts).await;
-        self.parts = parts;
+        // Before the link is open there is no payload of which a part could be in there.
+        if self.line.connection().is_open() {
+            self.parts = parts;
+        }
         handled
     }
 
