@@ -49,7 +49,7 @@ pub(crate) fn plain() -> Vec<Cost> {
         .collect()
 }
 
-/// Returns what those cost that come in TLS. Who has not ended a handshake of TLS is a silent one of HTTP.
+/// Returns what those cost that come in TLS and have ended its handshake.
 pub(crate) fn in_tls() -> Vec<Cost> {
     let kinds = [
         Kind::SilentHttp,
