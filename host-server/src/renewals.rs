@@ -9,6 +9,7 @@ use crate::clock;
 use crate::gate::Newcomer;
 use crate::issuer::Issuer;
 use crate::shared::Shared;
+use crate::standing::TokenName;
 use crate::store::{Login, Peer, Registry, decode_key, encode_key};
 
 /// Fewest milliseconds between two tokens for one session.
@@ -23,6 +24,8 @@ pub(crate) struct Renewals {
     issued_at: u64,
     /// The key that the token names.
     key: Option<PublicKey>,
+    /// What names the token.
+    token: Option<TokenName>,
     /// The external key that the session rests on, until it rests on a token.
     external: Option<[u8; 16]>,
     given: Option<Given>,
@@ -45,6 +48,7 @@ impl Renewals {
         self.name = claims.subject.as_str().into();
         self.issued_at = claims.issued_at;
         self.key = Some(claims.key);
+        self.token = Some(TokenName::of(claims));
         self.next_key = None;
         self.external = None;
     }
@@ -127,10 +131,8 @@ impl Renewals {
                 if key.is_some() {
                     return Err("the key of a login is not replaced: log in again".into());
                 }
-                (
-                    logged_in(shared, &registry, &self.name, &peer, &current)?,
-                    Some(current),
-                )
+                let peer = logged_in(shared, &registry, &peer, self.token.as_ref())?;
+                (peer, Some(current))
             }
             None => (peer, key.or(own)),
         };
@@ -147,20 +149,19 @@ impl Renewals {
     }
 }
 
-/// Returns `peer`, called `name`, as its login by `key` has it. The session by which it asks is a use of the login.
+/// Returns `peer` as the login of its `token` has it. The session by which it asks is a use of the login.
 fn logged_in(
     shared: &Shared,
     registry: &Registry,
-    name: &str,
     peer: &Peer,
-    key: &PublicKey,
+    token: Option<&TokenName>,
 ) -> Result<Peer, String> {
     let now = clock::now().unix.secs();
     let mut logins = shared.logins();
-    let login = logins.by_key(name, key.hash().as_bytes(), true, now);
+    let login = token.and_then(|token| logins.of_token(token, true, now));
     let login = login.ok_or("the login is over")?.clone();
     logins.touch(&login.id, now);
-    Ok(narrowed(registry, peer, &login.ceiling))
+    Ok(narrowed(registry, peer, login.ceiling.as_deref()))
 }
 
 /// What a newcomer is given.
@@ -178,8 +179,8 @@ pub(crate) fn first_token(shared: &Shared, newcomer: &Newcomer) -> Result<FirstT
     let registry = shared.registry();
     let peer = registry.find(name).filter(|peer| !peer.revoked);
     let peer = peer.ok_or("the peer is shut out")?;
-    let ceiling = login.map(|login| login.ceiling.as_slice());
-    let peer = narrowed(&registry, peer, ceiling.unwrap_or_default());
+    let ceiling = login.and_then(|login| login.ceiling.as_deref());
+    let peer = narrowed(&registry, peer, ceiling);
     let key = login.map_or_else(|| decode_key(&peer.key), Login::key);
     let key = key.ok_or("the peer has no key that a token could name")?;
     let issuer = Issuer {

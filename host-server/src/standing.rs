@@ -63,9 +63,9 @@ impl Standing {
         let is_its_key = || has_key || next_key == Some(&claims.key);
         let is_logged_in = || {
             let logins = self.logins();
-            let key = claims.key.hash();
-            let login = logins.by_key(&claims.subject, key.as_bytes(), false, now);
-            login.is_some()
+            logins
+                .of_token(&TokenName::of(claims), false, now)
+                .is_some()
         };
         stands
             && (is_its_key() || is_logged_in())
@@ -88,8 +88,7 @@ impl Standing {
         };
         let is_logged_in = || {
             let logins = self.logins();
-            let login = logins.by_key(&token.subject, &token.key, true, now);
-            login.is_some()
+            logins.of_token(token, true, now).is_some()
         };
         !(has_key || is_logged_in()) || self.revocations().covers(token, now)
     }
@@ -108,6 +107,8 @@ pub(crate) struct TokenName {
     pub(crate) generation: u32,
     /// The name of the issuer's key.
     pub(crate) kid: String,
+    /// Seconds since 1970 at which it was made.
+    pub(crate) issued_at: u64,
 }
 
 impl TokenName {
@@ -119,6 +120,7 @@ impl TokenName {
             key: *claims.key.hash().as_bytes(),
             generation: claims.generation,
             kid: claims.kid.as_str().into(),
+            issued_at: claims.issued_at,
         }
     }
 

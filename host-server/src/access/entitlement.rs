@@ -93,11 +93,11 @@ pub(crate) fn permitted(registry: &Registry, peer: &Peer) -> Permissions {
 }
 
 /// Returns `peer` with what it may do as it is written now and `ceiling` permits too. Without a ceiling it is as it is.
-pub(crate) fn narrowed(registry: &Registry, peer: &Peer, ceiling: &[String]) -> Peer {
+pub(crate) fn narrowed(registry: &Registry, peer: &Peer, ceiling: Option<&[String]>) -> Peer {
     let mut peer = peer.clone();
-    if ceiling.is_empty() {
+    let Some(ceiling) = ceiling else {
         return peer;
-    }
+    };
     let permitted = permitted(registry, &peer);
     let both = |pattern: &String| match Permissions::from_pattern(pattern) {
         Some(covered) if permitted.contains(covered) => vec![pattern.clone()],
@@ -111,6 +111,18 @@ pub(crate) fn narrowed(registry: &Registry, peer: &Peer, ceiling: &[String]) -> 
     peer.permissions = ceiling.iter().flat_map(both).collect();
     peer.roles.clear();
     peer
+}
+
+/// Returns names and patterns that cover `permissions` and nothing else.
+pub(crate) fn patterns(permissions: Permissions) -> Vec<String> {
+    const WIDE: [&str; 5] = ["*", "agent.*", "agent.command.*", "chat.*", "hub.*"];
+    let wide = WIDE.into_iter().filter(|pattern| {
+        let covered = Permissions::from_pattern(pattern);
+        covered.is_some_and(|covered| permissions.contains(covered))
+    });
+    let all = wide.chain(permissions.names()).map(String::from).collect();
+    // All of them are patterns.
+    fewest(all).unwrap_or_default()
 }
 
 /// Returns those of `patterns` that cover all of them, none of which covers another.
@@ -237,6 +249,10 @@ mod tests {
             "hub.status",
         ];
         assert_eq!(permissions, expected);
+        let commands = Permissions::from_pattern("agent.command.*").expect("some");
+        let several = commands.union(Permissions::ENROL);
+        assert_eq!(patterns(several), ["agent.command.*", "enrol"]);
+        assert!(patterns(Permissions::NONE).is_empty());
         assert_eq!(
             fewest(vec!["agent.list".into(), "*".into()]),
             Ok(vec!["*".into()])
@@ -252,9 +268,10 @@ mod tests {
         let alice = place.registry.find("alice").expect("enrolled");
         let narrow = |ceiling: &[&str]| {
             let ceiling: Vec<String> = ceiling.iter().copied().map(String::from).collect();
-            narrowed(&place.registry, alice, &ceiling)
+            narrowed(&place.registry, alice, Some(&ceiling))
         };
-        assert_eq!(&narrow(&[]), alice);
+        assert_eq!(&narrowed(&place.registry, alice, None), alice);
+        assert!(narrow(&[]).permissions.is_empty());
         let narrowed = narrow(&["agent.command.ping", "chat.*", "hub.admin"]);
         assert!(narrowed.roles.is_empty());
         assert_eq!(narrowed.permissions, ["agent.command.ping", "chat.send"]);

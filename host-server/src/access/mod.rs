@@ -15,5 +15,5 @@ mod entitlement;
 mod roles;
 
 pub(crate) use check::{Act, Denial, Holder, check};
-pub(crate) use entitlement::{compile, narrowed, permitted};
+pub(crate) use entitlement::{compile, narrowed, patterns, permitted};
 pub use roles::{RoleDefinition, RoleError, Roles, check_permissions};

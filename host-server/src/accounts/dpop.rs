@@ -1,8 +1,9 @@
 //! The proof that comes with each request by a token: that whoever asks has the token's key (RFC 9449).
 
 use base64ct::{Base64UrlUnpadded, Encoding};
-use moorline_core::crypto::{Hash, PublicKey, Signature};
+use moorline_core::crypto::{Hash, PublicKey, Signature, SigningKey};
 use serde::Deserialize;
+use serde_json::json;
 
 /// Seconds by which a proof's time may be off, both ways.
 pub(crate) const LEEWAY_SECONDS: u64 = 60;
@@ -85,8 +86,8 @@ impl Proof<'_> {
         }
         let (signed, signature) = proof.rsplit_once('.').ok_or(ProofError::Shape)?;
         let (header, payload) = signed.split_once('.').ok_or(ProofError::Shape)?;
-        let header: Header = json(header)?;
-        let payload: Payload = json(payload)?;
+        let header: Header = read(header)?;
+        let payload: Payload = read(payload)?;
         if header.typ != "dpop+jwt" || header.alg != "ES256" {
             return Err(ProofError::Shape);
         }
@@ -123,6 +124,29 @@ impl Proof<'_> {
         Ok((name, payload.iat.saturating_add(LEEWAY_SECONDS + 1)))
     }
 
+    /// Makes the proof, as the holder of `key` at `now`. `hedge` is as for [`SigningKey::sign`].
+    pub(crate) fn make(&self, key: &SigningKey, jti: &str, now: u64, hedge: &[u8]) -> String {
+        let encode = |bytes: &[u8]| Base64UrlUnpadded::encode_string(bytes);
+        let [_, coordinates @ ..] = key.public_key().to_bytes();
+        let (x, y) = coordinates.split_at(32);
+        let jwk = json!({ "kty": "EC", "crv": "P-256", "x": encode(x), "y": encode(y) });
+        let header = json!({ "typ": "dpop+jwt", "alg": "ES256", "jwk": jwk });
+        let mut payload = json!({
+            "jti": jti,
+            "htm": self.method,
+            "htu": format!("https://{}{}", self.authority, self.path),
+            "iat": now,
+            "ath": hash_of(self.token.as_bytes()),
+        });
+        if !self.body.is_empty() {
+            payload["bh"] = hash_of(self.body).into();
+        }
+        let [header, payload] = [header, payload].map(|part| encode(part.to_string().as_bytes()));
+        let signed = format!("{header}.{payload}");
+        let signature = key.sign(&Hash::of(&[signed.as_bytes()]), hedge).0;
+        format!("{signed}.{}", encode(&signature))
+    }
+
     fn is_uri(&self, uri: &str) -> bool {
         let rest = uri
             .strip_prefix("https://")
@@ -146,7 +170,7 @@ impl Jwk {
     }
 }
 
-fn json<T: serde::de::DeserializeOwned>(part: &str) -> Result<T, ProofError> {
+fn read<T: serde::de::DeserializeOwned>(part: &str) -> Result<T, ProofError> {
     let bytes = Base64UrlUnpadded::decode_vec(part).map_err(|_| ProofError::Shape)?;
     serde_json::from_slice(&bytes).map_err(|_| ProofError::Shape)
 }
@@ -157,8 +181,7 @@ fn hash_of(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use moorline_core::crypto::SigningKey;
-    use serde_json::{Value, json};
+    use serde_json::Value;
 
     use super::*;
     use crate::entropy::SystemEntropy;
@@ -229,6 +252,16 @@ mod tests {
             proof(key.public_key(), b"body").check(&without, NOW),
             Err(ProofError::Request)
         );
+    }
+
+    #[test]
+    fn what_is_made_is_good() {
+        let key = key();
+        for body in [&b""[..], b"body"] {
+            let wanted = proof(key.public_key(), body);
+            let text = wanted.make(&key, "one", NOW, &[1; 32]);
+            assert!(wanted.check(&text, NOW).is_ok());
+        }
     }
 
     #[test]

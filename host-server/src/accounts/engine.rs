@@ -5,8 +5,8 @@ use std::sync::{MutexGuard, PoisonError};
 
 use moorline_core::crypto::PublicKey;
 
-use super::{ApiKeySecret, LoginKey, Purpose, Signed};
-use crate::access::narrowed;
+use super::{ApiKeySecret, LoginKey, Proof, Purpose, Signed};
+use crate::access::{narrowed, patterns};
 use crate::admin::Credential;
 use crate::audit::{Event, Kind};
 use crate::clock;
@@ -122,7 +122,7 @@ impl Shared {
         }
         self.check_signature(request, Purpose::LogIn)?;
         let by = request.login_key.to_string();
-        self.open_login(request.account, ("key", &by), &[], request.wants)
+        self.open_login(request.account, ("key", &by), None, request.wants)
             .await
     }
 
@@ -138,7 +138,43 @@ impl Shared {
             let (name, key) = accounts.holder(shown, now).ok_or(LoginError::Refused)?;
             (name.to_owned(), key.permissions.clone())
         };
-        self.open_login(&name, ("api_key", shown.id()), &ceiling, wants)
+        let ceiling = Some(ceiling.as_slice()).filter(|ceiling| !ceiling.is_empty());
+        self.open_login(&name, ("api_key", shown.id()), ceiling, wants)
+            .await
+    }
+
+    /// Logs in who has shown a `token` of another issuer, and by `proof` that it has the key which the token names. The
+    /// request was for `path` at `authority`.
+    pub(crate) async fn log_in_from_outside(
+        &self,
+        token: &str,
+        proof: &str,
+        (authority, path): (&str, &str),
+    ) -> Result<Opened, LoginError> {
+        let now = clock::now().unix;
+        let judged = self.outside.now().judge(token, &self.name, now);
+        let judged = judged.map_err(|_| LoginError::Refused)?;
+        let wanted = Proof {
+            method: "POST",
+            authority,
+            path,
+            token,
+            key: &judged.key,
+            body: &[],
+        };
+        // One that is shown again binds the same key again, and nobody but its holder has use of that.
+        wanted
+            .check(proof, now.secs())
+            .map_err(|_| LoginError::Refused)?;
+        let account = {
+            let accounts = self.accounts();
+            let account = accounts.of_outside(&judged.issuer, &judged.subject);
+            account.ok_or(LoginError::Refused)?.to_owned()
+        };
+        let ceiling = patterns(judged.permissions);
+        let by = format!("{} {}", judged.issuer, judged.subject);
+        let wants = Wants::Token(judged.key);
+        self.open_login(&account, ("outside", &by), Some(&ceiling), wants)
             .await
     }
 
@@ -179,7 +215,7 @@ impl Shared {
             .text("key", &signed.login_key.to_string());
         self.on_record(enrolled).await?;
         let by = signed.login_key.to_string();
-        self.open_login(signed.account, ("key", &by), &[], signed.wants)
+        self.open_login(signed.account, ("key", &by), None, signed.wants)
             .await
     }
 
@@ -229,7 +265,7 @@ impl Shared {
         let key = key.ok_or_else(|| LoginError::Impossible("a cookie has no token".into()))?;
         let now = clock::now().unix.secs();
         self.logins().touch(&login.id, now);
-        self.token_for(&login.account, key, &login.ceiling, after)
+        self.token_for(&login.account, key, login.ceiling.as_deref(), after)
     }
 
     /// Ends the logins that `is_meant`: their tokens and cookies are good no more, and sessions that rest on them end.
@@ -286,7 +322,7 @@ impl Shared {
         &self,
         account: &str,
         (how, by): (&str, &str),
-        ceiling: &[String],
+        ceiling: Option<&[String]>,
         wants: Wants,
     ) -> Result<Opened, LoginError> {
         let unavailable = |_| LoginError::Unavailable;
@@ -313,6 +349,7 @@ impl Shared {
             LoginError::Unavailable
         })?;
         self.end_of(&over, "another takes its place").await?;
+        self.pardon(&login).await?;
         let opened = match (opened, login.key()) {
             (Some(opened), _) => opened,
             (None, Some(key)) => {
@@ -326,6 +363,23 @@ impl Shared {
         self.on_record(event.text("by", by).text("login", &login.id))
             .await?;
         Ok(opened)
+    }
+
+    /// Has agents take tokens for the key of `login` again, which they refuse since an earlier login by it was over.
+    async fn pardon(&self, login: &Login) -> Result<(), LoginError> {
+        let now = clock::now().unix.secs();
+        let pardoned = match login.key() {
+            Some(key) => self.revocations().pardon_key(&key, now),
+            None => Ok(false),
+        };
+        let is_pardoned = pardoned.map_err(|error| {
+            tracing::error!(%error, "agents go on to refuse a key");
+            LoginError::Unavailable
+        })?;
+        if is_pardoned && let Some(message) = self.revoked_message() {
+            self.hub.tell(Input::ToAgents { message }).await;
+        }
+        Ok(())
     }
 
     /// Checks that a token for `account` may name `key`: it is nobody else's, and nobody's who is refused.
@@ -362,7 +416,7 @@ impl Shared {
         &self,
         account: &str,
         key: PublicKey,
-        ceiling: &[String],
+        ceiling: Option<&[String]>,
         after: u64,
     ) -> Result<Credential, LoginError> {
         let registry = self.registry();

@@ -8,7 +8,7 @@ use crate::accounts::{ApiKeySecret, LoginKey};
 use crate::audit::{Event, Kind};
 use crate::clock;
 use crate::shared::Shared;
-use crate::store::{ApiKey, PeerRole};
+use crate::store::{ApiKey, OutsideSubject, PeerRole};
 
 /// Seconds for which an API key is good: from an hour to ten years.
 const API_KEY_SECONDS: std::ops::RangeInclusive<u64> = 3_600..=315_576_000;
@@ -21,6 +21,10 @@ pub enum AccountChange {
     AddKey(LoginKey),
     /// Has it not log in by this key any more.
     RemoveKey(LoginKey),
+    /// Lets it log in by tokens of another issuer.
+    AddOutside(OutsideSubject),
+    /// Has it not log in by those any more.
+    RemoveOutside(OutsideSubject),
     /// Gives it an API key.
     MakeApiKey {
         /// What it is for.
@@ -59,6 +63,8 @@ impl std::fmt::Debug for NewApiKey {
 pub struct AccountReport {
     /// Its login keys.
     pub login_keys: Vec<LoginKey>,
+    /// Who of other issuers logs in as it.
+    pub outside: Vec<OutsideSubject>,
     /// Its API keys.
     pub api_keys: Vec<ApiKeyReport>,
     /// Its logins.
@@ -117,6 +123,7 @@ pub(super) fn report(name: &str, shared: &Shared) -> AccountReport {
     });
     AccountReport {
         login_keys: account.login_keys.clone(),
+        outside: account.outside.clone(),
         api_keys: api_keys.collect(),
         logins,
     }
@@ -152,6 +159,24 @@ pub(super) async fn change(
             let by = key.to_string();
             let is_by_it = |login: &crate::store::Login| login.account == name && login.by == by;
             let ended = shared.log_out("its key is taken away", is_by_it).await;
+            ended.map_err(|error| words(&error))?;
+            changed(event.text("removed", &by))
+        }
+        AccountChange::AddOutside(subject) => {
+            if !shared.outside.now().knows(&subject.issuer) {
+                return Err(format!("no issuer outside is called `{}`", subject.issuer));
+            }
+            let event = event.text("added", &format!("{} {}", subject.issuer, subject.subject));
+            let added = shared.accounts().add_outside(name, subject);
+            added.map_err(|error| words(&error))?;
+            changed(event)
+        }
+        AccountChange::RemoveOutside(subject) => {
+            let removed = shared.accounts().remove_outside(name, &subject);
+            removed.map_err(|error| words(&error))?;
+            let by = format!("{} {}", subject.issuer, subject.subject);
+            let is_by_it = |login: &crate::store::Login| login.account == name && login.by == by;
+            let ended = shared.log_out("its issuer is taken away", is_by_it).await;
             ended.map_err(|error| words(&error))?;
             changed(event.text("removed", &by))
         }

@@ -1,10 +1,12 @@
 //! `moorline login` and `moorline login-key`: a key of this machine is bound to an account.
 
-use std::io::{BufRead, IsTerminal};
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::{BufRead, IsTerminal, Read};
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use futures_lite::future;
+use moorline_core::token::MAX_COMPACT_LEN;
 use moorline_core::trust::TrustStore;
 use serde_json::json;
 use zeroize::Zeroizing;
@@ -32,7 +34,7 @@ pub struct LoginArguments {
         long,
         value_name = "NAME",
         requires = "login_key",
-        required_unless_present = "api_key"
+        required_unless_present_any = ["api_key", "token"]
     )]
     account: Option<String>,
     /// The file with the login key, as `moorline login-key` writes it.
@@ -46,6 +48,9 @@ pub struct LoginArguments {
     /// A file with an API key, for its owner alone.
     #[arg(long, value_name = "FILE")]
     api_key: Option<PathBuf>,
+    /// A file with the token that another issuer has made for the key of the home folder.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["login_key", "api_key"])]
+    token: Option<PathBuf>,
     /// Makes the account first: of this login key.
     #[arg(long, requires = "login_key")]
     register: bool,
@@ -68,35 +73,32 @@ impl LoginArguments {
         let hub_key = point(&self.hub_key, "--hub-key")?;
         let root_key = point(&self.root_key, "--root-key")?;
         let line = line(&self.url)?;
-        let usage = |error: &dyn std::fmt::Display| Failure::Usage(error.to_string());
-        let signer = match &self.login_key {
-            Some(path) => Some(LoginSigner::load(path).map_err(|error| usage(&error))?),
-            None => None,
-        };
-        let api_key = match &self.api_key {
-            Some(path) => Some(read_private(path).map_err(|error| usage(&error))?),
-            None => None,
-        };
-        let api_key = api_key
-            .as_deref()
-            .map(|bytes| String::from_utf8_lossy(bytes));
-        let api_key = api_key.map(|text| Zeroizing::new(text.trim().to_owned()));
+        let signer = self.login_key.as_deref().map(LoginSigner::load).transpose();
+        let signer = signer.map_err(|error| Failure::Usage(error.to_string()))?;
+        let api_key = read_line(self.api_key.as_deref(), |file| {
+            read_private(file).map_err(|error| error.to_string())
+        })?;
+        let token = read_line(self.token.as_deref(), read_token)?;
         let code = match self.code.as_deref() {
             Some("-") => Some(read_code()?),
             other => other.map(|code| Zeroizing::new(code.to_owned())),
         };
         let account = self.account.as_deref().unwrap_or_default();
-        let shows = match (&signer, &api_key) {
-            (Some(signer), _) if self.register => {
-                Shows::NewKey(signer, account, code.as_ref().map(|code| code.as_str()))
-            }
-            (Some(signer), _) => Shows::Key(signer, account),
-            (None, Some(key)) => Shows::ApiKey(key),
-            (None, None) => return Err(Failure::Usage("--login-key or --api-key".into())),
-        };
         let key = match profile.key() {
             Err(ProfileError::NoKey(_)) => profile.create_key()?,
             other => other?,
+        };
+        let shows = match (&signer, &api_key, &token) {
+            (Some(signer), ..) if self.register => {
+                Shows::NewKey(signer, account, code.as_ref().map(|code| code.as_str()))
+            }
+            (Some(signer), ..) => Shows::Key(signer, account),
+            (None, Some(key), _) => Shows::ApiKey(key),
+            (None, None, Some(token)) => Shows::Token(token, &key),
+            (None, None, None) => {
+                let why = "--login-key, --api-key or --token says by what you log in";
+                return Err(Failure::Usage(why.into()));
+            }
         };
         let trust = TrustStore::new(root_key, self.root_counter, hub_key);
         let keeper = profile.newcomers_trust_file();
@@ -131,6 +133,30 @@ fn line(url: &str) -> Result<String, Failure> {
     let why =
         format!("{url}: `https://HOST:PORT` is expected, or `http://HOST:PORT` on this machine");
     line.ok_or(Failure::Usage(why))
+}
+
+/// Returns the line in `file`, if there is one.
+fn read_line(
+    file: Option<&Path>,
+    read: impl FnOnce(&Path) -> Result<Zeroizing<Vec<u8>>, String>,
+) -> Result<Option<Zeroizing<String>>, Failure> {
+    let Some(file) = file else {
+        return Ok(None);
+    };
+    let bytes = read(file).map_err(Failure::Usage)?;
+    let text = String::from_utf8_lossy(&bytes);
+    Ok(Some(Zeroizing::new(text.trim().to_owned())))
+}
+
+/// Reads a token, which is no secret without its key.
+fn read_token(file: &Path) -> Result<Zeroizing<Vec<u8>>, String> {
+    let most = u64::try_from(MAX_COMPACT_LEN + 2).unwrap_or(u64::MAX);
+    let mut bytes = Zeroizing::new(Vec::new());
+    let read = File::open(file).and_then(|file| file.take(most).read_to_end(&mut bytes));
+    match read {
+        Ok(_) => Ok(bytes),
+        Err(error) => Err(format!("{}: {error}", file.display())),
+    }
 }
 
 fn read_code() -> Result<Zeroizing<String>, Failure> {

@@ -10,7 +10,7 @@ use super::output::printable;
 use super::{Failure, output};
 use crate::accounts::LoginKey;
 use crate::admin::{AccessChange, AccountChange, AdminAnswer, AdminRequest, UserReport, ask};
-use crate::store::Reach;
+use crate::store::{OutsideSubject, Reach};
 
 /// Which commanders, and what becomes of them.
 #[derive(Debug, Args)]
@@ -50,6 +50,24 @@ enum UsersCommand {
         name: String,
         /// The public key.
         key: LoginKey,
+    },
+    /// Lets it log in by tokens that another issuer, of `[[outside]]`, has made for a subject.
+    AddOutside {
+        /// Its name.
+        name: String,
+        /// The issuer's name.
+        issuer: String,
+        /// The name with that issuer.
+        subject: String,
+    },
+    /// Has it not log in by those any more, and ends what it has begun.
+    RemoveOutside {
+        /// Its name.
+        name: String,
+        /// The issuer's name.
+        issuer: String,
+        /// The name with that issuer.
+        subject: String,
     },
     /// Makes an API key for a program that acts as it, and prints it once.
     ApiKey {
@@ -92,6 +110,22 @@ impl UsersArguments {
             }
             Some(UsersCommand::RemoveKey { name, key }) => {
                 account(&folder, name, AccountChange::RemoveKey(key), json)
+            }
+            Some(UsersCommand::AddOutside {
+                name,
+                issuer,
+                subject,
+            }) => {
+                let subject = OutsideSubject { issuer, subject };
+                account(&folder, name, AccountChange::AddOutside(subject), json)
+            }
+            Some(UsersCommand::RemoveOutside {
+                name,
+                issuer,
+                subject,
+            }) => {
+                let subject = OutsideSubject { issuer, subject };
+                account(&folder, name, AccountChange::RemoveOutside(subject), json)
             }
             Some(UsersCommand::ApiKey {
                 name,
@@ -190,6 +224,9 @@ fn show(folder: &Path, name: String, json: bool) -> Result<(), Failure> {
     );
     for key in &user.account.login_keys {
         text.push_str(&format!("\nlogs in:  {key}"));
+    }
+    for OutsideSubject { issuer, subject } in &user.account.outside {
+        text.push_str(&format!("\noutside:  {issuer} {subject}"));
     }
     for key in &user.account.api_keys {
         let (id, label, end) = (&key.id, printable(&key.label), key.expires_at);

@@ -6,7 +6,7 @@ use futures_lite::future::{self, Boxed};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
 use hyper::client::conn::http1::{self, SendRequest};
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue};
+use hyper::header::{CONTENT_TYPE, HOST, HeaderName, HeaderValue};
 use hyper::{Request, StatusCode};
 use serde_json::Value;
 use smol::net::TcpStream;
@@ -71,40 +71,49 @@ impl Api {
         self.channel.as_ref()
     }
 
-    /// Posts `body` to `path` and returns the answer, or why there is none. `api_key` is shown where there is one.
-    pub(super) async fn post(
+    /// Returns the host, and port if there is one, that requests name.
+    pub(super) fn authority(&self) -> &str {
+        &self.authority
+    }
+
+    /// Posts `body`, if there is one, to `path` and returns the answer, or why there is none. `shown` are headers with secrets.
+    pub(super) async fn post<const N: usize>(
         &mut self,
         path: &str,
-        body: &Value,
-        api_key: Option<&str>,
+        body: Option<&Value>,
+        shown: [(HeaderName, String); N],
     ) -> Result<Value, ClientError> {
         let late = async {
             smol::Timer::after(PATIENCE).await;
             Err(ClientError::Late(PATIENCE))
         };
-        future::or(self.exchange(path, body, api_key), late).await
+        let shown = shown.map(|(name, value)| (name, Zeroizing::new(value)));
+        future::or(self.exchange(path, body, &shown), late).await
     }
 
     async fn exchange(
         &mut self,
         path: &str,
-        body: &Value,
-        api_key: Option<&str>,
+        body: Option<&Value>,
+        shown: &[(HeaderName, Zeroizing<String>)],
     ) -> Result<Value, ClientError> {
         let failed = |error: &dyn std::fmt::Display| ClientError::NotAHub {
             place: path.into(),
             error: error.to_string(),
         };
+        let bytes = body.map(|body| Bytes::from(body.to_string()));
         let mut request = Request::post(path)
             .header(HOST, &self.authority)
-            .header(CONTENT_TYPE, "application/json")
-            .body(Full::new(Bytes::from(body.to_string())))
+            .body(Full::new(bytes.unwrap_or_default()))
             .map_err(|error| failed(&error))?;
-        if let Some(key) = api_key {
-            let line = Zeroizing::new(format!("Bearer {key}"));
-            let mut value = HeaderValue::from_str(&line).map_err(|error| failed(&error))?;
+        let headers = request.headers_mut();
+        if body.is_some() {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        }
+        for (name, value) in shown {
+            let mut value = HeaderValue::from_str(value).map_err(|error| failed(&error))?;
             value.set_sensitive(true);
-            request.headers_mut().insert(AUTHORIZATION, value);
+            headers.insert(name, value);
         }
         let (sender, connection) = (&mut self.sender, &mut self.connection);
         let answer = async {

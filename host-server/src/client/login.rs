@@ -4,15 +4,23 @@ use std::path::Path;
 
 use base64ct::{Base64UrlUnpadded, Encoding};
 use ed25519_dalek::Signer;
+use hyper::header::{AUTHORIZATION, HeaderName};
 use moorline_core::crypto::{Hash, PublicKey, Secret, SigningKey};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use super::ClientError;
 use super::http::Api;
-use crate::accounts::{LoginKey, Purpose, Signed};
+use crate::accounts::{LoginKey, Proof, Purpose, Signed};
+use crate::clock;
 use crate::entropy::random;
 use crate::store::{KeyFileError, StoreError, encode_key, read_private, replace};
+
+/// Where one logs in.
+const LOGIN: &str = "/api/v1/login";
+
+/// The proof of a token's key (RFC 9449 §4.1).
+const DPOP: HeaderName = HeaderName::from_static("dpop");
 
 /// A private key by which somebody logs in.
 pub enum LoginSigner {
@@ -111,6 +119,8 @@ pub enum Shows<'a> {
     NewKey(&'a LoginSigner, &'a str, Option<&'a str>),
     /// An API key, which says whose it is.
     ApiKey(&'a str),
+    /// The token of another issuer for the key that is bound, and that key.
+    Token(&'a str, &'a SigningKey),
 }
 
 /// Binds `holder` to an account of the hub at `url`, `http://HOST:PORT` or `https://HOST:PORT`, whose identity key is
@@ -130,13 +140,31 @@ pub async fn log_in(
     let (signer, account, code, purpose) = match shows {
         Shows::ApiKey(key) => {
             let body = json!({ "holder_key": encode_key(holder) });
-            return api.post("/api/v1/login", &body, Some(key)).await.map(drop);
+            let shown = [(AUTHORIZATION, format!("Bearer {key}"))];
+            return api.post(LOGIN, Some(&body), shown).await.map(drop);
+        }
+        Shows::Token(token, key) => {
+            let proof = Proof {
+                method: "POST",
+                authority: api.authority(),
+                path: LOGIN,
+                token,
+                key: key.public_key(),
+                body: &[],
+            };
+            let (jti, hedge) = (random::<16>(), random::<32>());
+            let no_entropy = |_| ClientError::NoEntropy;
+            let jti = Base64UrlUnpadded::encode_string(&jti.map_err(no_entropy)?);
+            let now = clock::now().unix.secs();
+            let proof = proof.make(key, &jti, now, &hedge.map_err(no_entropy)?);
+            let shown = [(AUTHORIZATION, format!("DPoP {token}")), (DPOP, proof)];
+            return api.post(LOGIN, None, shown).await.map(drop);
         }
         Shows::Key(signer, account) => (signer, account, None, Purpose::LogIn),
         Shows::NewKey(signer, account, code) => (signer, account, code, Purpose::Register),
     };
     let asked = json!({ "account": account });
-    let challenge = api.post("/api/v1/challenge", &asked, None).await?;
+    let challenge = api.post("/api/v1/challenge", Some(&asked), []).await?;
     let text = |name: &str| {
         let text = challenge[name].as_str();
         text.ok_or_else(|| ClientError::NotLoggedIn(format!("the hub says no `{name}`")))
@@ -165,8 +193,8 @@ pub async fn log_in(
         body["code"] = Value::from(code);
     }
     let path = match purpose {
-        Purpose::LogIn => "/api/v1/login",
+        Purpose::LogIn => LOGIN,
         Purpose::Register => "/api/v1/register",
     };
-    api.post(path, &body, None).await.map(drop)
+    api.post(path, Some(&body), []).await.map(drop)
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use moorline_core::token::{AgentId, AgentScope, MAX_ISSUER_LEN, Permissions};
+use moorline_core::token::{MAX_ISSUER_LEN, Permissions};
 use serde::{Deserialize, Serialize};
 
 use super::ConfigError;
@@ -23,12 +23,6 @@ pub struct OutsideIssuer {
     /// The most that its tokens may permit: names and patterns.
     #[serde(default)]
     pub permissions: Vec<String>,
-    /// The agents that its tokens may reach at most, by name.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub agents: Vec<String>,
-    /// The group of agents that they may reach at most, in place of names.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub group: Option<String>,
 }
 
 impl OutsideIssuer {
@@ -38,19 +32,6 @@ impl OutsideIssuer {
         patterns.try_fold(Permissions::NONE, |all, pattern| {
             Some(all.union(Permissions::from_pattern(pattern)?))
         })
-    }
-
-    /// Returns the agents of the hub called `hub` that tokens may reach at most; nothing when no token could say that.
-    pub(crate) fn reach(&self, hub: &str) -> Option<AgentScope> {
-        match (&self.group, self.agents.as_slice()) {
-            (None, []) => Some(AgentScope::None),
-            (Some(group), []) => AgentScope::of_group(group),
-            (None, names) => {
-                let ids: Vec<AgentId> = names.iter().map(|name| AgentId::of(hub, name)).collect();
-                AgentScope::of_agents(&ids)
-            }
-            (Some(_), _) => None,
-        }
     }
 }
 
@@ -87,24 +68,6 @@ pub(super) fn mistakes(issuers: &[OutsideIssuer], hub: &str) -> Vec<ConfigError>
                 "outside.permissions",
                 issuer.ceiling().is_some(),
                 &named("has a pattern that covers no permission"),
-            ),
-            require(
-                "outside.agents",
-                issuer.agents.is_empty() || issuer.group.is_none(),
-                &named("reaches `agents` by name, or a `group`, and not both"),
-            ),
-            require(
-                "outside.agents",
-                issuer.group.is_some() || issuer.reach(hub).is_some(),
-                &named("must be 8 names at most, none twice"),
-            ),
-            require(
-                "outside.group",
-                issuer
-                    .group
-                    .as_deref()
-                    .is_none_or(|id| AgentScope::of_group(id).is_some()),
-                &named("must be 1 to 32 letters, digits, `-`, `.` or `_`"),
             ),
         ];
         mistakes.extend(checks.into_iter().filter_map(Result::err));

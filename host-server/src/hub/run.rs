@@ -438,6 +438,7 @@ mod tests {
                 key: [2; 32],
                 generation: 1,
                 kid: "kid".into(),
+                issued_at: 0,
             },
             identity: Identity::Agent { name, id },
             outbox,

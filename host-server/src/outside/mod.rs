@@ -13,12 +13,11 @@ pub use jwks::KeySetError;
 use moorline_core::crypto::PublicKey;
 use moorline_core::time::UnixMillis;
 use moorline_core::token::{
-    AgentId, AgentScope, Candidate, MAX_UNPACKED_LEN, Permissions, Policy, Role, TokenReason,
-    TrustAnchors, UnpackedToken, UnverifiedClaims,
+    Candidate, MAX_UNPACKED_LEN, Permissions, Policy, Role, TokenReason, TrustAnchors,
+    UnpackedToken, UnverifiedClaims,
 };
 
 use crate::config::OutsideIssuer;
-use crate::store::Reach;
 
 /// The issuers outside, as they are at one moment.
 #[derive(Debug, Default)]
@@ -31,7 +30,6 @@ struct Issuer {
     /// Its own keys, and no other's.
     anchors: TrustAnchors,
     permissions: Permissions,
-    reach: Reach,
 }
 
 /// Whom an outside issuer vouches for, and what of its word counts here.
@@ -45,10 +43,6 @@ pub(crate) struct Judged {
     pub(crate) key: PublicKey,
     /// What the token permits, as far as the issuer may permit it.
     pub(crate) permissions: Permissions,
-    /// Which agents it reaches, as far as the issuer may say.
-    pub(crate) reach: Reach,
-    /// Seconds since 1970 at which the token is no longer good.
-    pub(crate) expires_at: u64,
 }
 
 /// Why a token of outside counts for nothing.
@@ -101,6 +95,11 @@ impl Outside {
         Self(read.collect())
     }
 
+    /// Returns whether an issuer is called `name`.
+    pub(crate) fn knows(&self, name: &str) -> bool {
+        self.find(name).is_some()
+    }
+
     fn find(&self, name: &str) -> Option<&Issuer> {
         self.0.iter().find(|issuer| issuer.name == name)
     }
@@ -108,16 +107,12 @@ impl Outside {
     /// Judges `token`, in its compact form, at `now` for the hub called `hub`: it has to be a commander's access token in
     /// the profile of PROTOCOL.md §4, for this hub, signed by the issuer that it names.
     ///
-    /// What the issuer may not permit or reach is taken away. A group counts under a ceiling of that very group, agents one by one
-    /// under a ceiling of names; anything else reaches nobody.
+    /// What the issuer may not permit is taken away. Which agents the token reaches counts for nothing: that is the matter of
+    /// the account that logs in by it.
     ///
     /// # Errors
     ///
     /// [`Why`], for the first check that fails; the signature is the last.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "a login calls it, which is not there yet")
-    )]
     pub(crate) fn judge(&self, token: &str, hub: &str, now: UnixMillis) -> Result<Judged, Why> {
         let mut buffer = [0; MAX_UNPACKED_LEN];
         let token = UnpackedToken::from_compact(token.as_bytes(), &mut buffer)?;
@@ -133,8 +128,6 @@ impl Outside {
             subject: claims.subject.as_str().into(),
             key: claims.key,
             permissions: claims.permissions.intersection(issuer.permissions),
-            reach: within(&claims.agents, &issuer.reach, hub),
-            expires_at: claims.expires_at,
         })
     }
 }
@@ -147,28 +140,6 @@ impl Issuer {
             anchors,
             // What is not valid permits nothing.
             permissions: settings.ceiling().unwrap_or(Permissions::NONE),
-            reach: match (&settings.group, settings.agents.as_slice()) {
-                (Some(group), []) => Reach::Group(group.clone()),
-                (None, [_, ..]) => Reach::Agents(settings.agents.clone()),
-                _ => Reach::Nobody,
-            },
         }
-    }
-}
-
-/// Returns what `scope`, of a token, has of `ceiling`, which names agents of the hub called `hub`.
-fn within(scope: &AgentScope, ceiling: &Reach, hub: &str) -> Reach {
-    match (scope, ceiling) {
-        (AgentScope::Group(own), Reach::Group(most)) if own.as_str() == most => ceiling.clone(),
-        (AgentScope::Agents(own), Reach::Agents(most)) => {
-            let mut common = most.clone();
-            common.retain(|name| own.contains(&AgentId::of(hub, name)));
-            if common.is_empty() {
-                Reach::Nobody
-            } else {
-                Reach::Agents(common)
-            }
-        }
-        _ => Reach::Nobody,
     }
 }

@@ -11,7 +11,6 @@ use moorline_core::token::{
 use super::{Outside, Why};
 use crate::config::{Config, OutsideIssuer};
 use crate::entropy::SystemEntropy;
-use crate::store::Reach;
 
 const HUB: &str = "hub";
 const NOW: UnixMillis = UnixMillis(1_800_000_000_000);
@@ -68,8 +67,6 @@ fn issuer(folder: &Path, name: &str, keys: &[(&str, &SigningKey)]) -> OutsideIss
         name: name.into(),
         jwks,
         permissions: vec!["agent.command.read".into(), "agent.list".into()],
-        agents: Vec::new(),
-        group: None,
     }
 }
 
@@ -87,10 +84,8 @@ fn what_the_issuer_may_not_permit_is_taken_away_and_the_rest_is_its_word() {
     let judged = judged.expect("it is good");
     assert_eq!((&*judged.issuer, &*judged.subject), ("idp", "alice"));
     assert_eq!(judged.key, *holder.public_key());
-    assert_eq!(judged.expires_at, BEGUN + 600);
     let read = Permissions::from_name("agent.command.read").expect("a name");
     assert_eq!(judged.permissions, read, "what both of them permit");
-    assert_eq!(judged.reach, Reach::Nobody);
 }
 
 #[test]
@@ -202,46 +197,6 @@ fn a_token_for_another_hub_moment_or_role_is_refused() {
 }
 
 #[test]
-fn what_a_token_reaches_is_within_what_its_issuer_may_reach() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let (signer, holder) = (key(), key());
-    let ids = |names: &[&str]| {
-        let ids: Vec<AgentId> = names.iter().map(|name| AgentId::of(HUB, name)).collect();
-        AgentScope::of_agents(&ids).expect("a scope")
-    };
-    let group = |name| AgentScope::of_group(name).expect("a scope");
-    let names = |names: &[&str]| Reach::Agents(names.iter().map(|name| (*name).into()).collect());
-    let north = || Reach::Group("north".into());
-    let two = || names(&["boiler", "pump"]);
-    for (ceiling, scope, expected) in [
-        (two(), ids(&["pump", "valve"]), names(&["pump"])),
-        (two(), ids(&["pump", "boiler"]), two()),
-        (two(), ids(&["valve"]), Reach::Nobody),
-        (two(), group("north"), Reach::Nobody),
-        (two(), AgentScope::None, Reach::Nobody),
-        (north(), group("north"), north()),
-        (north(), group("south"), Reach::Nobody),
-        (north(), ids(&["boiler"]), Reach::Nobody),
-        (Reach::Nobody, group("north"), Reach::Nobody),
-        (Reach::Nobody, ids(&["boiler"]), Reach::Nobody),
-    ] {
-        let mut settings = issuer(folder.path(), "idp", &[("k", &signer)]);
-        match &ceiling {
-            Reach::Agents(names) => settings.agents.clone_from(names),
-            Reach::Group(name) => settings.group = Some(name.clone()),
-            Reach::Nobody => {}
-        }
-        let outside = Outside::open(&[settings]).expect("keys");
-        let said = NewClaims {
-            agents: scope.clone(),
-            ..claims("idp", "k", &holder)
-        };
-        let judged = judge(&outside, &signed(&said, &signer)).expect("it is good");
-        assert_eq!(judged.reach, expected, "{scope:?} under {ceiling:?}");
-    }
-}
-
-#[test]
 fn keys_that_were_good_go_on_when_their_file_goes_bad_and_end_with_their_issuer() {
     let folder = tempfile::tempdir().expect("a folder");
     let (first, second, holder) = (key(), key(), key());
@@ -331,24 +286,6 @@ fn every_mistake_is_named_with_its_key_and_its_issuer() {
             changed(&|issuer| issuer.permissions = list(&["agent.commands.*"])),
             "outside.permissions: `idp`",
             "covers no permission",
-        ),
-        (
-            changed(&|issuer| {
-                issuer.agents = list(&["boiler"]);
-                issuer.group = Some("north".into());
-            }),
-            "outside.agents: `idp`",
-            "not both",
-        ),
-        (
-            changed(&|issuer| issuer.agents = list(&["boiler", "boiler"])),
-            "outside.agents: `idp`",
-            "none twice",
-        ),
-        (
-            changed(&|issuer| issuer.group = Some("no group".into())),
-            "outside.group: `idp`",
-            "1 to 32",
         ),
         (
             changed(&|issuer| issuer.jwks = "/nowhere/keys.json".into()),

@@ -20,9 +20,22 @@ pub(crate) struct Account {
     /// The keys that sign challenges.
     #[serde(default)]
     pub(crate) login_keys: Vec<LoginKey>,
+    /// Who of other issuers logs in as it.
+    #[serde(default)]
+    pub(crate) outside: Vec<OutsideSubject>,
     /// The secrets of programs, by name.
     #[serde(default)]
     pub(crate) api_keys: BTreeMap<String, ApiKey>,
+}
+
+/// Somebody for whom another issuer vouches.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OutsideSubject {
+    /// The issuer's name, `iss`.
+    pub issuer: String,
+    /// The name with that issuer, `sub`.
+    pub subject: String,
 }
 
 /// What is known of an API key.
@@ -53,6 +66,8 @@ pub(crate) enum AccountError {
     TooMany,
     #[error("`{0}` has no such key")]
     Unknown(String),
+    #[error("`{0}` logs in by it already")]
+    Taken(String),
     #[error("what an API key is for is said in 1 to 64 characters")]
     Label,
     #[error(transparent)]
@@ -98,6 +113,45 @@ impl Accounts {
             }
             Ok(())
         })
+    }
+
+    /// Lets `name` log in by tokens of another issuer for `subject`. When it returns, that is on the disk.
+    pub(crate) fn add_outside(
+        &mut self,
+        name: &str,
+        subject: OutsideSubject,
+    ) -> Result<(), AccountError> {
+        if let Some(other) = self.of_outside(&subject.issuer, &subject.subject) {
+            return Err(AccountError::Taken(other.into()));
+        }
+        self.change(name, |account| {
+            account.outside.push(subject);
+            Ok(())
+        })
+    }
+
+    /// Takes that back. When it returns, that is on the disk.
+    pub(crate) fn remove_outside(
+        &mut self,
+        name: &str,
+        subject: &OutsideSubject,
+    ) -> Result<(), AccountError> {
+        self.change(name, |account| {
+            let before = account.outside.len();
+            account.outside.retain(|known| known != subject);
+            if account.outside.len() == before {
+                return Err(AccountError::Unknown(name.into()));
+            }
+            Ok(())
+        })
+    }
+
+    /// Returns who logs in by tokens of `issuer` for `subject`.
+    pub(crate) fn of_outside(&self, issuer: &str, subject: &str) -> Option<&str> {
+        let names_it = |known: &OutsideSubject| known.issuer == issuer && known.subject == subject;
+        let mut all = self.accounts.iter();
+        let (name, _) = all.find(|(_, account)| account.outside.iter().any(names_it))?;
+        Some(name)
     }
 
     /// Gives `name` an API key of this name, whose hash `key` has. When it returns, that is on the disk.
@@ -154,7 +208,12 @@ impl Accounts {
         let mut accounts = self.accounts.clone();
         let account = accounts.entry(name.into()).or_default();
         change(account)?;
-        if account.login_keys.len() > MAX_KEYS || account.api_keys.len() > MAX_KEYS {
+        let counts = [
+            account.login_keys.len(),
+            account.api_keys.len(),
+            account.outside.len(),
+        ];
+        if counts.into_iter().any(|count| count > MAX_KEYS) {
             return Err(AccountError::TooMany);
         }
         self.commit(accounts)

@@ -9,6 +9,7 @@ use subtle::ConstantTimeEq;
 
 use super::registry::{read, write};
 use super::{StoreError, encode_key};
+use crate::standing::TokenName;
 
 /// Proofs of one login that are remembered: more in their time is a limit.
 const MAX_PROOFS: usize = 256;
@@ -45,8 +46,8 @@ pub(crate) struct Login {
     pub(crate) bound: Bound,
     /// By what: a login key, or the name of an API key.
     pub(crate) by: String,
-    /// The most that it permits: names and patterns; none is all that the commander may do.
-    pub(crate) ceiling: Vec<String>,
+    /// The most that it permits: names and patterns; without one it is all that the commander may do.
+    pub(crate) ceiling: Option<Vec<String>>,
     /// Seconds since 1970 at which it began.
     pub(crate) since: u64,
     /// Seconds since 1970 at which it was last used, as far as this run of the daemon knows.
@@ -95,13 +96,13 @@ impl Logins {
     }
 
     /// Logs `account` in. The one of its logins that was used longest ago is over when there are too many. When it
-    /// returns, that is on the disk. Returns the login, and those that are over for it.
+    /// returns, that is on the disk. Returns the login, and those that are over for it: not one of the same key, which goes on.
     pub(crate) fn begin(
         &mut self,
         account: &str,
         id: [u8; 16],
         bound: Bound,
-        (by, ceiling): (&str, &[String]),
+        (by, ceiling): (&str, Option<&[String]>),
         now: u64,
     ) -> Result<(Login, Vec<Login>), StoreError> {
         let mut kept = self.logins.clone();
@@ -119,30 +120,28 @@ impl Logins {
         let login = Login {
             id: Base64UrlUnpadded::encode_string(&id),
             account: account.into(),
-            bound,
+            bound: bound.clone(),
             by: by.into(),
-            ceiling: ceiling.to_vec(),
+            ceiling: ceiling.map(<[String]>::to_vec),
             since: now,
             used: now,
             proofs: Vec::new(),
         };
         kept.push(login.clone());
-        Ok((login, self.replace(kept)?))
+        let mut over = self.replace(kept)?;
+        over.retain(|login| login.bound != bound);
+        Ok((login, over))
     }
 
-    /// Returns the login of `account` whose tokens name the key with this hash, if it is not over at `now`. One that is not
-    /// used is over, unless `is_in_use`.
-    pub(crate) fn by_key(
-        &self,
-        account: &str,
-        key: &[u8; 32],
-        is_in_use: bool,
-        now: u64,
-    ) -> Option<&Login> {
+    /// Returns the login of which `token` is, if it is not over at `now`: its key's, and not one of before with the same key.
+    /// One that is not used is over, unless `is_in_use`.
+    pub(crate) fn of_token(&self, token: &TokenName, is_in_use: bool, now: u64) -> Option<&Login> {
+        let (account, key) = (token.subject.as_str(), &token.key);
         let mut own = self.logins.iter().filter(|login| login.account == account);
         own.find(|login| {
             let is_live = self.is_live(login, now) || (is_in_use && !self.has_ended(login, now));
             is_live
+                && token.issued_at >= login.since
                 && login
                     .key()
                     .is_some_and(|named| named.hash().as_bytes() == key)
@@ -280,6 +279,17 @@ mod tests {
         seconds: 100,
     };
 
+    fn token(account: &str, key: &PublicKey, issued_at: u64) -> TokenName {
+        TokenName {
+            subject: account.into(),
+            jti: [1; 16],
+            key: *key.hash().as_bytes(),
+            generation: 1,
+            kid: "kid".into(),
+            issued_at,
+        }
+    }
+
     fn key() -> PublicKey {
         *SigningKey::generate(&mut SystemEntropy)
             .expect("a key")
@@ -291,21 +301,38 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let mut logins = Logins::open(folder.path(), LIMITS, 0).expect("there are none");
         let key = key();
-        let hash = *key.hash().as_bytes();
-        let begun = logins.begin("alice", [1; 16], Bound::to_key(&key), ("key", &[]), 0);
+        let [hers, bobs] = ["alice", "bob"].map(|account| token(account, &key, 0));
+        let begun = logins.begin("alice", [1; 16], Bound::to_key(&key), ("key", None), 0);
         let (login, over) = begun.expect("on the disk");
         assert!(over.is_empty());
-        assert!(logins.by_key("alice", &hash, false, 9).is_some());
-        assert!(logins.by_key("alice", &hash, false, 10).is_none());
-        assert!(logins.by_key("alice", &hash, true, 10).is_some());
-        assert!(logins.by_key("bob", &hash, false, 9).is_none());
+        assert!(logins.of_token(&hers, false, 9).is_some());
+        assert!(logins.of_token(&hers, false, 10).is_none());
+        assert!(logins.of_token(&hers, true, 10).is_some());
+        assert!(logins.of_token(&bobs, false, 9).is_none());
         logins.touch(&login.id, 95);
-        assert!(logins.by_key("alice", &hash, false, 99).is_some());
-        assert!(logins.by_key("alice", &hash, true, 100).is_none());
+        assert!(logins.of_token(&hers, false, 99).is_some());
+        assert!(logins.of_token(&hers, true, 100).is_none());
         // A restart does not end it, and its end stays.
         let logins = Logins::open(folder.path(), LIMITS, 98).expect("they are read");
-        assert!(logins.by_key("alice", &hash, false, 99).is_some());
-        assert!(logins.by_key("alice", &hash, false, 100).is_none());
+        assert!(logins.of_token(&hers, false, 99).is_some());
+        assert!(logins.of_token(&hers, false, 100).is_none());
+    }
+
+    #[test]
+    fn a_login_with_the_same_key_goes_on_and_tokens_of_before_do_not() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut logins = Logins::open(folder.path(), LIMITS, 0).expect("there are none");
+        let key = key();
+        for (id, now) in [(1, 0), (2, 5)] {
+            let bound = Bound::to_key(&key);
+            let begun = logins.begin("alice", [id; 16], bound, ("key", None), now);
+            let (_, over) = begun.expect("on the disk");
+            assert!(over.is_empty());
+        }
+        assert_eq!(logins.of("alice", 5).len(), 1);
+        let of = |issued_at| logins.of_token(&token("alice", &key, issued_at), false, 6);
+        assert!(of(4).is_none());
+        assert!(of(5).is_some());
     }
 
     #[test]
@@ -314,7 +341,7 @@ mod tests {
         let mut logins = Logins::open(folder.path(), LIMITS, 0).expect("there are none");
         let begin = |logins: &mut Logins, account: &str, id: u8, now: u64| {
             let bound = Bound::to_key(&key());
-            let begun = logins.begin(account, [id; 16], bound, ("key", &[]), now);
+            let begun = logins.begin(account, [id; 16], bound, ("key", None), now);
             begun.expect("on the disk")
         };
         let (first, _) = begin(&mut logins, "alice", 1, 0);
@@ -345,7 +372,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let mut logins = Logins::open(folder.path(), LIMITS, 0).expect("there are none");
         let bound = Bound::to_cookie(&[7; 32]);
-        let begun = logins.begin("alice", [1; 16], bound, ("key", &[]), 0);
+        let begun = logins.begin("alice", [1; 16], bound, ("key", None), 0);
         let (login, _) = begun.expect("on the disk");
         assert!(logins.by_cookie(&login.id, &[7; 32], 1).is_some());
         assert!(logins.by_cookie(&login.id, &[8; 32], 1).is_none());

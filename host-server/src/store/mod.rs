@@ -17,6 +17,7 @@ mod vault;
 
 use std::path::PathBuf;
 
+pub use accounts::OutsideSubject;
 pub(crate) use accounts::{Accounts, ApiKey};
 pub(crate) use file::{make_private_dir, replace, sync_folder};
 pub(crate) use invitations::Invitations;

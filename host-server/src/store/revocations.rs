@@ -92,6 +92,26 @@ impl Revocations {
         self.add(What::Key(name), now, until)
     }
 
+    /// Takes back that tokens for `key` are revoked, unless it is refused for ever. Returns whether they were at `now`. When
+    /// it returns, that is on the disk.
+    pub(crate) fn pardon_key(&mut self, key: &PublicKey, now: u64) -> Result<bool, StoreError> {
+        let name = Base64UrlUnpadded::encode_string(&key.hash().prefix::<16>());
+        let is_it = |entry: &Entry| entry.what == What::Key(name.clone());
+        let mut state = self.state.clone();
+        let is_revoked = state
+            .entries
+            .iter()
+            .any(|entry| is_it(entry) && entry.until > now);
+        if !is_revoked || self.refuses(key.hash().as_bytes()) {
+            return Ok(false);
+        }
+        state
+            .entries
+            .retain(|entry| entry.until > now && !is_it(entry));
+        state.counter = state.counter.saturating_add(1);
+        self.commit(state).map(|()| true)
+    }
+
     /// Revokes the token whose `jti` this is, which has expired at `until`. When it returns, that is on the disk.
     pub(crate) fn revoke_token(
         &mut self,

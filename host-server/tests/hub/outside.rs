@@ -1,19 +1,33 @@
 //! Issuers that are not this hub, in its configuration.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Output;
 
 use base64ct::{Base64UrlUnpadded, Encoding};
 use moorline_core::crypto::SigningKey;
+use moorline_core::token::{
+    AgentScope, MAX_COMPACT_LEN, MAX_UNPACKED_LEN, NewClaims, Role, TokenKind, mint,
+};
 use moorline_server::config::OutsideIssuer;
 use moorline_server::entropy::SystemEntropy;
+use moorline_server::store::load_key;
 
-use crate::programs::{moorlined, stderr};
+use crate::agent::{Agent, Way};
+use crate::programs::{json, moorline, moorlined, stderr};
 use crate::world::{World, private_folder};
 
-/// Returns a set of one key, which has `more` members too.
+fn key() -> SigningKey {
+    SigningKey::generate(&mut SystemEntropy).expect("random bytes")
+}
+
+/// Returns a set of one new key, which has `more` members too.
 fn key_set(more: &str) -> String {
-    let key = SigningKey::generate(&mut SystemEntropy).expect("random bytes");
+    set_of(&key(), more)
+}
+
+fn set_of(key: &SigningKey, more: &str) -> String {
     let point = key.public_key().to_bytes();
     let [x, y] = [&point[1..33], &point[33..]].map(Base64UrlUnpadded::encode_string);
     format!(r#"{{"keys":[{{"kty":"EC","crv":"P-256","kid":"k",{more}"x":"{x}","y":"{y}"}}]}}"#)
@@ -23,7 +37,7 @@ fn check(folder: &Path, name: &str) -> Output {
     let path = folder.join("moorlined.toml");
     let jwks = folder.join("keys.json");
     let text = format!(
-        "[[outside]]\nname = \"{name}\"\njwks = \"{}\"\npermissions = [\"agent.*\"]\ngroup = \"north\"\n",
+        "[[outside]]\nname = \"{name}\"\njwks = \"{}\"\npermissions = [\"agent.*\"]\n",
         jwks.display()
     );
     std::fs::write(&path, text).expect("a file");
@@ -74,8 +88,6 @@ fn a_hub_takes_up_another_issuer_while_it_serves() {
         name: "idp".into(),
         jwks: jwks.clone(),
         permissions: vec!["agent.list".into()],
-        agents: Vec::new(),
-        group: None,
     };
     let with = |issuer: &OutsideIssuer| {
         let outside = vec![issuer.clone()];
@@ -87,4 +99,90 @@ fn a_hub_takes_up_another_issuer_while_it_serves() {
     assert!(with(&issuer).waiting.is_empty());
     let alice = world.commander("alice", "boiler");
     assert!(alice.connected(async |_| ()).is_ok());
+}
+
+#[test]
+fn whom_another_issuer_vouches_for_logs_in_as_the_account_that_the_operator_names() {
+    let folder = private_folder();
+    let (issuer_key, jwks) = (key(), folder.path().join("keys.json"));
+    std::fs::write(&jwks, set_of(&issuer_key, "")).expect("a file");
+    let world = World::start_with(|config| {
+        config.outside = vec![OutsideIssuer {
+            name: "idp".into(),
+            jwks: jwks.clone(),
+            permissions: vec!["agent.command.ping".into(), "hub.admin".into()],
+        }];
+    });
+    let boiler = world.agent("boiler");
+    let (hub_key, root_key) = (
+        boiler.credential.hub_key.clone(),
+        boiler.credential.root_key.clone(),
+    );
+    let _boiler = Agent::start(boiler, Way::WebSocket(world.http));
+    world.commander("alice", "boiler");
+    let home = private_folder();
+    let run = |arguments: &[&str]| moorline(home.path(), world.folder.path(), arguments);
+    let made = json(&run(&["keygen", "--json"]));
+    let file = made["private_key_file"].as_str().expect("a path");
+    let holder = load_key(Path::new(file)).expect("the key");
+    let now = moorline_server::clock::now().unix.secs();
+    let claims = NewClaims {
+        kind: TokenKind::Access,
+        kid: "k",
+        issuer: "idp",
+        audience: &["moorline"],
+        subject: "a.smith",
+        key: *holder.public_key(),
+        role: Role::Commander,
+        permissions: &["agent.command.*"],
+        agents: AgentScope::None,
+        generation: 1,
+        issued_at: now,
+        not_before: None,
+        expires_at: now + 600,
+        jti: [7; 16],
+    };
+    let (mut unpacked, mut compact) = ([0; MAX_UNPACKED_LEN], [0; MAX_COMPACT_LEN]);
+    let token = mint(&claims, &issuer_key, &[1; 32], &mut unpacked).expect("a token");
+    let token = token.to_compact(&mut compact).expect("it fits");
+    let file = home.path().join("token");
+    std::fs::write(&file, token).expect("a file");
+    std::fs::set_permissions(&file, Permissions::from_mode(0o600)).expect("a mode");
+    let url = format!("http://{}", world.http);
+    let login = [
+        "login",
+        &url,
+        "--hub-key",
+        &hub_key,
+        "--root-key",
+        &root_key,
+        "--token",
+        file.to_str().expect("a path"),
+    ];
+    // Nobody is who the issuer says until the operator says so too.
+    assert_eq!(run(&login).status.code(), Some(4));
+    let unknown = run(&["users", "add-outside", "alice", "another", "a.smith"]);
+    assert!(stderr(&unknown).contains("no issuer outside is called `another`"));
+    let add = ["users", "add-outside", "alice", "idp", "a.smith"];
+    assert!(run(&add).status.success());
+    assert_eq!(run(&add).status.code(), Some(4), "it is there");
+    let output = run(&login);
+    assert!(output.status.success(), "{}", stderr(&output));
+    // What issuer, token and account permit together.
+    assert!(run(&["send", "boiler", "ping"]).status.success());
+    assert_eq!(run(&["send", "boiler", "led", "on"]).status.code(), Some(4));
+    assert_eq!(run(&["agents"]).status.code(), Some(4));
+    // The same key again: agents that have refused it meanwhile take it.
+    assert!(run(&["users", "log-out", "alice"]).status.success());
+    assert_eq!(run(&["send", "boiler", "ping"]).status.code(), Some(4));
+    assert!(run(&login).status.success());
+    let sent = run(&["send", "boiler", "ping"]);
+    assert!(sent.status.success(), "{}", stderr(&sent));
+    assert!(
+        run(&["users", "remove-outside", "alice", "idp", "a.smith"])
+            .status
+            .success()
+    );
+    assert_eq!(run(&["send", "boiler", "ping"]).status.code(), Some(4));
+    assert_eq!(run(&login).status.code(), Some(4));
 }

@@ -1,7 +1,7 @@
 //! Challenges, registration, login, refresh and logout.
 
 use base64ct::{Base64UrlUnpadded, Encoding};
-use hyper::header::{HeaderValue, SET_COOKIE};
+use hyper::header::{HOST, HeaderValue, SET_COOKIE};
 use hyper::{Request, StatusCode};
 use moorline_core::crypto::{PublicKey, SIGNATURE_LEN};
 use serde::Deserialize;
@@ -9,7 +9,8 @@ use serde_json::json;
 use zeroize::Zeroizing;
 
 use super::super::answers::Answer;
-use super::who::{Who, api_key, who};
+use super::super::fields::single;
+use super::who::{Opener, Who, opener, who};
 use super::{Asked, Problem, body, done, json as say};
 use crate::access::permitted;
 use crate::accounts::{LoginError, LoginKey, LoginRequest, Opened, RegisterRequest, Wants, cookie};
@@ -129,13 +130,28 @@ pub(super) async fn login<B>(
     bytes: &[u8],
     asked: &Asked<'_>,
 ) -> Result<Answer, Problem> {
-    if let Some(key) = api_key(request.headers(), asked)? {
-        let wanted: ProgramBody = body::parse(bytes)?;
-        let wants = Wants::Token(holder_key(&wanted.holder_key)?);
-        let opened = asked.shared.log_in_by_api_key(&key, wants).await;
-        let opened = opened.inspect_err(|error| note(error, "", asked))?;
-        return answer(StatusCode::OK, opened);
-    }
+    let opened = match opener(request.headers(), asked)? {
+        Some(Opener::ApiKey(key)) => {
+            let wanted: ProgramBody = body::parse(bytes)?;
+            let wants = Wants::Token(holder_key(&wanted.holder_key)?);
+            asked.shared.log_in_by_api_key(&key, wants).await
+        }
+        Some(Opener::Token(token, proof)) => {
+            body::none(bytes)?;
+            let way = (authority(request), request.uri().path());
+            asked.shared.log_in_from_outside(&token, &proof, way).await
+        }
+        None => return login_by_challenge(bytes, asked).await,
+    };
+    let opened = opened.inspect_err(|error| note(error, "", asked))?;
+    answer(StatusCode::OK, opened)
+}
+
+fn authority<B>(request: &Request<B>) -> &str {
+    single(request.headers(), &HOST).unwrap_or_default()
+}
+
+async fn login_by_challenge(bytes: &[u8], asked: &Asked<'_>) -> Result<Answer, Problem> {
     let wanted: SignedBody = body::parse(bytes)?;
     check_name(&wanted.account)?;
     if wanted.code.is_some() {

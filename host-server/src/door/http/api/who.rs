@@ -10,6 +10,7 @@ use crate::accounts::cookie::{self, Cookie};
 use crate::accounts::{ApiKeySecret, Proof};
 use crate::clock;
 use crate::shared::Shared;
+use crate::standing::TokenName;
 use crate::store::{Login, Reused};
 
 /// The proof of a token's key (RFC 9449 §4.1).
@@ -17,6 +18,8 @@ const DPOP: HeaderName = HeaderName::from_static("dpop");
 
 /// The word that comes with a cookie.
 const CSRF: HeaderName = HeaderName::from_static("x-csrf-token");
+
+const NO_PROOF: &str = "a token comes with one proof, in DPoP";
 
 /// Who asks, proved.
 #[derive(Debug)]
@@ -54,17 +57,27 @@ pub(super) fn who<B>(request: &Request<B>, body: &[u8], asked: &Asked<'_>) -> Re
     })
 }
 
-/// Returns the API key that a request shows, if it shows one.
-pub(super) fn api_key(
-    headers: &HeaderMap,
-    asked: &Asked<'_>,
-) -> Result<Option<ApiKeySecret>, Problem> {
+/// By what somebody logs in beside a challenge.
+pub(super) enum Opener {
+    /// An API key.
+    ApiKey(ApiKeySecret),
+    /// The token of another issuer, and the proof of its key.
+    Token(String, String),
+}
+
+/// Returns by what a request wants to log in, if not by a challenge.
+pub(super) fn opener(headers: &HeaderMap, asked: &Asked<'_>) -> Result<Option<Opener>, Problem> {
     match shown(headers)? {
         Some(Shown::ApiKey(key)) => {
             asked.check_private()?;
-            Ok(Some(key))
+            Ok(Some(Opener::ApiKey(key)))
         }
-        _ => Ok(None),
+        Some(Shown::Token(token)) => {
+            let proof = single(headers, &DPOP);
+            let proof = proof.ok_or_else(|| Problem::unauthorized(NO_PROOF))?;
+            Ok(Some(Opener::Token(token, proof.into())))
+        }
+        Some(Shown::Cookie(_)) | None => Ok(None),
     }
 }
 
@@ -139,8 +152,7 @@ fn by_token<B>(
 ) -> Result<Who, Problem> {
     let refused = || Problem::unauthorized("the token is not good here");
     let (shared, now) = (asked.shared, clock::now());
-    let proof = single(request.headers(), &DPOP)
-        .ok_or_else(|| Problem::unauthorized("a token comes with one proof, in DPoP"))?;
+    let proof = single(request.headers(), &DPOP).ok_or_else(|| Problem::unauthorized(NO_PROOF))?;
     let mut buffer = [0; MAX_UNPACKED_LEN];
     let unpacked = UnpackedToken::from_compact(token.as_bytes(), &mut buffer);
     let unpacked = unpacked.map_err(|_| refused())?;
@@ -167,7 +179,7 @@ fn by_token<B>(
     candidate.verify_signature().map_err(|_| refused())?;
     let account = claims.subject.as_str().to_owned();
     let mut logins = shared.logins();
-    let login = logins.by_key(&account, claims.key.hash().as_bytes(), false, seconds);
+    let login = logins.of_token(&TokenName::of(&claims), false, seconds);
     // The key that a commander is enrolled with asks without a login, and could replay: it logs in first.
     let login = login.cloned().ok_or_else(|| {
         Problem::unauthorized("a token of a login is expected: log in with another key")
