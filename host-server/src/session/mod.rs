@@ -1,44 +1,45 @@
 //! One peer's session: the only place that knows both a connection and a transport.
 
+mod admission;
 mod again;
 mod answers;
+mod delivery;
+mod end;
 mod pace;
 
 use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::Duration;
 
-use again::{Again, What};
+use again::Again;
 use answers::Answers;
+use delivery::write;
+use end::End;
 use futures_lite::future;
-use moorline_core::connection::{Closure, Context, Event, Heartbeat, Responding, Settings};
+use moorline_core::connection::{Context, Event, Heartbeat, Responding, Settings};
 use moorline_core::handshake::{Peer, RespondAs, Responder, Succession};
 use moorline_core::limits::{MAX_HANDSHAKE_LEN, MAX_SPLIT_PAYLOAD_LEN};
-use moorline_core::message::{Alert, AlertCode, Enrolled, Envelope, FromHub, ToHub};
+use moorline_core::message::{Alert, AlertCode, Envelope, ToHub};
 use moorline_core::reason::Reason;
 use moorline_core::time::Instant;
-use moorline_core::token::{AgentId, Claims, MAX_UNPACKED_LEN, Role};
+use moorline_core::token::MAX_UNPACKED_LEN;
 use moorline_core::trust::NoKeeper;
 use moorline_core::wire::{Form, Limits as WireLimits, Reject, RejectCode, SuiteList};
 use pace::Pace;
 
-use crate::audit::{Event as Happened, Kind, NotRecorded};
+use crate::audit::{Event as Happened, Kind};
 use crate::clock;
 use crate::connections::Counted;
 use crate::door::Place;
 use crate::entropy::SystemEntropy;
-use crate::gate::{Door, Newcomer};
-use crate::hub::{Identity, Input, Output, SessionKey};
-use crate::line::{DATAGRAM_MTU, HubLine, Parts, own_len, sealed_len};
-use crate::offline::{Desk, Said};
-use crate::renewals::{self, FirstToken, Renewals};
+use crate::gate::Door;
+use crate::hub::{Input, Output, SessionKey};
+use crate::line::{DATAGRAM_MTU, HubLine, Parts, own_len};
+use crate::offline::Desk;
+use crate::renewals::Renewals;
 use crate::shared::Shared;
-use crate::standing::TokenName;
 use crate::store::HubKeys;
-use crate::transport::{Transport, max_message_len};
-
-/// How long a peer may take to take one message.
-const WRITE_PATIENCE: Duration = Duration::from_secs(10);
+use crate::transport::Transport;
 
 /// How long the end of a stream may take: a WebSocket's last frame waits for room in a socket that a peer who never
 /// reads does not make. It is shorter than what a daemon that stops gives its sessions.
@@ -86,63 +87,11 @@ pub(crate) async fn turn_away<T: Transport>(mut transport: T) {
     }
 }
 
-/// Why a session ended, for logs.
-#[derive(Debug, thiserror::Error)]
-enum End {
-    #[error("the peer said goodbye: {0:?}")]
-    ByPeer(Alert),
-    #[error("refused: {0:?}")]
-    Refused(Reason),
-    #[error("ended by the hub: {0:?}")]
-    ByHub(AlertCode),
-    #[error("the stream ended without a last word")]
-    Truncated,
-    #[error("the stream failed: {0}")]
-    Stream(#[from] std::io::Error),
-    #[error("the message cannot be sealed: {0:?}")]
-    Own(moorline_core::reason::Error),
-    #[error(transparent)]
-    NotRecorded(#[from] NotRecorded),
-}
-
-impl End {
-    /// Returns whether the peer has come to a limit.
-    fn is_limit(&self) -> bool {
-        match self {
-            Self::Refused(reason) => matches!(
-                reason,
-                Reason::RenewalRate | Reason::KeyUpdateRate | Reason::Forgeries | Reason::TooLong
-            ),
-            Self::ByHub(code) => *code == AlertCode::Limit,
-            // More bytes than messages need, or a message that is too long.
-            Self::Stream(error) => error.kind() == std::io::ErrorKind::InvalidData,
-            _ => false,
-        }
-    }
-
-    /// Returns what is recorded of a stranger that ends so.
-    fn kind_of_stranger(&self) -> Kind {
-        match self {
-            _ if self.is_limit() => Kind::LimitHit,
-            Self::Refused(_) => Kind::StrangerRefused,
-            _ => Kind::StrangerGone,
-        }
-    }
-}
-
 /// What a session waits for.
 enum Wake {
     Message(std::io::Result<Option<Vec<u8>>>),
     Output(Option<Box<Output>>),
     Deadline,
-}
-
-/// What became of something that was to be sent.
-#[derive(Clone, Copy)]
-enum Sent {
-    Whole,
-    /// The peer takes nothing that long.
-    TooLong,
 }
 
 struct Session<'s, T> {
@@ -476,159 +425,6 @@ impl<'s, T: Transport> Session<'s, T> {
         }
     }
 
-    /// Answers a peer that asks for a newer token.
-    async fn give_token(&mut self, key: Option<&[u8]>) -> Result<(), End> {
-        let made = self.renewals.give(self.shared, key);
-        if let Err(why) = &made {
-            self.note(self.happened(Kind::TokenRefused).text("why", why));
-        }
-        if let (Ok(token), Some(identity)) = (&made, self.renewals.external()) {
-            let invited = self.shared.invitations().invited(&identity);
-            let first = FirstToken {
-                token: token.clone(),
-                group: invited.and_then(|(_, peer)| peer.group),
-            };
-            return self.enrol(&first).await;
-        }
-        let answer = match &made {
-            Ok(token) => FromHub::Token { token },
-            Err(why) => {
-                tracing::info!(peer = self.peer, why, "no newer token");
-                FromHub::TokenRefused
-            }
-        };
-        let mut message = [0; MAX_UNPACKED_LEN + 8];
-        let Ok(message) = answer.encode(&mut message) else {
-            return Ok(());
-        };
-        self.handle_output(Output::Application(message.to_vec()))
-            .await
-            .map(drop)
-    }
-
-    /// Makes the stranger a peer of the hub; returns whether there is still a hub.
-    async fn let_in(
-        &mut self,
-        session: SessionKey,
-        claims: &Claims,
-        token: Vec<u8>,
-    ) -> Result<bool, End> {
-        let token_name = TokenName::of(claims);
-        // From here on nothing but the session itself ends it.
-        if !self.place.settle() {
-            return Err(End::Refused(Reason::NotAdmitted));
-        }
-        self.transport.widen(max_message_len(self.payload_len));
-        let (identity, outbox) = (identity(claims), self.outbox_sender.clone());
-        self.renewals.note(claims);
-        tracing::info!(peer = self.peer, name = identity.name(), "authenticated");
-        self.key = Some(session);
-        self.place.entry().authenticate(&identity, outbox.clone());
-        self.desk = Some(Desk::new(
-            identity.clone(),
-            claims.key.hash().prefix(),
-            token,
-        ));
-        self.again.end();
-        // What it must know before the first commander comes to it.
-        if matches!(identity, Identity::Agent { .. }) {
-            if let Some(message) = self.shared.revoked_message() {
-                let _ = outbox.try_send(Box::new(Output::Application(message)));
-            }
-            if T::FORM == Form::Datagram {
-                self.again.begin(What::Revoked, clock::instant());
-            }
-        } else if T::FORM == Form::Datagram {
-            self.answers = Some(Answers::default());
-        }
-        if let Some(message) = self.shared.issuers_message(None) {
-            let _ = outbox.try_send(Box::new(Output::Application(message)));
-        }
-        let role = match &identity {
-            Identity::Agent { .. } => "agent",
-            Identity::Commander { .. } => "commander",
-        };
-        let opened = self.happened(Kind::SessionOpened).text("role", role);
-        self.note(opened.text("token", &token_name.id()));
-        let input = Input::Opened {
-            session,
-            identity,
-            token: token_name,
-            outbox,
-        };
-        Ok(self.shared.hub.tell(input).await)
-    }
-
-    async fn note_renewal(&mut self, claims: &Claims, token: Vec<u8>) -> Result<bool, End> {
-        if let Some(session) = self.enrolling.take() {
-            return self.let_in(session, claims, token).await;
-        }
-        let Some(session) = self.key else {
-            return Ok(true);
-        };
-        let token_name = TokenName::of(claims);
-        let identity = identity(claims);
-        let rekeyed = self.renewals.next_key().as_ref() == Some(&claims.key);
-        if rekeyed && let Some(message) = self.shared.revoked_message() {
-            self.shared.hub.tell(Input::ToAgents { message }).await;
-        }
-        self.renewals.note(claims);
-        tracing::info!(
-            peer = self.peer,
-            name = identity.name(),
-            rekeyed,
-            "token renewed"
-        );
-        let renewed = self.happened(Kind::TokenRenewed).flag("rekeyed", rekeyed);
-        self.note(renewed.text("token", &token_name.id()));
-        if let Some(desk) = &mut self.desk {
-            desk.renew(identity.clone(), claims.key.hash().prefix(), token);
-        }
-        let input = Input::Renewed {
-            session,
-            identity,
-            token: token_name,
-            rekeyed,
-        };
-        Ok(self.shared.hub.tell(input).await)
-    }
-
-    /// Gives a newcomer, or a peer that has come back by its key, its first token.
-    async fn give_first_token(
-        &mut self,
-        newcomer: &Newcomer,
-        session: Option<SessionKey>,
-    ) -> Result<(), End> {
-        self.enrolling = session;
-        let name = newcomer.name.as_str();
-        tracing::info!(peer = self.peer, name, "a first token is given");
-        let first = renewals::first_token(self.shared, newcomer).map_err(|why| {
-            tracing::error!(name, why, "no token for a newcomer");
-            End::Refused(Reason::NotAdmitted)
-        })?;
-        if T::FORM == Form::Datagram {
-            let what = What::FirstToken(first.clone());
-            self.again.begin(what, clock::instant());
-        }
-        self.enrol(&first).await
-    }
-
-    async fn enrol(&mut self, first: &FirstToken) -> Result<(), End> {
-        let known = self.shared.keys().issuers.known();
-        let issuer_keys: Vec<u8> = known.iter().flat_map(|key| key.to_bytes()).collect();
-        let enrolled = Enrolled {
-            token: &first.token,
-            issuer_keys: &issuer_keys,
-            group: first.group.as_deref(),
-        };
-        let frame = self
-            .line
-            .connection_mut()
-            .enrol(&enrolled, &mut self.out)
-            .map_err(End::Own)?;
-        Ok(write(self.transport, frame).await?)
-    }
-
     /// Has the session's own desk, or else the hub, deal with what the peer asks.
     async fn handle_application(&mut self, message: Vec<u8>) -> Result<(), End> {
         if let Ok(ToHub::RenewToken { key }) = ToHub::decode(&message) {
@@ -656,114 +452,6 @@ impl<'s, T: Transport> Session<'s, T> {
             self.shared.hub.tell(input).await;
         }
         Ok(())
-    }
-
-    /// Says what has come to be for the peer.
-    async fn attend_offline(&mut self) -> Result<(), End> {
-        while let Some(desk) = &mut self.desk {
-            let Some(said) = desk.due(self.shared).await else {
-                break;
-            };
-            self.say(said).await?;
-        }
-        Ok(())
-    }
-
-    async fn say(&mut self, Said { message, command }: Said) -> Result<(), End> {
-        let sent = self.handle_output(Output::Application(message)).await?;
-        if let (Sent::TooLong, Some(command), Some(desk)) = (sent, command, &mut self.desk) {
-            desk.not_sent(self.shared, command).await;
-        }
-        Ok(())
-    }
-
-    async fn handle_output(&mut self, output: Output) -> Result<Sent, End> {
-        if let (
-            Some(answers),
-            Output::Envelope {
-                route,
-                channel,
-                inner,
-            },
-        ) = (&mut self.answers, &output)
-        {
-            answers.answer((*route, *channel), inner);
-        }
-        if matches!(output, Output::Envelope { .. } | Output::Application(_)) {
-            self.place.entry().carry(clock::instant());
-        }
-        let len = sealed_len(T::FORM, output.payload_len());
-        if self.out.len() < len {
-            self.out.resize(len, 0);
-        }
-        let sealed = match &output {
-            Output::Envelope {
-                route,
-                channel,
-                inner,
-            } => {
-                let envelope = Envelope {
-                    route: *route,
-                    channel: *channel,
-                    inner,
-                };
-                self.line
-                    .connection_mut()
-                    .send_envelope(&envelope, &mut self.out)
-            }
-            Output::Application(message) => self
-                .line
-                .connection_mut()
-                .send_application(message, &mut self.out),
-            // It has woken the session, which looks by itself.
-            Output::Nudge => return Ok(Sent::Whole),
-            Output::Close(code, argument) => {
-                let alert = Alert {
-                    code: *code,
-                    argument: *argument,
-                };
-                self.place.entry().end();
-                if let Some(frame) = self.line.close(alert, &mut self.out) {
-                    write(self.transport, frame).await?;
-                }
-                return Err(End::ByHub(*code));
-            }
-        };
-        match sealed {
-            Ok(frame) => {
-                write(self.transport, frame).await?;
-                Ok(Sent::Whole)
-            }
-            Err(moorline_core::reason::Error::PayloadTooLong { limit }) => {
-                tracing::warn!(
-                    peer = self.peer,
-                    limit,
-                    "a message is longer than the peer takes"
-                );
-                if let (Output::Envelope { route, .. }, Some(session)) = (output, self.key) {
-                    self.shared
-                        .hub
-                        .tell(Input::TooLong { session, route })
-                        .await;
-                }
-                Ok(Sent::TooLong)
-            }
-            Err(error) => Err(End::Own(error)),
-        }
-    }
-
-    /// Says again what may have been lost.
-    async fn say_again(&mut self, what: What) -> Result<(), End> {
-        match what {
-            What::FirstToken(first) => self.enrol(&first).await,
-            What::Revoked => match self.shared.revoked_message() {
-                Some(message) => self
-                    .handle_output(Output::Application(message))
-                    .await
-                    .map(drop),
-                None => Ok(()),
-            },
-        }
     }
 
     /// Returns when a peer that carries nothing is let go of, if it ever is.
@@ -853,38 +541,4 @@ fn responder<'k>(
             max_token_len: u16::try_from(MAX_UNPACKED_LEN).unwrap_or(u16::MAX),
         },
     }
-}
-
-/// Returns who `claims` speak of.
-fn identity(claims: &Claims) -> Identity {
-    let name = claims.subject.as_str().to_owned();
-    match claims.role {
-        Role::Agent => Identity::Agent {
-            id: AgentId::of(&claims.issuer, &claims.subject),
-            name,
-        },
-        Role::Commander => Identity::Commander {
-            name,
-            permissions: claims.permissions,
-            scope: claims.agents.clone(),
-        },
-    }
-}
-
-impl From<Closure> for End {
-    fn from(closure: Closure) -> Self {
-        match closure {
-            Closure::ByPeer(alert) => Self::ByPeer(alert),
-            Closure::Refused(reason) => Self::Refused(reason),
-        }
-    }
-}
-
-/// Sends `bytes`; a peer that does not take them in time is given up.
-async fn write<T: Transport>(transport: &mut T, bytes: &[u8]) -> std::io::Result<()> {
-    let late = async {
-        smol::Timer::after(WRITE_PATIENCE).await;
-        Err(std::io::ErrorKind::TimedOut.into())
-    };
-    future::or(transport.send(bytes), late).await
 }
