@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use super::invitation_link::InvitationLink;
 use super::{Failure, output};
 use crate::admin::{AdminAnswer, AdminRequest, ask};
 use crate::client::Profile;
@@ -38,6 +39,9 @@ pub struct EnrollArguments {
     /// Gives out an external key in place of a code, for a program that provisions machines.
     #[arg(long, requires = "code")]
     external_key: bool,
+    /// Prints the invitation as a QR code too, and in one line that `moorline join` takes.
+    #[arg(long, requires = "code")]
+    qr: bool,
     /// How many seconds the code is good.
     #[arg(long, default_value_t = 900, requires = "code", value_name = "SECONDS")]
     valid: u64,
@@ -114,7 +118,15 @@ impl EnrollArguments {
                 with_key: self.external_key,
             };
             return match ask(&data_dir, &request)? {
-                AdminAnswer::Invited(invitation) => output::invited(json, &invitation),
+                AdminAnswer::Invited(invitation) => {
+                    output::invited(json, &invitation)?;
+                    if self.qr && !json {
+                        let link = InvitationLink::of(&invitation);
+                        let text = format!("\n{}\n\n{link}", link.to_qr()?);
+                        output::print(false, &serde_json::Value::Null, &text)?;
+                    }
+                    Ok(())
+                }
                 other => Err(Failure::of_answer(other)),
             };
         }

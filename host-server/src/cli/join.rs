@@ -11,6 +11,7 @@ use moorline_core::trust::TrustStore;
 use moorline_core::wire::EnrolmentCode;
 use zeroize::Zeroizing;
 
+use super::invitation_link::InvitationLink;
 use super::{Failure, output};
 use crate::client::{ClientError, Newcomer, Profile, ProfileError};
 use crate::store::decode_key;
@@ -18,14 +19,15 @@ use crate::store::decode_key;
 /// Which hub is joined.
 #[derive(Debug, Args)]
 pub struct JoinArguments {
-    /// Where the hub is: `ws://HOST:PORT/ws`, `wss://HOST:PORT/ws` or `udp://HOST:PORT`.
+    /// Where the hub is: `ws://HOST:PORT/ws`, `wss://HOST:PORT/ws` or `udp://HOST:PORT`; or the whole invitation in one line,
+    /// as the QR code of `moorline enroll --code --qr` says it: `moorline:join?...`.
     url: String,
     /// The hub's public key, as `moorline enroll --code` prints it.
     #[arg(long)]
-    hub_key: String,
+    hub_key: Option<String>,
     /// The hub's root key, printed beside it.
     #[arg(long)]
-    root_key: String,
+    root_key: Option<String>,
     /// How often the root key has spoken, printed beside it unless it is zero.
     #[arg(long, default_value_t = 0, value_name = "NUMBER")]
     root_counter: u32,
@@ -42,30 +44,29 @@ pub struct JoinArguments {
 impl JoinArguments {
     /// Makes a key unless there is one, enrols it, and stores the credential.
     pub(super) fn run(self, profile: &Profile, json: bool) -> Result<(), Failure> {
+        let wanted = self.wanted()?;
         let point = |text: &str, name: &str| {
             decode_key(text).ok_or_else(|| Failure::Usage(format!("{name} is no point on P-256")))
         };
-        let hub_key = point(&self.hub_key, "--hub-key")?;
-        let root_key = point(&self.root_key, "--root-key")?;
-        let code = Zeroizing::new(match self.code {
-            Some(code) => code,
-            None => read_code()?,
-        });
+        let hub_key = point(&wanted.hub_key, "--hub-key")?;
+        let root_key = point(&wanted.root_key, "--root-key")?;
+        let code = Zeroizing::new(wanted.code);
         let code = Opener::read(code.trim())?;
         let key = match profile.key() {
             Err(ProfileError::NoKey(_)) => profile.create_key()?,
             other => other?,
         };
-        let trust = TrustStore::new(root_key, self.root_counter, hub_key);
+        let trust = TrustStore::new(root_key, wanted.root_counter, hub_key);
         let keeper = profile.newcomers_trust_file();
         keeper.forget()?;
         future::block_on(async {
             let joined = match &code {
                 Opener::Code(code) => {
-                    Newcomer::join(&self.url, &trust, Some(&keeper), &key, *code).await
+                    Newcomer::join(&wanted.url, &trust, Some(&keeper), &key, *code).await
                 }
                 Opener::Key(external) => {
-                    Newcomer::join_with_key(&self.url, &trust, Some(&keeper), &key, external).await
+                    Newcomer::join_with_key(&wanted.url, &trust, Some(&keeper), &key, external)
+                        .await
                 }
             };
             let newcomer = joined.map_err(|error| match error {
@@ -78,6 +79,32 @@ impl JoinArguments {
             let credential = newcomer.credential().clone();
             newcomer.finish().await?;
             output::enrolled(json, &credential)
+        })
+    }
+}
+
+impl JoinArguments {
+    /// Returns which hub is meant, and by what it is joined.
+    fn wanted(self) -> Result<InvitationLink, Failure> {
+        let is_bare = self.hub_key.is_none() && self.root_key.is_none() && self.code.is_none();
+        match InvitationLink::parse(&self.url) {
+            Some(link) if is_bare => return link,
+            Some(_) => {
+                let why = "an invitation in one line says the keys and the code itself";
+                return Err(Failure::Usage(why.into()));
+            }
+            None => {}
+        }
+        let missing = |name: &str| Failure::Usage(format!("{name} KEY is missing"));
+        Ok(InvitationLink {
+            hub_key: self.hub_key.ok_or_else(|| missing("--hub-key"))?,
+            root_key: self.root_key.ok_or_else(|| missing("--root-key"))?,
+            root_counter: self.root_counter,
+            code: match self.code {
+                Some(code) => code,
+                None => read_code()?,
+            },
+            url: self.url,
         })
     }
 }

@@ -10,6 +10,7 @@ mod audit;
 mod backup;
 mod enroll;
 mod follow;
+mod invitation_link;
 mod join;
 mod keys;
 mod log_lines;

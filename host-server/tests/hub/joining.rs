@@ -129,3 +129,36 @@ fn a_machine_is_provisioned_with_an_external_key_that_is_good_once() {
     let again = join(second.path(), &invitation, &invitation.code);
     assert_eq!(again.status.code(), Some(3), "{}", stderr(&again));
 }
+
+#[test]
+fn an_invitation_in_one_line_is_all_that_a_newcomer_needs() {
+    let world = World::start();
+    let home = private_folder();
+    let run = |arguments: &[&str]| moorline(home.path(), world.folder.path(), arguments);
+    let invited = run(&[
+        "enroll",
+        "commander",
+        "carol",
+        "--agent",
+        "boiler",
+        "--code",
+        "--qr",
+    ]);
+    assert!(invited.status.success(), "{}", stderr(&invited));
+    let said = String::from_utf8(invited.stdout).expect("text");
+    let line = said
+        .lines()
+        .find(|line| line.starts_with("moorline:join?"))
+        .expect("a line");
+    let squares = said.lines().filter(|line| line.contains(['█', '▀', '▄']));
+    assert!(squares.count() > 20, "{said}");
+    let cut = run(&["join", &line[..40]]);
+    assert_eq!(cut.status.code(), Some(2), "{}", stderr(&cut));
+    let twice = run(&["join", line, "--code", "0123456789AB"]);
+    assert_eq!(twice.status.code(), Some(2), "{}", stderr(&twice));
+    let no_key = run(&["join", "ws://127.0.0.1:1/ws", "--root-key", "AAAA"]);
+    assert!(stderr(&no_key).contains("--hub-key KEY is missing"));
+    let joined = run(&["join", line, "--json"]);
+    assert_eq!(json(&joined)["name"], "carol");
+    assert!(run(&["agents"]).status.success());
+}
