@@ -110,13 +110,12 @@ impl Shared {
 
     /// Logs in who has signed a challenge.
     pub(crate) async fn log_in(&self, request: &LoginRequest<'_>) -> Result<Opened, LoginError> {
-        let is_known = {
+        let has_key = {
             let accounts = self.accounts();
             let account = accounts.find(request.account);
-            let has_key =
-                account.is_some_and(|account| account.login_keys.contains(request.login_key));
-            has_key || self.is_enrolled_with(request.account, request.login_key)
+            account.is_some_and(|account| account.login_keys.contains(request.login_key))
         };
+        let is_known = has_key || self.is_enrolled_with(request.account, request.login_key);
         if !is_known {
             return Err(LoginError::Refused);
         }
@@ -202,6 +201,10 @@ impl Shared {
         }
         self.check_signature(signed, Purpose::Register)?;
         self.write_account(request, now)?;
+        // Who had the name before is logged in no more.
+        let is_its = |login: &Login| login.account == signed.account;
+        self.log_out("the account is another's", is_its).await?;
+        self.end_revoked_sessions().await;
         let enrolled = Event::new(Kind::Enrolled)
             .subject(signed.account)
             .text(
@@ -239,6 +242,10 @@ impl Shared {
             }
         };
         let (name, peer) = invited.ok_or(LoginError::Closed)?;
+        let most = self.config().accounts.guests;
+        if request.code.is_none() && self.accounts().guests() >= most {
+            return Err(LoginError::Closed);
+        }
         {
             let mut registry = self.registry_mut();
             // Without a code nobody takes a name that somebody has.
@@ -254,8 +261,10 @@ impl Shared {
         accounts
             .forget(&name)
             .map_err(|error| unavailable(&error))?;
+        let key = request.signed.login_key.clone();
+        let is_guest = request.code.is_none();
         accounts
-            .add_key(&name, request.signed.login_key.clone())
+            .begin(&name, key, is_guest)
             .map_err(|error| unavailable(&error))
     }
 

@@ -11,6 +11,8 @@ use super::error::between;
 pub struct AccountSettings {
     /// Who may make an account.
     pub registration: Registration,
+    /// Accounts that are made without an invitation, at most.
+    pub guests: usize,
     /// Logins of one commander at a time; the one that was used longest ago gives way.
     pub logins: usize,
     /// Seconds after which a login is over that is not used.
@@ -37,6 +39,7 @@ impl Default for AccountSettings {
     fn default() -> Self {
         Self {
             registration: Registration::Invited,
+            guests: 100,
             logins: 5,
             idle_seconds: 1_800,
             login_seconds: 43_200,
@@ -47,9 +50,10 @@ impl Default for AccountSettings {
 
 impl AccountSettings {
     pub(super) fn mistakes(&self) -> impl Iterator<Item = ConfigError> {
-        let logins = u64::try_from(self.logins).unwrap_or(u64::MAX);
+        let number = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
         let checks = [
-            between("accounts.logins", logins, 1, 64),
+            between("accounts.guests", number(self.guests), 0, 65_536),
+            between("accounts.logins", number(self.logins), 1, 64),
             between("accounts.idle_seconds", self.idle_seconds, 60, 86_400),
             between("accounts.login_seconds", self.login_seconds, 300, 86_400),
             between(

@@ -256,6 +256,7 @@ mod tests {
             ),
             ("[offline]\nreply_seconds = 60", "offline.reply_seconds"),
             ("log_filter = \"a=loud\"", "log_filter"),
+            ("[accounts]\nguests = 65537", "accounts.guests"),
             ("[accounts]\nlogins = 0", "accounts.logins"),
             ("[accounts]\nidle_seconds = 59", "accounts.idle_seconds"),
             (

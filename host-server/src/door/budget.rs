@@ -232,11 +232,6 @@ impl Budget {
         }
     }
 
-    /// Counts a request of `place` over HTTP that did not prove who asks. `peer` says in logs where it came from.
-    pub(crate) fn fail_login(&self, place: &Place, peer: &str) {
-        self.fail(place, Reason::InitiatorSignature, Form::Stream, None, peer);
-    }
-
     /// Notes that an address is blocked: the one place where that is known.
     fn note_blocked(&self, peer: &str, network: IpAddr, blocked: &Blocked, count: usize) {
         let limit = if blocked.for_subject {

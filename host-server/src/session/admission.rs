@@ -58,6 +58,8 @@ impl<T: Transport> Session<'_, T> {
         token: Vec<u8>,
     ) -> Result<bool, End> {
         let token_name = TokenName::of(claims);
+        let now = clock::now().unix.secs();
+        self.shared.logins().touch_of(&token_name, now);
         // From here on nothing but the session itself ends it.
         if !self.place.settle() {
             return Err(End::Refused(Reason::NotAdmitted));
@@ -109,7 +111,10 @@ impl<T: Transport> Session<'_, T> {
         token: Vec<u8>,
     ) -> Result<bool, End> {
         if let Some(session) = self.enrolling.take() {
-            return self.let_in(session, claims, token).await;
+            let has_hub = self.let_in(session, claims, token).await?;
+            // Whoever had the name before with another key is somebody else.
+            self.shared.end_revoked_sessions().await;
+            return Ok(has_hub);
         }
         let Some(session) = self.key else {
             return Ok(true);

@@ -17,6 +17,9 @@ const MAX_KEYS: usize = 16;
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Account {
+    /// Whether nobody has invited who made it.
+    #[serde(default)]
+    pub(crate) is_guest: bool,
     /// The keys that sign challenges.
     #[serde(default)]
     pub(crate) login_keys: Vec<LoginKey>,
@@ -91,6 +94,26 @@ impl Accounts {
     /// Returns by what `name` logs in.
     pub(crate) fn find(&self, name: &str) -> Option<&Account> {
         self.accounts.get(name)
+    }
+
+    /// Makes the account of `name`, which logs in by `key`. When it returns, that is on the disk.
+    pub(crate) fn begin(
+        &mut self,
+        name: &str,
+        key: LoginKey,
+        is_guest: bool,
+    ) -> Result<(), AccountError> {
+        self.change(name, |account| {
+            account.is_guest = is_guest;
+            account.login_keys = vec![key];
+            Ok(())
+        })
+    }
+
+    /// Returns how many were made without an invitation.
+    pub(crate) fn guests(&self) -> usize {
+        let all = self.accounts.values();
+        all.filter(|account| account.is_guest).count()
     }
 
     /// Lets `name` log in by `key`. When it returns, that is on the disk.

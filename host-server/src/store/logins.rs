@@ -173,6 +173,16 @@ impl Logins {
         others.any(names_it)
     }
 
+    /// Notes that the login of which `token` is, if there is one, is used at `now`.
+    pub(crate) fn touch_of(&mut self, token: &TokenName, now: u64) {
+        if let Some(id) = self
+            .of_token(token, true, now)
+            .map(|login| login.id.clone())
+        {
+            self.touch(&id, now);
+        }
+    }
+
     /// Notes that the login called `id` is used at `now`.
     pub(crate) fn touch(&mut self, id: &str, now: u64) {
         if let Some(login) = self.logins.iter_mut().find(|login| login.id == id) {
@@ -303,13 +313,15 @@ mod tests {
         let key = key();
         let [hers, bobs] = ["alice", "bob"].map(|account| token(account, &key, 0));
         let begun = logins.begin("alice", [1; 16], Bound::to_key(&key), ("key", None), 0);
-        let (login, over) = begun.expect("on the disk");
+        let (_, over) = begun.expect("on the disk");
         assert!(over.is_empty());
         assert!(logins.of_token(&hers, false, 9).is_some());
         assert!(logins.of_token(&hers, false, 10).is_none());
         assert!(logins.of_token(&hers, true, 10).is_some());
         assert!(logins.of_token(&bobs, false, 9).is_none());
-        logins.touch(&login.id, 95);
+        logins.touch_of(&bobs, 95);
+        assert!(logins.of_token(&hers, false, 95).is_none());
+        logins.touch_of(&hers, 95);
         assert!(logins.of_token(&hers, false, 99).is_some());
         assert!(logins.of_token(&hers, true, 100).is_none());
         // A restart does not end it, and its end stays.

@@ -14,7 +14,9 @@ mod who;
 
 use http_body_util::Full;
 use hyper::body::{Body, Bytes};
-use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue};
+use hyper::header::{
+    ACCESS_CONTROL_ALLOW_HEADERS, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue,
+};
 use hyper::{Method, Request, StatusCode};
 use problem::Problem;
 use serde::Serialize;
@@ -31,6 +33,9 @@ const PREFIX: &str = "/api/v1/";
 
 /// Methods that pages of other origins may ask for.
 const METHODS: &str = "GET, POST, DELETE";
+
+/// Headers that such pages may send. Their browsers send no cookie for them.
+const HEADERS: &str = "authorization, content-type, dpop";
 
 /// Over what a request came.
 #[derive(Debug, Clone, Copy)]
@@ -70,7 +75,9 @@ impl Asked<'_> {
             Some(account) => event.subject(account),
             None => event,
         });
-        self.shared.budget.fail_login(&self.guest.place, &peer);
+        self.shared
+            .budget
+            .count_failure(&self.guest.place, None, &peer);
     }
 }
 
@@ -107,7 +114,12 @@ where
     };
     let allowed = &config.http.origins;
     if let Some(preflight) = origins::preflight(request, allowed, METHODS) {
-        return preflight.unwrap_or_else(|refusal| Problem::of(&refusal).answer());
+        let mut answer = preflight.unwrap_or_else(|refusal| Problem::of(&refusal).answer());
+        let headers = HeaderValue::from_static(HEADERS);
+        answer
+            .headers_mut()
+            .insert(ACCESS_CONTROL_ALLOW_HEADERS, headers);
+        return answer;
     }
     let answered = match checked(request, &asked) {
         Ok(()) => route(request, &asked).await,
