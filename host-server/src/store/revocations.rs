@@ -112,6 +112,19 @@ impl Revocations {
         self.commit(state).map(|()| true)
     }
 
+    /// Returns whether it is a key that its holder has let go of itself: nobody has said that it was stolen.
+    fn is_ordinary(&self, what: &What) -> bool {
+        let What::Key(name) = what else {
+            return false;
+        };
+        let begins_so = |hash: &String| {
+            let hash = Base64UrlUnpadded::decode_vec(hash).unwrap_or_default();
+            let prefix = hash.get(..16).unwrap_or_default();
+            Base64UrlUnpadded::encode_string(prefix) == *name
+        };
+        !self.state.keys.iter().any(begins_so)
+    }
+
     /// Revokes the token whose `jti` this is, which has expired at `until`. When it returns, that is on the disk.
     pub(crate) fn revoke_token(
         &mut self,
@@ -190,15 +203,17 @@ impl Revocations {
         Ok(())
     }
 
-    /// Returns the list, signed; nothing when nothing was ever revoked. A list has 16 entries: with more, the oldest are
-    /// left out, whose tokens expire first.
+    /// Returns the list, signed; nothing when nothing was ever revoked. A list has 16 entries: with more, keys that were
+    /// replaced or logged out are left out first, however new, and then the oldest, whose tokens expire first.
     pub(crate) fn list(&self, issuer: &str, keys: &HubKeys, now: u64) -> Option<Vec<u8>> {
         if self.state.counter == 0 {
             return None;
         }
         let standing = self.state.entries.iter().rev();
-        let standing = standing.filter(|entry| entry.until > now);
+        let mut standing: Vec<&Entry> = standing.filter(|entry| entry.until > now).collect();
+        standing.sort_by_key(|entry| self.is_ordinary(&entry.what));
         let entries: Vec<Revoked> = standing
+            .into_iter()
             .filter_map(|entry| match &entry.what {
                 What::Subject { name, least } => Some(Revoked::subject(issuer, name, *least)),
                 What::Key(name) => {
@@ -231,7 +246,10 @@ impl Revocations {
 
 #[cfg(test)]
 mod tests {
+    use moorline_core::crypto::SigningKey;
+
     use super::*;
+    use crate::entropy::SystemEntropy;
     use crate::store::Vault;
 
     #[test]
@@ -257,5 +275,41 @@ mod tests {
         // What has expired is left out.
         let later = revocations.list("hub", &keys, 100).expect("a list");
         assert!(later.len() < list.len());
+    }
+    #[test]
+    fn keys_that_were_let_go_of_crowd_nothing_out_that_somebody_revoked() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let keys = HubKeys::open(folder.path(), "hub", &Vault::default(), 0).expect("keys");
+        let mut revocations = Revocations::open(folder.path()).expect("there are none");
+        let key = || {
+            let key = SigningKey::generate(&mut SystemEntropy).expect("a key");
+            *key.public_key()
+        };
+        let stolen = key();
+        revocations
+            .refuse_key(&stolen, 0, 100)
+            .expect("on the disk");
+        let revoked = revocations.revoke_subject("alice", 2, 0, 100);
+        revoked.expect("on the disk");
+        for _ in 0..20 {
+            revocations.revoke_key(&key(), 0, 100).expect("on the disk");
+        }
+        let list = revocations.list("hub", &keys, 0).expect("a list");
+        for wanted in [
+            Revoked::subject("hub", "alice", 2),
+            Revoked::Key(stolen.hash().prefix()),
+        ] {
+            let bytes = match wanted {
+                Revoked::Subject { name, .. } => name.to_vec(),
+                Revoked::Key(name) | Revoked::Token(name) => name.to_vec(),
+            };
+            assert!(
+                list.windows(bytes.len()).any(|part| part == bytes),
+                "{wanted:?}"
+            );
+        }
+        // What was let go of is taken back, and what is refused for ever is not.
+        assert!(!revocations.pardon_key(&stolen, 0).expect("nothing to do"));
+        assert!(revocations.refuses(stolen.hash().as_bytes()));
     }
 }
