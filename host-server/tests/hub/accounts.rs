@@ -1,179 +1,23 @@
 //! Logging in over HTTP: challenges, tokens with proofs, cookies and API keys.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
-use base64ct::{Base64UrlUnpadded, Encoding};
-use ed25519_dalek::Signer;
-use moorline_core::crypto::{Hash, PublicKey, SigningKey};
-use moorline_server::accounts::{LoginKey, Purpose, Signed};
-use moorline_server::admin::{
-    AccountChange, AdminAnswer, AdminRequest, Credential, NewApiKey, Tokens,
-};
+use moorline_core::crypto::SigningKey;
+use moorline_server::accounts::Purpose;
+use moorline_server::admin::{AccountChange, AdminAnswer, AdminRequest, NewApiKey, Tokens};
 use moorline_server::audit::Kind;
 use moorline_server::client::{Client, ClientError};
 use moorline_server::config::Registration;
-use moorline_server::entropy::SystemEntropy;
 use moorline_server::store::{Particulars, Reach};
 use serde_json::{Value, json};
 
 use crate::agent::{Agent, Way};
 use crate::audit::records;
-use crate::http::{parts, talk};
+use crate::http::talk;
+use crate::people::{Person, Said, ask, change, credential, key, post, proof, with_alice};
 use crate::revocation::claims;
 use crate::routing::send;
 use crate::world::{ALL, Peer, World, encode};
-
-/// An answer of the API.
-#[derive(Debug)]
-struct Said {
-    status: u16,
-    /// The headers, as they came.
-    head: String,
-    body: Value,
-}
-
-/// Sends a request with these lines of headers.
-fn ask(address: SocketAddr, method: &str, path: &str, lines: &[String], body: &str) -> Said {
-    let mut request =
-        format!("{method} /api/v1/{path} HTTP/1.1\r\nHost: hub.example\r\nConnection: close\r\n");
-    for line in lines {
-        request.push_str(&format!("{line}\r\n"));
-    }
-    if !body.is_empty() {
-        let len = body.len();
-        request.push_str(&format!(
-            "Content-Type: application/json\r\nContent-Length: {len}\r\n"
-        ));
-    }
-    let answer = talk(address, &format!("{request}\r\n{body}"));
-    let (status, _, text) = parts(&answer);
-    let head = answer.split_once("\r\n\r\n").expect("headers").0.to_owned();
-    if status != 204 || method != "OPTIONS" {
-        assert!(head.contains("cache-control: no-store"), "{head}");
-    }
-    Said {
-        status,
-        body: serde_json::from_str(text).unwrap_or_default(),
-        head,
-    }
-}
-
-fn post(address: SocketAddr, path: &str, body: &Value) -> Said {
-    ask(address, "POST", path, &[], &body.to_string())
-}
-
-fn key() -> SigningKey {
-    SigningKey::generate(&mut SystemEntropy).expect("random bytes")
-}
-
-/// Somebody who logs in by an Ed25519 key.
-struct Person {
-    account: &'static str,
-    key: ed25519_dalek::SigningKey,
-}
-
-impl Person {
-    fn new(account: &'static str, seed: u8) -> Self {
-        let key = ed25519_dalek::SigningKey::from_bytes(&[seed; 32]);
-        Self { account, key }
-    }
-
-    fn login_key(&self) -> LoginKey {
-        LoginKey::Ed25519(self.key.verifying_key())
-    }
-
-    /// Returns the body of a login that is good, as `change` changes what is signed.
-    fn body(
-        &self,
-        world: &World,
-        holder: Option<&PublicKey>,
-        change: impl FnOnce(&mut Signed<'_>),
-    ) -> Value {
-        let asked = post(world.http, "challenge", &json!({ "account": self.account }));
-        assert_eq!(asked.status, 200, "{asked:?}");
-        let challenge = asked.body["challenge"].as_str().expect("a challenge");
-        let hub_key = asked.body["hub_key"].as_str().expect("a key");
-        let hub_key = Base64UrlUnpadded::decode_vec(hub_key).expect("base64url");
-        let hub_key = PublicKey::from_bytes(&hub_key.try_into().expect("a point")).expect("a key");
-        let bytes = Base64UrlUnpadded::decode_vec(challenge).expect("base64url");
-        let mut signed = Signed {
-            purpose: Purpose::LogIn,
-            hub: "moorline",
-            hub_key: &hub_key,
-            channel: None,
-            account: self.account,
-            challenge: &bytes,
-            holder,
-        };
-        change(&mut signed);
-        let signature = self.key.sign(&signed.to_bytes()).to_bytes();
-        let mut body = json!({
-            "account": self.account,
-            "challenge": challenge,
-            "login_key": self.login_key().to_string(),
-            "signature": Base64UrlUnpadded::encode_string(&signature),
-        });
-        if let Some(holder) = holder {
-            body["holder_key"] = Base64UrlUnpadded::encode_string(&holder.to_bytes()).into();
-        }
-        body
-    }
-
-    /// Logs in with a new key.
-    fn log_in(&self, world: &World) -> Peer {
-        let key = key();
-        let body = self.body(world, Some(key.public_key()), |_| {});
-        let said = post(world.http, "login", &body);
-        assert_eq!(said.status, 200, "{said:?}");
-        let credential = credential(&said);
-        Peer { key, credential }
-    }
-}
-
-fn credential(said: &Said) -> Credential {
-    serde_json::from_value(said.body.clone()).expect("a credential")
-}
-
-fn change(world: &World, name: &str, change: AccountChange) -> AdminAnswer {
-    let name = name.into();
-    world.ask(&AdminRequest::ChangeAccount { name, change })
-}
-
-/// A hub with an agent's name, and alice, who reaches it and logs in by a key.
-fn with_alice(world: &World) -> Person {
-    world.commander("alice", "boiler");
-    let alice = Person::new("alice", 1);
-    let added = change(world, "alice", AccountChange::AddKey(alice.login_key()));
-    assert!(matches!(added, AdminAnswer::Changed), "{added:?}");
-    alice
-}
-
-/// Returns the lines of headers that prove a request by the token of `peer`.
-fn proof(peer: &Peer, method: &str, path: &str, jti: &str) -> Vec<String> {
-    let encode = |bytes: &[u8]| Base64UrlUnpadded::encode_string(bytes);
-    let point = peer.key.public_key().to_bytes();
-    let jwk = json!({
-        "kty": "EC", "crv": "P-256", "x": encode(&point[1..33]), "y": encode(&point[33..]),
-    });
-    let now = moorline_server::clock::now().unix.secs();
-    let token = &peer.credential.token;
-    let header = json!({ "typ": "dpop+jwt", "alg": "ES256", "jwk": jwk });
-    let payload = json!({
-        "jti": jti,
-        "htm": method,
-        "htu": format!("http://hub.example/api/v1/{path}"),
-        "iat": now,
-        "ath": encode(Hash::of(&[token.as_bytes()]).as_bytes()),
-    });
-    let [header, payload] = [header, payload].map(|part| encode(part.to_string().as_bytes()));
-    let signed = format!("{header}.{payload}");
-    let signature = peer.key.sign(&Hash::of(&[signed.as_bytes()]), &[1; 32]).0;
-    vec![
-        format!("Authorization: DPoP {token}"),
-        format!("DPoP: {signed}.{}", encode(&signature)),
-    ]
-}
 
 fn me(world: &World, peer: &Peer, jti: &str) -> Said {
     ask(world.http, "GET", "me", &proof(peer, "GET", "me", jti), "")

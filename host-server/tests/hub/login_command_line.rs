@@ -4,15 +4,10 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use crate::agent::{Agent, Way};
+use crate::people::{log_in_at, log_in_by_program, pins};
 use crate::programs::{json, moorline, stderr};
 use crate::tls::Authority;
 use crate::world::{World, private_folder};
-
-/// Returns the hub's key and root key, as an operator says them.
-fn pins(world: &World) -> (String, String) {
-    let boiler = world.agent(&format!("pin-{}", world.http.port()));
-    (boiler.credential.hub_key, boiler.credential.root_key)
-}
 
 #[test]
 fn a_person_logs_in_by_a_key_works_and_is_logged_out() {
@@ -30,8 +25,7 @@ fn a_person_logs_in_by_a_key_works_and_is_logged_out() {
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
     };
     world.commander("alice", "boiler");
-    let (hub_key, root_key) = pins(&world);
-    let url = format!("http://{}", world.http);
+    let log_in = |more: &[&str]| log_in_by_program(home.path(), &world, more);
     for kind in [&["--ed25519"][..], &[]] {
         let file = home.path().join(format!("login-{}", kind.len()));
         let file = file.to_str().expect("a path");
@@ -41,22 +35,11 @@ fn a_person_logs_in_by_a_key_works_and_is_logged_out() {
             .permissions()
             .mode();
         assert_eq!(mode & 0o777, 0o600);
-        let login = [
-            "login",
-            &url,
-            "--hub-key",
-            &hub_key,
-            "--root-key",
-            &root_key,
-            "--account",
-            "alice",
-            "--login-key",
-            file,
-        ];
-        let refused = run(&login);
+        let login = ["--account", "alice", "--login-key", file];
+        let refused = log_in(&login);
         assert_eq!(refused.status.code(), Some(4), "{}", stderr(&refused));
         done(&["users", "add-key", "alice", &public]);
-        done(&login);
+        assert!(log_in(&login).status.success());
         assert!(done(&["agents"]).starts_with("boiler  online"));
         done(&["renew"]);
         assert_eq!(done(&["send", "boiler", "echo", "hello"]), "text  hello");
@@ -65,40 +48,37 @@ fn a_person_logs_in_by_a_key_works_and_is_logged_out() {
         let refused = run(&["agents"]);
         assert_eq!(refused.status.code(), Some(4), "{}", stderr(&refused));
         // A key that is taken away takes along what it has begun.
-        done(&login);
+        assert!(log_in(&login).status.success());
         done(&["agents"]);
         done(&["users", "remove-key", "alice", &public]);
         assert_eq!(run(&["agents"]).status.code(), Some(4));
-        assert_eq!(run(&login).status.code(), Some(4));
+        assert_eq!(log_in(&login).status.code(), Some(4));
     }
-    // Another hub's key is trusted: nothing is told to this one.
+    // Another hub's key is trusted: what is signed is good for nobody here.
     let file = home.path().join("login-0");
-    let wrong = run(&[
-        "login",
-        &url,
-        "--hub-key",
-        &root_key,
-        "--root-key",
-        &root_key,
-        "--account",
-        "alice",
-        "--login-key",
-        file.to_str().expect("a path"),
-    ]);
-    assert_eq!(wrong.status.code(), Some(4), "{}", stderr(&wrong));
-    let no_url = run(&[
-        "login",
-        "hub:7443",
-        "--hub-key",
-        &hub_key,
-        "--root-key",
-        &root_key,
-        "--account",
-        "alice",
-        "--login-key",
-        file.to_str().expect("a path"),
-    ]);
-    assert_eq!(no_url.status.code(), Some(2), "{}", stderr(&no_url));
+    let file = file.to_str().expect("a path");
+    let public = done(&["login-key", &format!("{file}-public")]);
+    done(&["users", "add-key", "alice", &public]);
+    let (hub_key, root_key) = pins(&world);
+    let with = |url: &str, key: &str| {
+        let file = format!("{file}-public");
+        run(&[
+            "login",
+            url,
+            "--hub-key",
+            key,
+            "--root-key",
+            &root_key,
+            "--account",
+            "alice",
+            "--login-key",
+            &file,
+        ])
+    };
+    let url = format!("http://{}", world.http);
+    assert_eq!(with(&url, &root_key).status.code(), Some(4));
+    assert_eq!(with("hub:7443", &hub_key).status.code(), Some(2));
+    assert!(with(&url, &hub_key).status.success());
 }
 
 #[test]
@@ -120,19 +100,9 @@ fn a_program_logs_in_by_an_api_key_that_is_shown_once() {
     ]));
     let file = home.path().join("api-key");
     std::fs::write(&file, made["key"].as_str().expect("a key")).expect("a file");
-    let (hub_key, root_key) = pins(&world);
-    let url = format!("http://{}", world.http);
-    let login = [
-        "login",
-        &url,
-        "--hub-key",
-        &hub_key,
-        "--root-key",
-        &root_key,
-        "--api-key",
-        file.to_str().expect("a path"),
-    ];
-    let open = run(&login);
+    let login = ["--api-key", file.to_str().expect("a path")];
+    let log_in = || log_in_by_program(home.path(), &world, &login);
+    let open = log_in();
     assert_eq!(
         open.status.code(),
         Some(2),
@@ -140,7 +110,7 @@ fn a_program_logs_in_by_an_api_key_that_is_shown_once() {
         stderr(&open)
     );
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).expect("a mode");
-    let output = run(&login);
+    let output = log_in();
     assert!(output.status.success(), "{}", stderr(&output));
     assert!(run(&["send", "boiler", "ping"]).status.success());
     assert_eq!(run(&["send", "boiler", "led", "on"]).status.code(), Some(4));
@@ -174,24 +144,11 @@ fn a_login_in_tls_is_bound_to_its_connection() {
             .status
             .success()
     );
-    let (hub_key, root_key) = pins(&world);
     let port = world.https.expect("it serves TLS").port();
     let url = format!("https://localhost:{port}");
     let ca = authority_file(&authority);
-    let output = run(&[
-        "login",
-        &url,
-        "--hub-key",
-        &hub_key,
-        "--root-key",
-        &root_key,
-        "--account",
-        "alice",
-        "--login-key",
-        file,
-        "--ca",
-        &ca,
-    ]);
+    let login = ["--account", "alice", "--login-key", file, "--ca", &ca];
+    let output = log_in_at(&url, home.path(), &world, &login);
     assert!(output.status.success(), "{}", stderr(&output));
     let agents = run(&["agents", "--ca", &ca]);
     assert!(agents.status.success(), "{}", stderr(&agents));
@@ -219,23 +176,17 @@ fn who_is_invited_registers_from_the_command_line() {
     let file = home.path().join("login");
     let file = file.to_str().expect("a path");
     assert!(run(&["login-key", file, "--ed25519"]).status.success());
-    let (hub_key, root_key) = pins(&world);
-    let url = format!("http://{}", world.http);
-    let output = run(&[
-        "login",
-        &url,
-        "--hub-key",
-        &hub_key,
-        "--root-key",
-        &root_key,
+    let code = invited["code"].as_str().expect("a code");
+    let login = [
         "--account",
         "dora",
         "--login-key",
         file,
         "--register",
         "--code",
-        invited["code"].as_str().expect("a code"),
-    ]);
+        code,
+    ];
+    let output = log_in_by_program(home.path(), &world, &login);
     assert!(output.status.success(), "{}", stderr(&output));
     assert!(run(&["agents"]).status.success());
 }

@@ -28,6 +28,7 @@ mod offline_command_line;
 mod outside;
 mod packaging;
 mod patience;
+mod people;
 mod programs;
 mod proxies;
 mod refusals;

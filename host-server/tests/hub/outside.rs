@@ -15,6 +15,7 @@ use moorline_server::entropy::SystemEntropy;
 use moorline_server::store::load_key;
 
 use crate::agent::{Agent, Way};
+use crate::people::log_in_by_program;
 use crate::programs::{json, moorline, moorlined, stderr};
 use crate::world::{World, private_folder};
 
@@ -114,10 +115,6 @@ fn whom_another_issuer_vouches_for_logs_in_as_the_account_that_the_operator_name
         }];
     });
     let boiler = world.agent("boiler");
-    let (hub_key, root_key) = (
-        boiler.credential.hub_key.clone(),
-        boiler.credential.root_key.clone(),
-    );
     let _boiler = Agent::start(boiler, Way::WebSocket(world.http));
     world.commander("alice", "boiler");
     let home = private_folder();
@@ -148,25 +145,16 @@ fn whom_another_issuer_vouches_for_logs_in_as_the_account_that_the_operator_name
     let file = home.path().join("token");
     std::fs::write(&file, token).expect("a file");
     std::fs::set_permissions(&file, Permissions::from_mode(0o600)).expect("a mode");
-    let url = format!("http://{}", world.http);
-    let login = [
-        "login",
-        &url,
-        "--hub-key",
-        &hub_key,
-        "--root-key",
-        &root_key,
-        "--token",
-        file.to_str().expect("a path"),
-    ];
+    let login = ["--token", file.to_str().expect("a path")];
+    let log_in = || log_in_by_program(home.path(), &world, &login);
     // Nobody is who the issuer says until the operator says so too.
-    assert_eq!(run(&login).status.code(), Some(4));
+    assert_eq!(log_in().status.code(), Some(4));
     let unknown = run(&["users", "add-outside", "alice", "another", "a.smith"]);
     assert!(stderr(&unknown).contains("no issuer outside is called `another`"));
     let add = ["users", "add-outside", "alice", "idp", "a.smith"];
     assert!(run(&add).status.success());
     assert_eq!(run(&add).status.code(), Some(4), "it is there");
-    let output = run(&login);
+    let output = log_in();
     assert!(output.status.success(), "{}", stderr(&output));
     // What issuer, token and account permit together.
     assert!(run(&["send", "boiler", "ping"]).status.success());
@@ -175,7 +163,7 @@ fn whom_another_issuer_vouches_for_logs_in_as_the_account_that_the_operator_name
     // The same key again: agents that have refused it meanwhile take it.
     assert!(run(&["users", "log-out", "alice"]).status.success());
     assert_eq!(run(&["send", "boiler", "ping"]).status.code(), Some(4));
-    assert!(run(&login).status.success());
+    assert!(log_in().status.success());
     let sent = run(&["send", "boiler", "ping"]);
     assert!(sent.status.success(), "{}", stderr(&sent));
     assert!(
@@ -184,5 +172,5 @@ fn whom_another_issuer_vouches_for_logs_in_as_the_account_that_the_operator_name
             .success()
     );
     assert_eq!(run(&["send", "boiler", "ping"]).status.code(), Some(4));
-    assert_eq!(run(&login).status.code(), Some(4));
+    assert_eq!(log_in().status.code(), Some(4));
 }
