@@ -72,7 +72,8 @@ impl Asked<'_> {
         let peer = format!("http {}", self.guest.caller);
         let event = Event::new(Kind::LoginRefused).peer(&peer).text("why", why);
         self.shared.witness.note(match account {
-            Some(account) => event.subject(account),
+            // Nobody vouches for the name: what is on record of its owner is not crowded out by it.
+            Some(account) => event.text("account", account),
             None => event,
         });
         self.shared
