@@ -48,6 +48,14 @@ impl Door<'_> {
         (!self.shared.registry().is_shut_out(&login.account)).then_some(login)
     }
 
+    /// Has nobody log in any more who did under `name` before: a newcomer takes it.
+    fn forget_account(&self, name: &str) -> Option<()> {
+        let forgotten = self.shared.forget_account(name);
+        forgotten
+            .inspect_err(|why| tracing::error!(name, why, "a newcomer is not enrolled"))
+            .ok()
+    }
+
     /// Enrols the holder of the external key called `identity`, under the key that it has proved.
     fn enrol_by_key(&mut self, identity: &[u8; TICKET_ID_LEN], key: &PublicKey) -> Option<()> {
         let spent = self.shared.invitations().spend_key(identity);
@@ -56,6 +64,7 @@ impl Door<'_> {
             .ok()
             .flatten()?;
         peer.key = encode_key(key);
+        self.forget_account(&name)?;
         let mut registry = self.shared.registry_mut();
         registry
             .enrol_invited(&name, peer)
@@ -95,7 +104,11 @@ impl Gate for Door<'_> {
             // It is not enrolled yet: the hub has just made the token for its key.
             let invited = self.shared.invitations().invited(identity);
             let is_invited = invited.is_some_and(|(name, _)| name == claims.subject.as_str());
-            return !is_invited || self.next_key.as_ref() != Some(&claims.key);
+            let is_refused = self
+                .shared
+                .revocations()
+                .refuses(claims.key.hash().as_bytes());
+            return !is_invited || is_refused || self.next_key.as_ref() != Some(&claims.key);
         }
         drop(registry);
         !self.shared.standing.admits(claims, self.next_key.as_ref())
@@ -134,6 +147,7 @@ impl Gate for Door<'_> {
             .flatten()
             .ok_or_else(refused)?;
         peer.key = encode_key(key);
+        self.forget_account(&name).ok_or_else(refused)?;
         let mut registry = self.shared.registry_mut();
         registry.enrol_invited(&name, peer).map_err(|error| {
             tracing::warn!(name, %error, "a newcomer is not enrolled");

@@ -116,7 +116,7 @@ impl Shared {
             account.is_some_and(|account| account.login_keys.contains(request.login_key))
         };
         let is_known = has_key || self.is_enrolled_with(request.account, request.login_key);
-        if !is_known {
+        if !is_known || self.is_refused(request.login_key) {
             return Err(LoginError::Refused);
         }
         self.check_signature(request, Purpose::LogIn)?;
@@ -246,6 +246,10 @@ impl Shared {
         if request.code.is_none() && self.accounts().guests() >= most {
             return Err(LoginError::Closed);
         }
+        // Who was invited under the name finds it free.
+        if request.code.is_none() && self.invitations().is_invited(&name) {
+            return Err(LoginError::Impossible("the name is taken".into()));
+        }
         {
             let mut registry = self.registry_mut();
             // Without a code nobody takes a name that somebody has.
@@ -266,6 +270,19 @@ impl Shared {
         accounts
             .begin(&name, key, is_guest)
             .map_err(|error| unavailable(&error))
+    }
+
+    /// Has nobody log in as `name` by what was written so far, and ends its logins: the name is given to another key. Sessions
+    /// that rest on those end when it is looked at them again.
+    ///
+    /// # Errors
+    ///
+    /// In words.
+    pub(crate) fn forget_account(&self, name: &str) -> Result<(), String> {
+        let forgotten = self.accounts().forget(name);
+        forgotten.map_err(|error| error.to_string())?;
+        let ended = self.logins().end(|login| login.account == name);
+        ended.map(drop).map_err(|error| error.to_string())
     }
 
     /// Returns another token for the login called `id` of `account`, as it is entitled to now. It is issued after `after`.
@@ -443,6 +460,14 @@ impl Shared {
         let issued = issued.map_err(LoginError::Impossible)?;
         drop(registry);
         Ok(Credential::new(self, &keys, account, &peer, issued))
+    }
+
+    /// Returns whether `key` is refused for ever.
+    fn is_refused(&self, key: &LoginKey) -> bool {
+        match key {
+            LoginKey::P256(key) => self.revocations().refuses(key.hash().as_bytes()),
+            LoginKey::Ed25519(_) => false,
+        }
     }
 
     fn is_enrolled_with(&self, account: &str, key: &LoginKey) -> bool {

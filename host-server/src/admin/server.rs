@@ -97,6 +97,7 @@ async fn handle(request: AdminRequest, shared: &Shared) -> AdminAnswer {
             match enrol(&name, key, particulars, shared) {
                 Ok(credential) => {
                     tracing::info!(name, ?role, "enrolled");
+                    shared.end_revoked_sessions().await;
                     let act = known.map(|key| enrolled(&name, "operator", &key));
                     on_record(act, shared, AdminAnswer::Enrolled(credential)).await
                 }
@@ -225,6 +226,13 @@ fn enrol(
         registry: &registry,
     };
     let issued = issuer.issue(name, &peer, key, 0)?;
+    // Where the name is given to another key, who logged in under it does so no more.
+    if registry
+        .find(name)
+        .is_some_and(|known| known.key != peer.key)
+    {
+        shared.forget_account(name)?;
+    }
     registry.enrol(name, peer.clone()).map_err(refused)?;
     drop(registry);
     Ok(Credential::new(shared, &keys, name, &peer, issued))

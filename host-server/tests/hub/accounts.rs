@@ -447,6 +447,42 @@ fn who_is_invited_registers_and_a_guest_where_the_hub_is_open() {
 }
 
 #[test]
+fn who_takes_a_name_first_keeps_nothing_of_it_when_the_operator_gives_it_away() {
+    let world = World::start_with(|config| config.accounts.registration = Registration::Open);
+    let register = |person: &Person| {
+        let holder = key();
+        let body = person.body(&world, Some(holder.public_key()), |signed| {
+            signed.purpose = Purpose::Register;
+        });
+        post(world.http, "register", &body).status
+    };
+    // A name that somebody is invited under is nobody else's.
+    let invite = || {
+        let invited = world.ask(&AdminRequest::Invite {
+            name: "dora".into(),
+            particulars: Particulars::commander(Reach::Agents(vec!["boiler".into()]), ALL),
+            seconds: 900,
+            with_key: false,
+        });
+        match invited {
+            AdminAnswer::Invited(invitation) => invitation,
+            other => panic!("{other:?}"),
+        }
+    };
+    let squatter = Person::new("dora", 9);
+    invite();
+    assert_eq!(register(&squatter), 409);
+    // One who was there before is out when the name is given to another key: by the operator, and by a code.
+    let eve = Person::new("eve", 4);
+    assert_eq!(register(&eve), 201);
+    let guest = eve.log_in(&world);
+    world.commander("eve", "boiler");
+    is_refused(&lists(&world, &guest));
+    let body = eve.body(&world, Some(key().public_key()), |_| {});
+    assert_eq!(post(world.http, "login", &body).status, 401);
+}
+
+#[test]
 fn guesses_are_counted_against_their_address() {
     let world = World::start_with(|config| config.limits.failures_per_address = 3);
     let person = Person::new("alice", 1);

@@ -79,6 +79,10 @@ fn a_person_logs_in_by_a_key_works_and_is_logged_out() {
     assert_eq!(with(&url, &root_key).status.code(), Some(4));
     assert_eq!(with("hub:7443", &hub_key).status.code(), Some(2));
     assert!(with(&url, &hub_key).status.success());
+    // A key that is refused for ever is no login key either.
+    let (_, point) = public.split_once(':').expect("a kind");
+    done(&["revoke", "--key", point]);
+    assert_eq!(with(&url, &hub_key).status.code(), Some(4));
 }
 
 #[test]
